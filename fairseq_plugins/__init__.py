@@ -1,0 +1,1 @@
+"""Life-long memory for fairseq."""

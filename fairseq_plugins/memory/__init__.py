@@ -1,0 +1,6 @@
+"""The life-long key-value memory that all models share. Pure torch: knows nothing of fairseq."""
+
+from fairseq_plugins.memory.config import MemoryConfig
+from fairseq_plugins.memory.key_value_memory import CommitReport, KeyValueMemory, MemoryHits
+
+__all__ = ["CommitReport", "KeyValueMemory", "MemoryConfig", "MemoryHits"]

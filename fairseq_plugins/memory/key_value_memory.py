@@ -1,0 +1,416 @@
+"""The life-long key-value memory of "Learning to Remember Rare Events".
+
+Kaiser, Nachum, Roy, Bengio (ICLR 2017), section 2. A memory of S slots is three arrays: keys K
+(unit vectors), values V (integers) and ages A. A query q is answered by its k nearest keys; a
+margin loss teaches the network that makes the queries to ask near the right value; and every
+query, once its right value is known, is either merged into the key that answered rightly or
+written to a new slot. Nothing is learned in the memory itself: it has no parameters, so one
+sight of a pair is enough to remember it.
+"""
+
+import math
+import weakref
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from fairseq_plugins.memory.collective import gather_rows
+from fairseq_plugins.memory.config import MemoryConfig
+from fairseq_plugins.memory.search import BACKENDS, ExactSearch, NearestNeighbors
+
+NOTHING = -1  # the value of an empty slot, and the slot of a neighbour that does not exist
+
+
+@dataclass(frozen=True)
+class MemoryHits:
+    """The k nearest slots of each of N queries, best first.
+
+    Where fewer than k slots are filled, the rest has value -1, similarity -inf, slot -1 and
+    weight 0.
+
+    Attributes:
+        values: [N, k] int64, V[slots].
+        similarities: [N, k] float32, q . K[slots]; differentiable in the query.
+        slots: [N, k] int64.
+        weights: [N, k] float32, softmax over k of t * similarities.
+    """
+
+    values: Tensor
+    similarities: Tensor
+    slots: Tensor
+    weights: Tensor
+
+    @property
+    def confidence(self) -> Tensor:
+        """[N], the weight of the best neighbour; 0 where the memory is empty."""
+        return self.weights[:, 0]
+
+
+@dataclass(frozen=True)
+class CommitReport:
+    """What one commit did, over all ranks."""
+
+    pairs: int = 0
+    """Pairs that were staged."""
+    merged: int = 0
+    """Pairs whose best neighbour had the right value."""
+    evicted: int = 0
+    """Slots that forgot what they held."""
+
+
+@dataclass(frozen=True)
+class _Staged:
+    """Pairs that wait for a commit: unit queries, their values, and the slots to merge into."""
+
+    query: Tensor  # [N, D]
+    target: Tensor  # [N]
+    merge_slot: Tensor  # [N], the best slot if it holds the target, else -1
+
+
+class KeyValueMemory(nn.Module):
+    """A memory that is queried by similarity and written life-long.
+
+    Args:
+        size: S, slots.
+        key_dim: D, width of keys and queries.
+        num_values: values are integers in [0, num_values).
+        neighbors: k, slots that answer a query.
+        margin: alpha of the margin loss.
+        age_noise: amplitude of the uniform noise on the ages when a slot has to be forgotten.
+        search: nearest-neighbour backend, a name in ``search.BACKENDS``.
+        search_dtype: type of the coarse product, see :class:`ExactSearch`.
+        search_budget_mb: MiB of similarities held at once.
+        seed: of the noise on the ages.
+
+    Example::
+
+        memory = KeyValueMemory(size=1000, key_dim=2, num_values=10)
+        memory.write(torch.tensor([[3.0, 4.0]]), torch.tensor([7]))
+        memory.query(torch.tensor([[0.6, 0.8]])).values[0, 0]  # 7
+
+    Raises:
+        ValueError: if a size is not positive or the backend is unknown.
+    """
+
+    keys: Tensor
+    values: Tensor
+    ages: Tensor
+    recent: Tensor
+    commits: Tensor
+
+    def __init__(
+        self,
+        size: int,
+        key_dim: int,
+        num_values: int,
+        neighbors: int = 256,
+        margin: float = 0.1,
+        age_noise: float = 8.0,
+        search: str = "exact",
+        search_dtype: str = "auto",
+        search_budget_mb: int = 64,
+        seed: int = 1,
+    ) -> None:
+        super().__init__()
+        for name in ("size", "key_dim", "num_values", "neighbors", "margin"):
+            if locals()[name] <= 0:
+                raise ValueError(f"memory {name} must be positive, not {locals()[name]}")
+        if age_noise < 0:
+            raise ValueError(f"memory age_noise must not be negative, not {age_noise}")
+        if search not in BACKENDS:
+            raise ValueError(f"memory search {search!r} is not one of {', '.join(BACKENDS)}")
+        self.size, self.key_dim, self.num_values = size, key_dim, num_values
+        self.neighbors, self.margin, self.age_noise = neighbors, margin, age_noise
+        self.seed = seed
+        self.temperature = max(1.0, math.log(0.2 * neighbors) / margin)  # t of the contract
+        self.register_buffer("keys", torch.zeros(size, key_dim))
+        self.register_buffer("values", torch.full((size,), NOTHING))
+        self.register_buffer("ages", torch.zeros(size, dtype=torch.int64))
+        # The slot that each value was last written to, for a positive neighbour beyond the k.
+        self.register_buffer("recent", torch.full((num_values,), NOTHING))
+        self.register_buffer("commits", torch.zeros((), dtype=torch.int64))
+        self._search: NearestNeighbors = ExactSearch(search_dtype, search_budget_mb)
+        self._searched: tuple[Any, ...] = ()  # the state of keys and values the search knows
+        self._last: tuple[Any, ...] = ()  # the last query and its neighbours
+        self._staged: list[_Staged] = []
+        self._filled = 0
+
+    @classmethod
+    def from_config(cls, config: MemoryConfig) -> "KeyValueMemory":
+        """Make an empty memory from its settings."""
+        return cls(**vars(config))
+
+    def __len__(self) -> int:
+        """Filled slots."""
+        self._refresh_search()
+        return self._filled
+
+    def __bool__(self) -> bool:
+        """A memory is a module, and true also when it is empty."""
+        return True
+
+    def __getstate__(self) -> dict:
+        """Copies and pickles leave behind what belongs to the running process."""
+        return self.__dict__ | {"_last": (), "_searched": ()}
+
+    def extra_repr(self) -> str:
+        """Shown by ``print(model)``."""
+        return (
+            f"size={self.size}, key_dim={self.key_dim}, num_values={self.num_values}, "
+            f"neighbors={self.neighbors}, margin={self.margin}, filled={len(self)}"
+        )
+
+    # --- Reading ------------------------------------------------------------------------------
+
+    def query(self, query: Tensor) -> MemoryHits:
+        """Find the k nearest neighbours of each query (section 2.1).
+
+        Args:
+            query: [N, D], any float type; normalised here.
+
+        Returns:
+            The neighbours. Their similarities carry gradients to ``query``, keys carry none.
+
+        Raises:
+            ValueError: if the shape is wrong or a number is not finite.
+        """
+        unit, similarities, slots = self._neighbors_of(query)
+        if unit.requires_grad and torch.is_grad_enabled():
+            similarities = _Similarities.apply(unit, similarities, slots, self.keys)
+        values = self._at(self.values, slots)
+        if not len(self):
+            weights = torch.zeros_like(similarities)
+        else:
+            weights = torch.softmax(self.temperature * similarities, dim=1)
+        return MemoryHits(values, similarities, slots, weights)
+
+    def loss(self, query: Tensor, target: Tensor) -> Tensor:
+        """Margin loss (section 2.2): max(0, d_neg - d_pos + alpha).
+
+        d_pos is the similarity of the best of the k neighbours that holds the target, or else
+        of the slot that last held it; d_neg that of the best one that holds something else.
+        A missing positive counts as d_pos = 0; where there is no negative, the loss is 0.
+
+        Args:
+            query: [N, D].
+            target: [N] int64, the values that should be found.
+
+        Returns:
+            [N] float32, with gradients to ``query`` only.
+
+        Raises:
+            ValueError: if a query is not finite or a target is outside [0, num_values).
+        """
+        self._check_target(query, target)
+        unit, _, slots = self._neighbors_of(query)
+        recent = self.recent[target].unsqueeze(1)  # [N, 1]
+        pool = torch.cat([slots, recent], dim=1)  # [N, k + 1], best first
+        values = self._at(self.values, pool)
+        right = values == target.unsqueeze(1)
+        wrong = (values != NOTHING) & ~right
+        d_pos = self._similarity(unit, _first(pool, right), missing=0.0)
+        d_neg = self._similarity(unit, _first(pool, wrong), missing=-torch.inf)
+        return F.relu(d_neg - d_pos + self.margin)
+
+    # --- Writing ------------------------------------------------------------------------------
+
+    def write(self, query: Tensor, target: Tensor) -> CommitReport:
+        """Remember pairs now, whether training or not: :meth:`stage` and :meth:`commit`."""
+        self.stage(query, target, force=True)
+        return self.commit()
+
+    def stage(self, query: Tensor, target: Tensor, force: bool = False) -> None:
+        """Note pairs for the next commit. Nothing happens in eval mode, unless forced.
+
+        Args:
+            query: [N, D]; detached here.
+            target: [N] int64.
+            force: stage in eval mode too.
+
+        Raises:
+            ValueError: if a query is not finite or a target is outside [0, num_values).
+        """
+        if not (self.training or force):
+            return
+        self._check_target(query, target)
+        unit, _, slots = self._neighbors_of(query)
+        best = slots[:, 0]
+        right = self._at(self.values, best) == target
+        merge_slot = best.masked_fill(~right, NOTHING)
+        self._staged.append(_Staged(unit.detach(), target.clone(), merge_slot))
+
+    @torch.no_grad()
+    def commit(self) -> CommitReport:
+        """Write all staged pairs of all ranks, as one update (section 2.3).
+
+        With ``torch.distributed`` initialised this is a collective: every rank must call it,
+        also one that staged nothing. The result is the same on all of them.
+
+        Returns:
+            What was done.
+        """
+        query, target, merge_slot = gather_rows(*self._take_staged())
+        missed = merge_slot == NOTHING
+        merged = self._merge(query[~missed], merge_slot[~missed])
+        # More misses than slots: the last ones stay.
+        miss_rows = torch.nonzero(missed).squeeze(1)[-self.size :]
+        slots = self._slots_to_write(len(miss_rows))
+        evicted = int((self.values[slots] != NOTHING).sum())
+
+        self.ages += 1
+        self.ages[merge_slot[~missed]] = 0
+        self.keys[merged[0]] = merged[1]
+        self.ages[slots] = 0
+        self.keys[slots] = query[miss_rows]
+        self.values[slots] = target[miss_rows]
+        written = merge_slot.index_copy(0, miss_rows, slots)  # -1 for misses that had no slot
+        self._note_recent(written, target)
+        self.commits += 1
+        self._refresh_search(torch.cat([merged[0], slots]))
+        return CommitReport(len(target), int((~missed).sum()), evicted)
+
+    def clear(self) -> None:
+        """Forget everything, staged pairs included."""
+        self._staged.clear()
+        self.keys.zero_()
+        self.values.fill_(NOTHING)
+        self.ages.zero_()
+        self.recent.fill_(NOTHING)
+        self.commits.zero_()
+
+    # --- How it is done -----------------------------------------------------------------------
+
+    def _take_staged(self) -> tuple[Tensor, Tensor, Tensor]:
+        """All staged pairs in one: queries [N, D], targets [N], slots to merge into [N]."""
+        staged, self._staged = self._staged, []
+        if not staged:
+            none = self.values.new_empty(0)
+            return self.keys.new_empty(0, self.key_dim), none, none
+        return (
+            torch.cat([pairs.query for pairs in staged]),
+            torch.cat([pairs.target for pairs in staged]),
+            torch.cat([pairs.merge_slot for pairs in staged]),
+        )
+
+    def _merge(self, query: Tensor, slots: Tensor) -> tuple[Tensor, Tensor]:
+        """K <- normalise(K + sum of the queries that found it): the slots [U] and keys [U, D]."""
+        unique, inverse = torch.unique(slots, return_inverse=True)
+        keys = self.keys[unique]  # [U, D]
+        if keys.is_cuda:  # the accumulating index_put is deterministic there, index_add is not
+            keys.index_put_((inverse,), query, accumulate=True)
+        else:
+            keys.index_add_(0, inverse, query)
+        return unique, F.normalize(keys, dim=1)
+
+    def _slots_to_write(self, count: int) -> Tensor:
+        """Slots [count] for new pairs: empty ones, lowest first, then the oldest."""
+        empty = torch.nonzero(self.values == NOTHING).squeeze(1)[:count]
+        needed = count - len(empty)
+        if needed == 0:
+            return empty
+        noise = torch.Generator(self.ages.device)
+        noise.manual_seed(hash((self.seed, int(self.commits))))
+        jitter = torch.rand(self.size, generator=noise, device=self.ages.device)
+        age = self.ages + self.age_noise * (2 * jitter.double() - 1)
+        age.masked_fill_(self.values == NOTHING, -torch.inf)
+        least = age.topk(needed).values[-1]
+        old = torch.nonzero(age >= least).squeeze(1)  # more than needed if there are ties
+        order = torch.sort(age[old], descending=True, stable=True).indices
+        return torch.cat([empty, old[order[:needed]]])
+
+    def _note_recent(self, slots: Tensor, target: Tensor) -> None:
+        """Remember where each value was last written; the last row of a batch counts."""
+        rows = torch.nonzero(slots != NOTHING).squeeze(1)
+        last = torch.full_like(self.recent, -1)
+        last.scatter_reduce_(0, target[rows], rows, reduce="amax")
+        seen = torch.nonzero(last >= 0).squeeze(1)
+        self.recent[seen] = slots[last[seen]]
+
+    def _neighbors_of(self, query: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Unit queries [N, D], similarities [N, k] and slots [N, k].
+
+        Asking, learning and staging follow each other on the same queries, so the last answer
+        is kept as long as neither the query nor the memory has changed.
+        """
+        self._refresh_search()
+        state = (query._version, torch.is_grad_enabled(), *self._searched)
+        if self._last and self._last[0]() is query and self._last[1] == state:
+            return self._last[2]
+        self._check_query(query)
+        with torch.autocast(query.device.type, enabled=False):
+            unit = F.normalize(query.float(), dim=1)
+            similarities, slots = self._search.search(unit.detach(), self.neighbors)
+        found = unit, similarities, slots
+        self._last = weakref.ref(query), state, found
+        return found
+
+    def _refresh_search(self, changed: Tensor | None = None) -> None:
+        """Tell the search what has changed, also if somebody else wrote to the buffers."""
+        state = self.keys, self.keys._version, self.values, self.values._version
+        known = self._searched
+        if changed is None and known and all(
+            a is b if isinstance(a, Tensor) else a == b for a, b in zip(state, known, strict=True)
+        ):  # fmt: skip
+            return
+        self._search.update(self.keys, self.values, changed if known else None)
+        self._filled = int((self.values != NOTHING).sum())
+        self._searched = state
+
+    def _similarity(self, unit: Tensor, slots: Tensor, missing: float) -> Tensor:
+        """q . K[slot] for one slot a query [N], ``missing`` where the slot is -1."""
+        keys = self.keys[slots.clamp(min=0)]  # [N, D], a copy
+        return (unit * keys).sum(1).masked_fill(slots == NOTHING, missing)
+
+    @staticmethod
+    def _at(values: Tensor, slots: Tensor) -> Tensor:
+        """values[slots], and -1 where the slot is -1."""
+        return values[slots.clamp(min=0)].masked_fill(slots == NOTHING, NOTHING)
+
+    def _check_query(self, query: Tensor) -> None:
+        if query.dim() != 2 or query.shape[1] != self.key_dim:
+            raise ValueError(f"queries must be [N, {self.key_dim}], not {list(query.shape)}")
+        if not bool(torch.isfinite(query).all()):
+            raise ValueError("a query holds a number that is not finite")
+
+    def _check_target(self, query: Tensor, target: Tensor) -> None:
+        if target.shape != query.shape[:1] or target.dtype != torch.int64:
+            raise ValueError(
+                f"targets must be [{len(query)}] int64, not {list(target.shape)} {target.dtype}"
+            )
+        if len(target) and not bool(((target >= 0) & (target < self.num_values)).all()):
+            raise ValueError(f"a target is outside [0, {self.num_values})")
+
+    def _apply(self, fn: Any, recurse: bool = True) -> "KeyValueMemory":
+        """Move with the model, but keep the keys in float32 when the model becomes half."""
+        keys = self.keys
+        super()._apply(fn, recurse)
+        if self.keys.dtype != torch.float32:
+            self.keys = keys.to(self.keys.device, torch.float32)
+        return self
+
+
+class _Similarities(torch.autograd.Function):
+    """q . K[slots] that were found without gradients, given their gradient to q."""
+
+    @staticmethod
+    def forward(ctx: Any, unit: Tensor, similarities: Tensor, slots: Tensor, keys: Tensor) -> Tensor:
+        ctx.save_for_backward(slots, keys)
+        return similarities.clone()
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
+        slots, keys = ctx.saved_tensors
+        weights = gradients[0].masked_fill(slots == NOTHING, 0.0)
+        unit_gradient = F.embedding_bag(
+            slots.clamp(min=0), keys, per_sample_weights=weights, mode="sum"
+        )
+        return unit_gradient, None, None, None
+
+
+def _first(slots: Tensor, wanted: Tensor) -> Tensor:
+    """The first slot of each row where ``wanted``: [N, k], [N, k] bool -> [N], -1 if none."""
+    position = wanted.float().argmax(dim=1, keepdim=True)
+    return slots.gather(1, position).squeeze(1).masked_fill(~wanted.any(dim=1), NOTHING)

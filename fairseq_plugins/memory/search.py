@@ -1,0 +1,302 @@
+"""Nearest-neighbour search over the keys of a memory.
+
+``ExactSearch`` finds the k best slots of every query in three steps, none of which sorts a
+row as long as the memory:
+
+1. *Coarse*: one matrix product of all queries with all keys, in bfloat16 where that is fast.
+2. *Select*: the m > k best of every row by their coarse similarity. A long row is first cut
+   into groups; the m best slots lie in the m groups with the greatest maxima.
+3. *Re-score*: the m candidates in float32, and the k best of those, ties to the lower slot.
+
+Rounding in step 1 is bounded, so a row whose k-th similarity is not clear of everything that
+step 2 left out is recognised, and searched again with a larger m. The result is therefore that
+of a full float32 search, and the similarity of a query and a key does not depend on which other
+queries are in the batch.
+"""
+
+import os
+from concurrent.futures import ThreadPoolExecutor
+from functools import lru_cache
+from typing import Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+
+LOW_WORD = 0xFFFFFFFF  # the lower half of a packed (similarity, slot) pair
+MAX_SLOT = 0x7FFFFFFF
+DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+
+
+class NearestNeighbors(Protocol):
+    """What a memory asks of a search backend. Keys and queries are unit vectors in float32."""
+
+    def search(self, query: Tensor, k: int) -> tuple[Tensor, Tensor]:
+        """Return similarities [N, k] and slots [N, k], best first; -inf and -1 where none."""
+
+    def update(self, keys: Tensor, values: Tensor, changed: Tensor | None = None) -> None:
+        """Learn that ``keys`` [S, D] and ``values`` [S] are now the memory.
+
+        ``changed`` [C] names the only slots that differ from the last call; None means any.
+        """
+
+
+class ExactSearch:
+    """Exact search by a blocked matrix product, on CPU and CUDA.
+
+    Args:
+        dtype: type of the coarse product: ``float32``, ``bfloat16``, ``float16`` or ``auto``.
+        budget_mb: MiB that the coarse similarities may take at once. One row is always held.
+        spare: share of additional candidates beyond k that are re-scored. 0.5 suffices for
+            random keys; too small a value costs time, never exactness.
+    """
+
+    def __init__(self, dtype: str = "auto", budget_mb: int = 64, spare: float = 0.5) -> None:
+        if dtype != "auto" and dtype not in DTYPES:
+            raise ValueError(f"search dtype {dtype!r} is not one of auto, {', '.join(DTYPES)}")
+        if budget_mb <= 0:
+            raise ValueError(f"search budget must be at least 1 MiB, not {budget_mb}")
+        self.dtype = dtype
+        self.budget = budget_mb << 20
+        self.spare = spare
+        self.keys = torch.empty(0, 0)
+        self.mirror = torch.empty(0, 0)  # the keys in the coarse type
+        self.mirror_error = 0.0  # largest distance of a key from its copy in the mirror
+        self.holes = torch.empty(0, dtype=torch.int64)  # empty slots below ``extent``
+        self.extent = 0  # one more than the highest filled slot
+        self._workspace: Tensor | None = None
+
+    def __getstate__(self) -> dict:
+        """Copies and pickles leave the scratch space behind."""
+        return self.__dict__ | {"_workspace": None}
+
+    def update(self, keys: Tensor, values: Tensor, changed: Tensor | None = None) -> None:
+        """See :class:`NearestNeighbors`."""
+        filled = values >= 0
+        ends = torch.nonzero(filled)[-1:]
+        self.extent = int(ends) + 1 if len(ends) else 0
+        self.holes = torch.nonzero(~filled[: self.extent]).squeeze(1)
+        self.keys = keys
+        dtype = coarse_dtype(self.dtype, keys.device)
+        if dtype == torch.float32:
+            self.mirror, self.mirror_error = keys, 0.0
+            return
+        if changed is None or self.mirror.shape != keys.shape or self.mirror.dtype != dtype:
+            self.mirror = keys.to(dtype)
+            self.mirror_error = rounding_error(keys[: self.extent], self.mirror[: self.extent])
+        else:
+            exact = keys[changed]
+            rounded = exact.to(dtype)
+            self.mirror[changed] = rounded
+            self.mirror_error = max(self.mirror_error, rounding_error(exact, rounded))
+
+    def search(self, query: Tensor, k: int) -> tuple[Tensor, Tensor]:
+        """Find the k best slots of unit queries [N, D]. See :class:`NearestNeighbors`."""
+        found = min(k, self.extent)
+        packed = query.new_full((len(query), k), pack_one(-torch.inf), dtype=torch.int64)
+        if found and len(query):
+            candidates = max(found + int(self.spare * found), 32)
+            packed[:, :found] = self._search_rows(query, found, candidates)
+        return unpack(packed)
+
+    def _search_rows(self, query: Tensor, k: int, candidates: int) -> Tensor:
+        """Packed k best [N, k]; rows that rounding left in doubt get four times the candidates."""
+        candidates = min(candidates, self.extent)
+        step = max(1, self.budget // (self._columns(candidates) * self.mirror.element_size()))
+        blocks, doubtful = [], []
+        for rows in query.split(step):
+            best, doubt = self._search_block(rows, k, candidates)
+            blocks.append(best)
+            doubtful.append(doubt)
+        packed = torch.cat(blocks)  # [N, k]
+        again = torch.nonzero(torch.cat(doubtful)).squeeze(1)
+        if len(again):
+            packed[again] = self._search_rows(query[again], k, 4 * candidates)
+        return packed
+
+    def _search_block(self, query: Tensor, k: int, candidates: int) -> tuple[Tensor, Tensor]:
+        """One block of rows: packed k best [n, k], and which rows are in doubt [n]."""
+        n = len(query)
+        if candidates == self.extent:
+            slots = torch.arange(self.extent, device=query.device).expand(n, -1)
+            return self._rescore(query, slots, k), query.new_zeros(n, dtype=torch.bool)
+        rounded = query.to(self.mirror.dtype)
+        coarse, group = self._coarse(rounded, candidates)  # [n, columns]
+        slots, left_out = select(coarse, group, candidates)  # [n, candidates], [n]
+        packed = self._rescore(query, slots, k)
+        kth = unpack(packed[:, -1])[0]
+        # |exact - coarse| <= |q||K - K'| + |q - q'||K'| + rounding of the product itself.
+        unit = torch.finfo(self.mirror.dtype).eps
+        query_error = (query - rounded.float()).norm(dim=1)
+        bound = self.mirror_error + query_error * (1 + unit) + unit * left_out.abs()
+        bound += query.shape[1] * torch.finfo(torch.float32).eps
+        return packed, (left_out + bound >= kth) & (left_out > -torch.inf)
+
+    def _group(self, candidates: int) -> int:
+        """Slots per group: about the square root of slots over candidates, a power of two."""
+        ratio = self.extent / candidates
+        return 1 << max(0, round(np.log2(ratio) / 2)) if ratio > 4 else 1
+
+    def _columns(self, candidates: int) -> int:
+        group = self._group(candidates)
+        return -(-self.extent // group) * group
+
+    def _coarse(self, query: Tensor, candidates: int) -> tuple[Tensor, int]:
+        """Coarse similarities [n, columns] in the workspace; -inf where no key is."""
+        group, columns = self._group(candidates), self._columns(candidates)
+        needed = len(query) * columns
+        space = self._workspace
+        if space is None or space.numel() < needed or space.dtype != query.dtype or (
+            space.device != query.device
+        ):  # fmt: skip
+            rows = max(len(query), self.budget // (columns * query.element_size()))
+            rows = min(rows, 2 * len(query))
+            self._workspace = space = query.new_empty(rows * columns)
+        coarse = space[:needed].view(len(query), columns)
+        torch.mm(query, self.mirror[: self.extent].t(), out=coarse[:, : self.extent])
+        coarse[:, self.extent :] = -torch.inf
+        if len(self.holes):
+            coarse.index_fill_(1, self.holes, -torch.inf)
+        return coarse, group
+
+    def _rescore(self, query: Tensor, slots: Tensor, k: int) -> Tensor:
+        """The k best of candidate ``slots`` [n, m] by float32 similarity, packed, best first."""
+        similarities = dot_products(query, self.keys, slots)  # [n, m]
+        if len(self.holes):
+            similarities = similarities.masked_fill(
+                torch.isin(slots, self.holes), -torch.inf
+            )
+        return largest_packed(pack(similarities, slots), k)
+
+
+BACKENDS = {"exact": ExactSearch}
+
+
+def coarse_dtype(name: str, device: torch.device) -> torch.dtype:
+    """The type of the coarse product: ``auto`` takes bfloat16 where it is native."""
+    if name != "auto":
+        return DTYPES[name]
+    if device.type == "cuda":
+        native = torch.cuda.is_bf16_supported(including_emulation=False)
+    else:
+        native = torch.ops.mkldnn._is_mkldnn_bf16_supported() and (
+            "avx512_bf16" in cpu_flags() or "amx_bf16" in cpu_flags()
+        )
+    return torch.bfloat16 if native else torch.float32
+
+
+@lru_cache
+def cpu_flags() -> frozenset[str]:
+    """Instruction sets of this processor, as Linux names them; empty elsewhere."""
+    try:
+        with open("/proc/cpuinfo", encoding="ascii", errors="replace") as lines:
+            return frozenset(next(line for line in lines if line.startswith("flags")).split())
+    except (OSError, StopIteration):
+        return frozenset()
+
+
+def rounding_error(exact: Tensor, rounded: Tensor) -> float:
+    """Largest Euclidean distance of a row of ``exact`` [n, D] from its rounded copy."""
+    if not len(exact):
+        return 0.0
+    return float((exact - rounded.float()).norm(dim=1).max())
+
+
+def select(coarse: Tensor, group: int, m: int) -> tuple[Tensor, Tensor]:
+    """The m greatest columns of every row, in any order.
+
+    Args:
+        coarse: [n, columns], columns a multiple of ``group``.
+        group: columns per group; group j holds the columns j, j + columns/group, ...
+        m: how many columns to select.
+
+    Returns:
+        Columns [n, m], and an upper bound [n] in float32 of every value not selected.
+    """
+    n, columns = coarse.shape
+    if group == 1:
+        values = coarse.float()
+        chosen = largest(values, m)
+        return chosen, values.gather(1, chosen).amin(1)
+    groups = coarse.view(n, group, columns // group)
+    best_groups = largest(groups.amax(1).float(), m)  # [n, m]
+    members = groups.gather(2, best_groups.unsqueeze(1).expand(n, group, m))  # [n, group, m]
+    values = members.float().view(n, group * m)
+    chosen = largest(values, m)  # [n, m], index = row in group x m + group
+    slots = best_groups.gather(1, chosen % m) + chosen // m * (columns // group)
+    # A group that was left out has no value above the least of m group maxima, and so none
+    # above the least of the m greatest values.
+    return slots, values.gather(1, chosen).amin(1)
+
+
+def dot_products(query: Tensor, keys: Tensor, slots: Tensor) -> Tensor:
+    """q_n . K[slots[n, j]] in float32: [N, D], [S, D], [N, m] -> [N, m]."""
+    n, m = slots.shape
+    if query.is_cuda:
+        return torch.bmm(keys[slots], query.unsqueeze(2)).squeeze(2)
+    # On CPU a product sampled at given places needs no copy of the keys: 5 times faster.
+    rows = torch.arange(0, n * m + 1, m)
+    with torch.sparse.check_sparse_tensor_invariants(False):
+        places = torch.sparse_csr_tensor(
+            rows, slots.reshape(-1), query.new_zeros(n * m), (n, len(keys))
+        )
+        sampled = torch.sparse.sampled_addmm(places, query, keys.t(), beta=0.0)
+    return sampled.values().view(n, m)
+
+
+def pack(similarity: Tensor, slot: Tensor) -> Tensor:
+    """One int64 per pair that sorts by similarity, then by lower slot."""
+    bits = (similarity + 0.0).view(torch.int32)  # + 0.0 makes -0.0 and 0.0 equal
+    ordered = bits ^ ((bits >> 31) & MAX_SLOT)  # monotone in the float, for either sign
+    return (ordered.long() << 32) | (MAX_SLOT - slot)
+
+
+def pack_one(similarity: float) -> int:
+    """:func:`pack` of a similarity that belongs to no slot."""
+    return int(pack(torch.tensor([similarity]), torch.tensor([-1]))[0])
+
+
+def unpack(packed: Tensor) -> tuple[Tensor, Tensor]:
+    """Similarities (float32) and slots (int64) of packed pairs; -1 where the first is -inf."""
+    ordered = (packed >> 32).int()
+    similarity = (ordered ^ ((ordered >> 31) & MAX_SLOT)).view(torch.float32)
+    slot = MAX_SLOT - (packed & LOW_WORD)
+    return similarity, slot.masked_fill(similarity == -torch.inf, -1)
+
+
+def largest(values: Tensor, m: int) -> Tensor:
+    """Columns of the m greatest of every row [n, columns] -> [n, m], in any order."""
+    if values.is_cuda:
+        return values.topk(m, dim=1, sorted=False).indices
+    # numpy selects with vector instructions: 5 times faster than torch.topk.
+    cut = values.shape[1] - m
+    return rowwise(lambda rows: np.argpartition(rows, cut, axis=1)[:, cut:], values)
+
+
+def largest_packed(packed: Tensor, k: int) -> Tensor:
+    """The k greatest of every row [n, m] of packed pairs, in descending order [n, k]."""
+    if packed.is_cuda:
+        return packed.topk(k, dim=1).values
+    cut = packed.shape[1] - k
+
+    def best(rows: np.ndarray) -> np.ndarray:
+        rows = np.partition(rows, cut, axis=1)[:, cut:] if cut else rows
+        return np.ascontiguousarray(np.sort(rows, axis=1)[:, ::-1])
+
+    return rowwise(best, packed)
+
+
+def rowwise(function, values: Tensor) -> Tensor:
+    """Apply a numpy function to blocks of rows, on as many threads as torch uses."""
+    threads = min(torch.get_num_threads(), len(values))
+    rows = values.numpy()
+    if threads <= 1 or rows.size < 1 << 14:
+        return torch.from_numpy(function(rows))
+    parts = thread_pool(os.getpid(), threads).map(function, np.array_split(rows, threads))
+    return torch.from_numpy(np.concatenate(list(parts)))
+
+
+@lru_cache(maxsize=1)
+def thread_pool(process: int, threads: int) -> ThreadPoolExecutor:
+    """One pool a process: threads do not survive a fork."""
+    return ThreadPoolExecutor(threads)
