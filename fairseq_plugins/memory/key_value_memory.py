@@ -272,9 +272,13 @@ class KeyValueMemory(nn.Module):
         self._refresh_search(torch.cat([merged[0], slots]))
         return CommitReport(len(target), int((~missed).sum()), evicted)
 
+    def discard(self) -> None:
+        """Drop the staged pairs: the next commit of this rank adds nothing."""
+        self._staged.clear()
+
     def clear(self) -> None:
         """Forget everything, staged pairs included."""
-        self._staged.clear()
+        self.discard()
         self.keys.zero_()
         self.values.fill_(NOTHING)
         self.ages.zero_()

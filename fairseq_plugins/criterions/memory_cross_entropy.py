@@ -1,0 +1,156 @@
+"""Label-smoothed cross-entropy plus the memory's margin loss.
+
+Also stages in the memory what the model was asked and should have answered; the task commits it
+after the backward pass. Works for models without memory too, where it is the plain loss.
+"""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from fairseq.criterions import FairseqCriterion, register_criterion
+from fairseq.dataclass import ChoiceEnum, FairseqDataclass
+from fairseq.logging import metrics
+from fairseq.utils import get_perplexity
+from omegaconf import II
+from torch import Tensor
+
+from fairseq_plugins.modules.cross_entropy import token_log_probs
+from fairseq_plugins.modules.memory_reader import MemoryReading
+from fairseq_plugins.modules.write_policy import POLICIES, WritePolicy
+
+NATS_PER_BIT = 0.6931471805599453  # fairseq logs losses in base 2
+
+
+@dataclass
+class MemoryCrossEntropyConfig(FairseqDataclass):
+    """Weights of the losses, and what is remembered."""
+
+    label_smoothing: float = field(default=0.1, metadata={"help": "0 means none"})
+    memory_loss_weight: float = field(
+        default=1.0, metadata={"help": "weight of the margin loss against the cross-entropy"}
+    )
+    memory_write: ChoiceEnum(list(POLICIES)) = field(  # type: ignore[valid-type]
+        default="all",
+        metadata={"help": "remember all target tokens, those that surprised the model, or those "
+                          "that are rare in training"},
+    )  # fmt: skip
+    memory_surprise: float = field(
+        default=0.5, metadata={"help": "for surprise: remember tokens below this probability"}
+    )
+    memory_rare: int = field(
+        default=100, metadata={"help": "for rare: remember tokens seen less often than this"}
+    )
+    sentence_avg: bool = II("optimization.sentence_avg")
+
+
+@register_criterion("memory_cross_entropy", dataclass=MemoryCrossEntropyConfig)
+class MemoryCrossEntropy(FairseqCriterion):
+    """(1 - eps) CE + eps CE against uniform + weight * margin loss, summed over tokens."""
+
+    def __init__(
+        self,
+        task: Any,
+        label_smoothing: float,
+        memory_loss_weight: float,
+        memory_write: str,
+        memory_surprise: float,
+        memory_rare: int,
+        sentence_avg: bool,
+    ) -> None:
+        super().__init__(task)
+        self.label_smoothing = label_smoothing
+        self.memory_loss_weight = memory_loss_weight
+        self.sentence_avg = sentence_avg
+        counts = torch.tensor(task.target_dictionary.count)
+        self.policy = WritePolicy(str(memory_write), memory_surprise, memory_rare, counts)
+
+    def forward(self, model: Any, sample: dict, reduce: bool = True) -> tuple[Tensor, int, dict]:
+        """Loss of a sample, the number it has to be divided by, and what to log."""
+        logits, extra = model(**sample["net_input"])
+        target = sample["target"]  # [batch, time]
+        real = target != self.padding_idx
+        log_prob, mean_log_prob = token_log_probs(logits.flatten(0, 1), target.flatten())
+        log_prob, mean_log_prob = log_prob[real.flatten()], mean_log_prob[real.flatten()]  # [N]
+
+        log = {}
+        margin_loss = logits.new_zeros(())
+        reading: MemoryReading | None = extra.get("memory")
+        if reading is not None:
+            log_prob = reading.mix_target(log_prob, target[real])
+            margin_loss, log = self._learn(reading, target[real], log_prob)
+
+        nll = -log_prob.sum()
+        # The smoothed distribution gives eps / (vocabulary - 1) to every wrong token.
+        share = self.label_smoothing / (logits.shape[-1] - 1)
+        loss = (1 - self.label_smoothing - share) * nll - share * (
+            logits.shape[-1] * mean_log_prob.sum()
+        )
+        loss = loss + self.memory_loss_weight * margin_loss
+        size = len(target) if self.sentence_avg else sample["ntokens"]
+        log |= {
+            "loss": float(loss.detach()),
+            "nll_loss": float(nll.detach()),
+            "ntokens": sample["ntokens"],
+            "nsentences": len(target),
+            "sample_size": size,
+        }
+        return loss, size, log
+
+    def _learn(
+        self, reading: MemoryReading, target: Tensor, log_prob: Tensor
+    ) -> tuple[Tensor, dict]:
+        """The margin loss, and pairs for the next commit."""
+        memory, hits = reading.memory, reading.hits
+        margin_loss = memory.loss(reading.query, target).sum()
+        if memory.training:
+            chosen = self.policy(target, log_prob)
+            if bool(chosen.all()):
+                memory.stage(reading.query, target)
+            else:
+                memory.stage(reading.query[chosen], target[chosen])
+        log = {
+            "memory_loss": float(margin_loss.detach()),
+            "memory_right": int((hits.values[:, 0] == target).sum()),
+            "memory_confidence": float(hits.confidence.sum()),
+            "memory_queries": len(target),
+        }
+        if reading.gate is not None:
+            log["memory_gate"] = float(reading.gate.detach().sigmoid().sum())
+        return margin_loss, log
+
+    @staticmethod
+    def reduce_metrics(logging_outputs: list[dict]) -> None:
+        """Average over all workers; memory health beside the losses."""
+
+        def total(name: str) -> float:
+            return sum(float(log.get(name, 0)) for log in logging_outputs)
+
+        tokens = total("ntokens")
+        size = total("sample_size")
+        metrics.log_scalar("loss", total("loss") / size / NATS_PER_BIT, size, round=3)
+        metrics.log_scalar("nll_loss", total("nll_loss") / tokens / NATS_PER_BIT, tokens, round=3)
+        metrics.log_derived("ppl", lambda meters: get_perplexity(meters["nll_loss"].avg))
+        queries = total("memory_queries")
+        if not queries:
+            return
+        for name, key in (
+            ("memory_loss", "memory_loss"),
+            ("memory_hit_rate", "memory_right"),
+            ("memory_confidence", "memory_confidence"),
+            ("memory_gate", "memory_gate"),
+        ):
+            metrics.log_scalar(name, total(key) / queries, queries, round=3)
+        commits = total("memory_commits")
+        if commits:
+            writes = total("memory_written")
+            metrics.log_scalar("memory_fill", total("memory_fill") / commits, commits, round=3)
+            metrics.log_scalar("memory_age", total("memory_age") / commits, commits, round=1)
+            if writes:
+                evicted = total("memory_evicted") / writes
+                metrics.log_scalar("memory_evicted", evicted, writes, round=3)
+
+    @staticmethod
+    def logging_outputs_can_be_summed() -> bool:
+        """All of them are sums."""
+        return True

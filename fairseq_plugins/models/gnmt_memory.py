@@ -1,0 +1,157 @@
+"""The GNMT translator with a life-long memory: ``--arch gnmt_memory`` and its sizes."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from fairseq.dataclass import ChoiceEnum
+from fairseq.models import register_model
+from torch import Tensor
+
+from fairseq_plugins.memory import KeyValueMemory
+from fairseq_plugins.models.gnmt import (
+    GNMTBaseConfig,
+    GNMTConfig,
+    GNMTDecoder,
+    GNMTModel,
+    GNMTTinyConfig,
+    GNMTWMTConfig,
+)
+from fairseq_plugins.modules.memory_reader import MODES, MemoryReader, MemoryReading
+
+QUERIES = ("attention", "output", "both")
+
+
+@dataclass
+class MemoryOptions:
+    """What a translator says about its memory on the command line."""
+
+    memory_size: int = field(default=8192, metadata={"help": "slots of the memory"})
+    memory_key_dim: int = field(default=128, metadata={"help": "width of the memory's keys"})
+    memory_neighbors: int = field(
+        default=32, metadata={"help": "k, how many nearest slots answer a query"}
+    )
+    memory_margin: float = field(default=0.1, metadata={"help": "alpha of the margin loss"})
+    memory_age_noise: float = field(
+        default=8.0, metadata={"help": "noise on the ages when a slot has to be forgotten"}
+    )
+    memory_search: str = field(default="exact", metadata={"help": "nearest-neighbour backend"})
+    memory_search_dtype: str = field(
+        default="auto",
+        metadata={"help": "type of the coarse product; results do not depend on it"},
+    )
+    memory_query: ChoiceEnum(list(QUERIES)) = field(  # type: ignore[valid-type]
+        default="output",
+        metadata={"help": "what is projected to a query: the attention's context (the paper), "
+                          "the state just before the logits, or both"},
+    )  # fmt: skip
+    memory_read: ChoiceEnum(list(MODES)) = field(  # type: ignore[valid-type]
+        default="interpolate",
+        metadata={"help": "how the answer is used: its embedding is added to the output state "
+                          "(the paper), its distribution is mixed into the softmax, or both"},
+    )  # fmt: skip
+
+
+@dataclass
+class GNMTMemoryConfig(MemoryOptions, GNMTConfig):
+    """``gnmt`` with a memory."""
+
+
+class GNMTMemoryDecoder(GNMTDecoder):
+    """A decoder that asks its memory before the logits."""
+
+    reader: MemoryReader
+    memory_query: str
+
+    def read(self, output: Tensor, context: Tensor, tokens: Tensor, extra: dict) -> Tensor:
+        """Ask at every token, for all sentences and steps at once."""
+        sources = {"attention": [context], "output": [output], "both": [context, output]}
+        source = torch.cat(sources[self.memory_query], dim=-1)
+        positions = tokens != self.dictionary.pad()  # [batch, time]
+        output, extra["memory"] = self.reader(source, output, positions)
+        return output
+
+
+@register_model("gnmt_memory", dataclass=GNMTMemoryConfig)
+class GNMTMemoryModel(GNMTModel):
+    """GNMT with the memory of Kaiser et al. 2017, section 3."""
+
+    decoder_class = GNMTMemoryDecoder
+
+    def add_memory(self, cfg: GNMTMemoryConfig) -> None:
+        """Give the decoder an empty memory."""
+        decoder = self.decoder
+        memory = KeyValueMemory(
+            size=cfg.memory_size,
+            key_dim=cfg.memory_key_dim,
+            num_values=len(decoder.dictionary),
+            neighbors=cfg.memory_neighbors,
+            margin=cfg.memory_margin,
+            age_noise=cfg.memory_age_noise,
+            search=cfg.memory_search,
+            search_dtype=cfg.memory_search_dtype,
+        )
+        context_dim, output_dim = decoder.layers.source_dim, cfg.units
+        widths = {
+            "attention": context_dim,
+            "output": output_dim,
+            "both": context_dim + output_dim,
+        }
+        decoder.memory_query = str(cfg.memory_query)
+        decoder.reader = MemoryReader(
+            memory,
+            widths[decoder.memory_query],
+            output_dim,
+            str(cfg.memory_read),
+            decoder.layers.embedding,
+        )
+
+    def get_normalized_probs(
+        self, net_output: tuple[Tensor, dict], log_probs: bool, sample: dict | None = None
+    ) -> Tensor:
+        """(Log-)probabilities [batch, time, vocabulary] in float32, the memory mixed in."""
+        result = super().get_normalized_probs(net_output, True, sample)
+        reading: MemoryReading = net_output[1]["memory"]
+        if reading.gate is not None:
+            if reading.positions.shape != result.shape[:2]:
+                raise ValueError(
+                    "a memory that interpolates needs whole sentences: leave out --softmax-batch"
+                )
+            mixed = reading.mix(result[reading.positions])
+            result = result.index_put((reading.positions,), mixed)
+        return result if log_probs else result.exp()
+
+
+@dataclass
+class GNMTMemoryTinyConfig(MemoryOptions, GNMTTinyConfig):
+    """``gnmt_tiny`` with a memory."""
+
+    memory_key_dim: int = 64
+
+
+@dataclass
+class GNMTMemoryBaseConfig(MemoryOptions, GNMTBaseConfig):
+    """``gnmt_base`` with a memory."""
+
+
+@dataclass
+class GNMTMemoryWMTConfig(MemoryOptions, GNMTWMTConfig):
+    """``gnmt_wmt`` with a memory of a million slots."""
+
+    memory_size: int = 1 << 20
+    memory_key_dim: int = 512
+
+
+@register_model("gnmt_memory_tiny", dataclass=GNMTMemoryTinyConfig)
+class GNMTMemoryTiny(GNMTMemoryModel):
+    """``gnmt_memory`` of 128 units and 1 + 1 layers."""
+
+
+@register_model("gnmt_memory_base", dataclass=GNMTMemoryBaseConfig)
+class GNMTMemoryBase(GNMTMemoryModel):
+    """``gnmt_memory`` of 512 units and 2 + 2 layers."""
+
+
+@register_model("gnmt_memory_wmt", dataclass=GNMTMemoryWMTConfig)
+class GNMTMemoryWMT(GNMTMemoryModel):
+    """``gnmt_memory`` of 1,024 units and 4 + 4 layers."""

@@ -1,0 +1,90 @@
+"""Attention of all decoder steps to all encoder states in one product."""
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+
+class ScaledDotAttention(nn.Module):
+    """score(q, h) = (W_q q) . (W_k h) / sqrt(dim) (Vaswani et al. 2017, one head)."""
+
+    def __init__(self, query_dim: int, source_dim: int, dim: int) -> None:
+        super().__init__()
+        self.query = nn.Linear(query_dim, dim, bias=False)
+        self.key = nn.Linear(source_dim, dim, bias=False)
+        self.scale = 1 / math.sqrt(dim)
+
+    def keys(self, source: Tensor) -> Tensor:
+        """Encoder states [source, batch, source_dim] -> keys [batch, source, dim], once."""
+        return self.key(source).transpose(0, 1)
+
+    def scores(self, query: Tensor, keys: Tensor) -> Tensor:
+        """[time, batch, query_dim], [batch, source, dim] -> [batch, time, source]."""
+        return torch.bmm(self.query(query).transpose(0, 1) * self.scale, keys.transpose(1, 2))
+
+
+class NormalizedAttention(nn.Module):
+    """score(q, h) = g (v / |v|) . tanh(W_q q + W_k h + b), as in the published GNMT.
+
+    Additive attention (Bahdanau et al. 2015) with its vector v normalised (Salimans and Kingma
+    2016); g starts at 1 / sqrt(dim).
+    """
+
+    def __init__(self, query_dim: int, source_dim: int, dim: int) -> None:
+        super().__init__()
+        self.query = nn.Linear(query_dim, dim, bias=False)
+        self.key = nn.Linear(source_dim, dim, bias=False)
+        self.vector = nn.Parameter(torch.empty(dim).uniform_(-0.1, 0.1))
+        self.gain = nn.Parameter(torch.tensor(1 / math.sqrt(dim)))
+        self.bias = nn.Parameter(torch.zeros(dim))
+
+    def keys(self, source: Tensor) -> Tensor:
+        """Encoder states [source, batch, source_dim] -> keys [batch, source, dim], once."""
+        return (self.key(source) + self.bias).transpose(0, 1)
+
+    def scores(self, query: Tensor, keys: Tensor) -> Tensor:
+        """[time, batch, query_dim], [batch, source, dim] -> [batch, time, source]."""
+        queries = self.query(query).transpose(0, 1).unsqueeze(2)  # [batch, time, 1, dim]
+        vector = self.gain * self.vector / self.vector.norm()
+        return torch.tanh(queries + keys.unsqueeze(1)) @ vector.to(keys.dtype)
+
+
+ATTENTIONS = {"scaled-dot": ScaledDotAttention, "normalized": NormalizedAttention}
+
+
+class Attention(nn.Module):
+    """Weights over the source and the context they give.
+
+    Args:
+        kind: a name in ``ATTENTIONS``.
+        query_dim: width of the decoder states that ask.
+        source_dim: width of the encoder states.
+        dim: width in which both are compared.
+    """
+
+    def __init__(self, kind: str, query_dim: int, source_dim: int, dim: int) -> None:
+        super().__init__()
+        if kind not in ATTENTIONS:
+            raise ValueError(f"attention {kind!r} is not one of {', '.join(ATTENTIONS)}")
+        self.score = ATTENTIONS[kind](query_dim, source_dim, dim)
+
+    def forward(
+        self, query: Tensor, keys: Tensor, source: Tensor, padding: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Attend.
+
+        Args:
+            query: [time, batch, query_dim].
+            keys: ``self.score.keys(source)``, [batch, source, dim].
+            source: [source, batch, source_dim].
+            padding: [batch, source] bool, True where there is no token.
+
+        Returns:
+            Contexts [time, batch, source_dim] and weights [batch, time, source].
+        """
+        scores = self.score.scores(query, keys).float()
+        scores = scores.masked_fill(padding.unsqueeze(1), -torch.inf)
+        weights = torch.softmax(scores, dim=-1)  # [batch, time, source]
+        context = torch.bmm(weights.to(source.dtype), source.transpose(0, 1))
+        return context.transpose(0, 1), weights

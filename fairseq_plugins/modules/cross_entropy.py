@@ -1,0 +1,52 @@
+"""Log-probabilities of target tokens, straight from logits."""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+ROWS = 256  # rows worked on at once: their float32 copy stays in the processor's cache
+
+
+class _TokenLogProbs(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, logits: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+        size = logits.new_empty(len(logits), dtype=torch.float32)
+        mean = torch.empty_like(size)
+        for rows in range(0, len(logits), ROWS):
+            block = logits[rows : rows + ROWS].float()  # [rows, vocabulary]
+            size[rows : rows + ROWS] = torch.logsumexp(block, dim=1)
+            mean[rows : rows + ROWS] = block.mean(dim=1)
+        of_target = logits.gather(1, target.unsqueeze(1)).squeeze(1).float()
+        ctx.save_for_backward(logits, target, size)
+        return of_target - size, mean - size
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
+        logits, target, size = ctx.saved_tensors
+        of_target, of_mean = gradients
+        gradient = torch.empty_like(logits)
+        for rows in range(0, len(logits), ROWS):
+            part = slice(rows, rows + ROWS)
+            block = logits[part].float().sub_(size[part].unsqueeze(1)).exp_()  # probabilities
+            block.mul_(-(of_target[part] + of_mean[part]).unsqueeze(1))
+            block.add_((of_mean[part] / logits.shape[1]).unsqueeze(1))
+            block.scatter_add_(1, target[part].unsqueeze(1), of_target[part].unsqueeze(1))
+            gradient[part] = block
+        return gradient, None
+
+
+def token_log_probs(logits: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+    """Log-probability of the target, and mean log-probability of all tokens.
+
+    The same as gathering from ``log_softmax``, and averaging it, without ever holding a second
+    matrix of the size of the logits; computed in float32 whatever their type.
+
+    Args:
+        logits: [N, vocabulary].
+        target: [N] int64.
+
+    Returns:
+        log p(target) [N] and the mean over the vocabulary of log p [N], float32.
+    """
+    return _TokenLogProbs.apply(logits, target)

@@ -1,0 +1,131 @@
+"""Encoder and decoder of GNMT (Wu et al. 2016), whole sequences at a time.
+
+The attention is asked by the first decoder layer's output of the same step, and its context is
+fed to all layers above ("v2" attention). So training and forced decoding run layer by layer over
+the whole sequence; only generation goes token by token.
+"""
+
+import torch
+from torch import Tensor, nn
+
+from fairseq_plugins.modules.attention import Attention
+from fairseq_plugins.modules.lstm import BidirectionalLSTM, Dropout, LSTMStack, State, take_time
+
+
+class GNMTEncoderLayers(nn.Module):
+    """A bidirectional layer, then residual unidirectional ones.
+
+    Args:
+        embedding: of the source tokens.
+        units: of every layer and direction.
+        layers: how many, the bidirectional one included.
+        dropout: shared settings of all dropouts.
+    """
+
+    def __init__(self, embedding: nn.Embedding, units: int, layers: int, dropout: Dropout) -> None:
+        super().__init__()
+        self.embedding, self.dropout = embedding, dropout
+        self.bidirectional = BidirectionalLSTM(embedding.embedding_dim, units)
+        self.output_dim = 2 * units if layers == 1 else units
+        self.upper = LSTMStack(2 * units, units, layers - 1, dropout) if layers > 1 else None
+
+    def forward(self, tokens: Tensor, padding: Tensor) -> Tensor:
+        """Tokens [batch, time], right-padded where ``padding`` -> [time, batch, output_dim]."""
+        x = self.dropout(self.embedding(tokens.t()))  # [time, batch, embedding]
+        x = self.bidirectional(x, (~padding).sum(dim=1))
+        if self.upper is not None:
+            x, _ = self.upper(x)
+        return x
+
+
+class GNMTDecoderLayers(nn.Module):
+    """The first layer, which asks the attention, and residual layers that see its answer.
+
+    Args:
+        embedding: of the target tokens.
+        source_dim: width of the encoder states.
+        units: of every layer.
+        layers: how many, the first one included.
+        attention: a name in ``ATTENTIONS``.
+        dropout: shared settings of all dropouts.
+        output_dim: width of the state from which the logits are made.
+    """
+
+    def __init__(
+        self,
+        embedding: nn.Embedding,
+        source_dim: int,
+        units: int,
+        layers: int,
+        attention: str,
+        dropout: Dropout,
+        output_dim: int,
+    ) -> None:
+        super().__init__()
+        self.embedding, self.dropout, self.source_dim = embedding, dropout, source_dim
+        self.first = LSTMStack(embedding.embedding_dim, units, 1, dropout)
+        self.attention = Attention(attention, units, source_dim, units)
+        self.upper = (
+            LSTMStack(units, units, layers - 1, dropout, context_dim=source_dim)
+            if layers > 1
+            else None
+        )
+        self.readout = nn.Linear(units + source_dim, output_dim)
+
+    def forward(
+        self,
+        tokens: Tensor,
+        source: Tensor,
+        source_keys: Tensor,
+        source_padding: Tensor,
+        state: tuple[State, State] | None = None,
+    ) -> tuple[Tensor, Tensor, Tensor, tuple[State, State]]:
+        """Run over whole target prefixes, or on from ``state``.
+
+        Args:
+            tokens: [batch, time].
+            source: [source, batch, source_dim].
+            source_keys: of the attention, [batch, source, units].
+            source_padding: [batch, source] bool.
+            state: of the first and of the upper layers.
+
+        Returns:
+            Output states [batch, time, output_dim], contexts [batch, time, source_dim],
+            attention weights [batch, time, source], and the layers' states after the last step.
+        """
+        x = self.embedding(tokens.t())  # [time, batch, embedding]
+        first, upper = (None, None) if state is None else state
+        x, first = self.first(x, state=first)
+        context, weights = self.attention(x, source_keys, source, source_padding)
+        upper_after: State = []
+        if self.upper is not None:
+            x, upper_after = self.upper(x, context, upper)
+        x = torch.cat([self.dropout(x), self.dropout(context)], dim=-1)
+        output = torch.tanh(self.readout(x)).transpose(0, 1)  # [batch, time, output_dim]
+        return output, context.transpose(0, 1), weights, (first, upper_after)
+
+
+def pad_on_the_right(tokens: Tensor, pad: int) -> Tensor:
+    """Move left padding of [batch, time] tokens to the right."""
+    padding = tokens == pad
+    if not bool(padding[:, 0].any()):
+        return tokens
+    steps = torch.arange(tokens.shape[1], device=tokens.device)
+    index = (steps + padding.sum(dim=1, keepdim=True)) % tokens.shape[1]
+    return take_time(tokens.t().unsqueeze(-1), index.t().unsqueeze(-1)).squeeze(-1).t()
+
+
+def initialize(module: nn.Module, embeddings: list[nn.Embedding], scale: float) -> None:
+    """GNMT's uniform initialisation in [-scale, scale].
+
+    With scale 0, every weight of a layer is uniform in +-1/sqrt(its units), and embeddings are
+    normal with standard deviation 1/sqrt(their width), which learns faster from little data.
+    """
+    if scale > 0:
+        for parameter in module.parameters():
+            nn.init.uniform_(parameter, -scale, scale)
+    for embedding in embeddings:
+        if scale == 0:
+            nn.init.normal_(embedding.weight, std=embedding.embedding_dim**-0.5)
+        if embedding.padding_idx is not None:
+            nn.init.zeros_(embedding.weight[embedding.padding_idx])

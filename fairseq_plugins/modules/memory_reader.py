@@ -1,0 +1,166 @@
+"""How what a memory answers gets into a model's output.
+
+Two ways, alone or together (``MemoryReader(mode=...)``):
+
+- *embed* (Kaiser et al. 2017, section 3): the best neighbour's value is embedded, weighed with
+  its confidence and added to the state from which the logits are made.
+- *interpolate*: the distribution of the k neighbours over their values is mixed into the
+  softmax with a gate, p(y) = (1 - g) softmax(z)_y + g sum_{i: V_i = y} w_i, where the gate g and
+  the temperature of the weights w are learned.
+"""
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from fairseq_plugins.memory import KeyValueMemory, MemoryHits
+
+MODES = ("embed", "interpolate", "both")
+
+
+@dataclass(frozen=True)
+class MemoryReading:
+    """What a model read from its memory at N positions.
+
+    Attributes:
+        memory: what was asked.
+        query: [N, key_dim], the questions; the criterion learns and writes with them.
+        hits: what answered.
+        positions: [batch, time] bool with N times True, where it was asked.
+        log_weights: [N, k], log w, -inf for missing neighbours; None unless interpolating.
+        gate: [N], logit of g; None unless interpolating.
+    """
+
+    memory: KeyValueMemory
+    query: Tensor
+    hits: MemoryHits
+    positions: Tensor
+    log_weights: Tensor | None = None
+    gate: Tensor | None = None
+
+    def mix_target(self, log_prob: Tensor, target: Tensor) -> Tensor:
+        """log p(target) of the mixture, from the softmax's own log p(target) [N]."""
+        if self.gate is None or self.log_weights is None:
+            return log_prob
+        right = self.hits.values == target.unsqueeze(1)  # [N, k]
+        of_memory = _masked_logsumexp(self.log_weights, right)
+        return _mix(log_prob, of_memory, self.gate)
+
+    def mix(self, log_probs: Tensor) -> Tensor:
+        """Log-probabilities [N, vocabulary] of the mixture, from those of the softmax."""
+        if self.gate is None or self.log_weights is None:
+            return log_probs
+        missing = self.hits.values < 0  # [N, k]
+        # A missing neighbour repeats the first one, which changes nothing.
+        values = torch.where(missing, self.hits.values[:, :1], self.hits.values).clamp(min=0)
+        same = values.unsqueeze(2) == values.unsqueeze(1)  # [N, k, k]
+        weights = self.log_weights.unsqueeze(1).expand_as(same)
+        of_memory = _masked_logsumexp(weights, same)  # [N, k], for each value all of its slots
+        gate = self.gate.unsqueeze(1)
+        mixed = _mix(log_probs.gather(1, values), of_memory, gate)
+        return (log_probs + F.logsigmoid(-gate)).scatter(1, values, mixed)
+
+
+def _masked_logsumexp(log_weights: Tensor, mask: Tensor) -> Tensor:
+    """log of the sum of weights where ``mask``, over the last dimension; -inf if none."""
+    masked = log_weights.masked_fill(~mask, -torch.inf)
+    none = (masked == -torch.inf).all(dim=-1)
+    safe = masked.masked_fill(none.unsqueeze(-1), 0.0)  # no NaN in the gradient
+    return torch.logsumexp(safe, dim=-1).masked_fill(none, -torch.inf)
+
+
+def _mix(log_prob: Tensor, of_memory: Tensor, gate: Tensor) -> Tensor:
+    """log((1 - g) p + g m) for g = sigmoid(gate)."""
+    return _logaddexp(F.logsigmoid(-gate) + log_prob, F.logsigmoid(gate) + of_memory)
+
+
+def _logaddexp(a: Tensor, b: Tensor) -> Tensor:
+    """log(e^a + e^b), with a gradient also where b = -inf."""
+    finite = b.masked_fill(b == -torch.inf, -1e4)
+    return torch.logaddexp(a, finite)
+
+
+class MemoryReader(nn.Module):
+    """Asks a memory with a projection of a state, and puts the answer to use.
+
+    Args:
+        memory: the memory.
+        query_dim: width of the state that is projected to a query.
+        state_dim: width of the state just before the logits.
+        mode: ``embed``, ``interpolate`` or ``both``.
+        embedding: of the values, shared with the model; its width must be ``state_dim``.
+    """
+
+    FEATURES = 3  # that the gate sees beside the state, see :meth:`_gate`
+
+    def __init__(
+        self,
+        memory: KeyValueMemory,
+        query_dim: int,
+        state_dim: int,
+        mode: str,
+        embedding: nn.Embedding,
+    ) -> None:
+        super().__init__()
+        if mode not in MODES:
+            raise ValueError(f"memory read mode {mode!r} is not one of {', '.join(MODES)}")
+        self.memory, self.mode = memory, mode
+        self.embedding = [embedding]  # in a list: the model owns it
+        self.project = nn.Linear(query_dim, memory.key_dim)
+        if mode != "interpolate":
+            self.combine = nn.Linear(state_dim, state_dim, bias=False)
+            # Starts as if there were no memory, and learns how much of it helps.
+            nn.init.zeros_(self.combine.weight)
+        if mode != "embed":
+            self.log_temperature = nn.Parameter(torch.tensor(memory.temperature).log())
+            self.gate = nn.Linear(state_dim + self.FEATURES, 1)
+            nn.init.zeros_(self.gate.weight)
+            nn.init.constant_(self.gate.bias, -2.0)
+
+    def forward(
+        self, source: Tensor, state: Tensor, positions: Tensor
+    ) -> tuple[Tensor, MemoryReading]:
+        """Ask at every position that holds a token.
+
+        Args:
+            source: [batch, time, query_dim], projected to the queries.
+            state: [batch, time, state_dim].
+            positions: [batch, time] bool, where to ask.
+
+        Returns:
+            The state with what was read, and what was read.
+        """
+        query = self.project(source[positions]).float()  # [N, key_dim]
+        hits = self.memory.query(query)
+        log_weights = gate = None
+        if self.mode != "interpolate":
+            state = self._embed(state, hits, positions)
+        if self.mode != "embed":
+            log_weights = self._log_weights(hits)
+            gate = self._gate(state[positions], hits, log_weights)
+        return state, MemoryReading(self.memory, query, hits, positions, log_weights, gate)
+
+    def _log_weights(self, hits: MemoryHits) -> Tensor:
+        """log softmax over the k neighbours [N, k] with the learned temperature."""
+        missing = hits.slots < 0
+        # -inf times a parameter would make the parameter's gradient NaN.
+        similarities = hits.similarities.masked_fill(missing, 0.0)
+        scaled = (self.log_temperature.exp() * similarities).masked_fill(missing, -1e4)
+        return torch.log_softmax(scaled, dim=1).masked_fill(missing, -torch.inf)
+
+    def _embed(self, state: Tensor, hits: MemoryHits, positions: Tensor) -> Tensor:
+        value = self.embedding[0](hits.values[:, 0].clamp(min=0))  # [N, state_dim]
+        read = self.combine(value * hits.confidence.unsqueeze(1).to(value.dtype))
+        return state.index_put((positions,), read.to(state.dtype), accumulate=True)
+
+    def _gate(self, state: Tensor, hits: MemoryHits, log_weights: Tensor) -> Tensor:
+        """Logit of the gate, from the state and how near and how unanimous the answer is."""
+        same = hits.values == hits.values[:, :1]
+        agreement = _masked_logsumexp(log_weights, same).exp()
+        nearest = hits.similarities[:, 0].masked_fill(hits.slots[:, 0] < 0, 0.0)
+        kth = hits.similarities[:, -1].masked_fill(hits.slots[:, -1] < 0, 0.0)
+        features = torch.stack([agreement, nearest, kth], dim=1).detach()
+        gate = self.gate(torch.cat([state.float(), features], dim=1)).squeeze(1).float()
+        return gate.masked_fill(hits.slots[:, 0] < 0, -1e4)  # an empty memory has no say
