@@ -112,7 +112,7 @@ class MemoryCrossEntropy(FairseqCriterion):
         log = {
             "memory_loss": float(margin_loss.detach()),
             "memory_right": int((hits.values[:, 0] == target).sum()),
-            "memory_confidence": float(hits.confidence.sum()),
+            "memory_confidence": float(hits.confidence.detach().sum()),
             "memory_queries": len(target),
         }
         if reading.gate is not None:

@@ -3,13 +3,14 @@
 ``ExactSearch`` finds the k best slots of every query in three steps, none of which sorts a
 row as long as the memory:
 
-1. *Coarse*: one matrix product of all queries with all keys, in bfloat16 where that is fast.
+1. *Coarse*: one matrix product of all queries with all keys, less their mean, in bfloat16
+   where that is fast.
 2. *Select*: the m > k best of every row by their coarse similarity. A long row is first cut
    into groups; the m best slots lie in the m groups with the greatest maxima.
 3. *Re-score*: the m candidates in float32, and the k best of those, ties to the lower slot.
 
 Rounding in step 1 is bounded, so a row whose k-th similarity is not clear of everything that
-step 2 left out is recognised, and searched again with a larger m. The result is therefore that
+step 2 left out is recognised, and searched again without rounding, and with a larger m. The result is therefore that
 of a full float32 search, and the similarity of a query and a key does not depend on which other
 queries are in the batch.
 """
@@ -41,6 +42,57 @@ class NearestNeighbors(Protocol):
         """
 
 
+class Mirror:
+    """Keys as the coarse product sees them: less their mean, in a short type.
+
+    A query's similarity to the mean is the same for all slots and cannot change their order, so
+    it is left out before rounding: the closer the keys are together, the less is rounded away.
+
+    Attributes:
+        keys: [S, D].
+        center: [D], what has been subtracted; None for the keys as they are.
+        error: largest distance of a key, less the center, from its row.
+        radius: largest norm of a row.
+    """
+
+    def __init__(self, keys: Tensor, extent: int, dtype: torch.dtype) -> None:
+        self.center: Tensor | None = None
+        self.error, self.radius, self.stale = 0.0, 1.0, 0
+        self.keys = keys
+        if dtype != torch.float32:
+            self.center = keys[:extent].mean(dim=0)
+            self.keys = keys.new_zeros(keys.shape, dtype=dtype)
+            self.radius = 0.0
+            self._copy(keys, slice(extent))
+
+    def update(self, keys: Tensor, changed: Tensor) -> None:
+        """Follow the keys [S, D] at the slots ``changed`` [C]."""
+        if self.center is None:
+            self.keys = keys
+        else:
+            self._copy(keys, changed)
+            self.stale += len(changed)
+
+    def _copy(self, keys: Tensor, slots: Tensor | slice) -> None:
+        exact = keys[slots] - self.center
+        rounded = exact.to(self.keys.dtype)
+        self.keys[slots] = rounded
+        if len(exact):
+            self.error = max(self.error, float((exact - rounded.float()).norm(dim=1).max()))
+            self.radius = max(self.radius, float(rounded.float().norm(dim=1).max()))
+
+    def bound(self, query: Tensor, coarse: Tensor) -> Tensor:
+        """Greatest exact similarity [n] that may hide behind a coarse one [n] for [n, D]."""
+        rounded = query.to(self.keys.dtype)
+        # q . K = q . center + q' . K' + q . (K - center - K') + (q - q') . K'
+        unit = torch.finfo(self.keys.dtype).eps  # of the product's own rounding
+        bound = coarse + unit * coarse.abs() + self.error
+        bound += (query - rounded.float()).norm(dim=1) * self.radius
+        if self.center is not None:
+            bound += query @ self.center
+        return bound + 2 * query.shape[1] * torch.finfo(torch.float32).eps
+
+
 class ExactSearch:
     """Exact search by a blocked matrix product, on CPU and CUDA.
 
@@ -60,8 +112,7 @@ class ExactSearch:
         self.budget = budget_mb << 20
         self.spare = spare
         self.keys = torch.empty(0, 0)
-        self.mirror = torch.empty(0, 0)  # the keys in the coarse type
-        self.mirror_error = 0.0  # largest distance of a key from its copy in the mirror
+        self.mirror: Mirror | None = None
         self.holes = torch.empty(0, dtype=torch.int64)  # empty slots below ``extent``
         self.extent = 0  # one more than the highest filled slot
         self._workspace: Tensor | None = None
@@ -77,60 +128,59 @@ class ExactSearch:
         self.extent = int(ends) + 1 if len(ends) else 0
         self.holes = torch.nonzero(~filled[: self.extent]).squeeze(1)
         self.keys = keys
-        dtype = coarse_dtype(self.dtype, keys.device)
-        if dtype == torch.float32:
-            self.mirror, self.mirror_error = keys, 0.0
-            return
-        if changed is None or self.mirror.shape != keys.shape or self.mirror.dtype != dtype:
-            self.mirror = keys.to(dtype)
-            self.mirror_error = rounding_error(keys[: self.extent], self.mirror[: self.extent])
+        mirror = self.mirror
+        # The center is worth finding anew after as many changes as there are keys.
+        if changed is None or mirror is None or mirror.stale + len(changed) > self.extent:
+            self.mirror = Mirror(keys, self.extent, coarse_dtype(self.dtype, keys.device))
         else:
-            exact = keys[changed]
-            rounded = exact.to(dtype)
-            self.mirror[changed] = rounded
-            self.mirror_error = max(self.mirror_error, rounding_error(exact, rounded))
+            mirror.update(keys, changed)
 
     def search(self, query: Tensor, k: int) -> tuple[Tensor, Tensor]:
         """Find the k best slots of unit queries [N, D]. See :class:`NearestNeighbors`."""
         found = min(k, self.extent)
         packed = query.new_full((len(query), k), pack_one(-torch.inf), dtype=torch.int64)
         if found and len(query):
+            assert self.mirror is not None  # update() comes before search()
             candidates = max(found + int(self.spare * found), 32)
-            packed[:, :found] = self._search_rows(query, found, candidates)
+            packed[:, :found] = self._search_rows(query, found, candidates, self.mirror)
         return unpack(packed)
 
-    def _search_rows(self, query: Tensor, k: int, candidates: int) -> Tensor:
-        """Packed k best [N, k]; rows that rounding left in doubt get four times the candidates."""
+    def _search_rows(self, query: Tensor, k: int, candidates: int, mirror: Mirror) -> Tensor:
+        """Packed k best [N, k].
+
+        Rows that rounding leaves in doubt are searched again, with the keys as they are, and
+        then with four times the candidates.
+        """
         candidates = min(candidates, self.extent)
-        step = max(1, self.budget // (self._columns(candidates) * self.mirror.element_size()))
+        step = max(1, self.budget // (self._columns(candidates) * mirror.keys.element_size()))
         blocks, doubtful = [], []
         for rows in query.split(step):
-            best, doubt = self._search_block(rows, k, candidates)
+            best, doubt = self._search_block(rows, k, candidates, mirror)
             blocks.append(best)
             doubtful.append(doubt)
         packed = torch.cat(blocks)  # [N, k]
         again = torch.nonzero(torch.cat(doubtful)).squeeze(1)
         if len(again):
-            packed[again] = self._search_rows(query[again], k, 4 * candidates)
+            if mirror.center is None:
+                candidates *= 4
+            exact = Mirror(self.keys, self.extent, torch.float32)
+            packed[again] = self._search_rows(query[again], k, candidates, exact)
         return packed
 
-    def _search_block(self, query: Tensor, k: int, candidates: int) -> tuple[Tensor, Tensor]:
+    def _search_block(
+        self, query: Tensor, k: int, candidates: int, mirror: Mirror
+    ) -> tuple[Tensor, Tensor]:
         """One block of rows: packed k best [n, k], and which rows are in doubt [n]."""
         n = len(query)
         if candidates == self.extent:
             slots = torch.arange(self.extent, device=query.device).expand(n, -1)
             return self._rescore(query, slots, k), query.new_zeros(n, dtype=torch.bool)
-        rounded = query.to(self.mirror.dtype)
-        coarse, group = self._coarse(rounded, candidates)  # [n, columns]
+        coarse, group = self._coarse(query, candidates, mirror)  # [n, columns]
         slots, left_out = select(coarse, group, candidates)  # [n, candidates], [n]
         packed = self._rescore(query, slots, k)
         kth = unpack(packed[:, -1])[0]
-        # |exact - coarse| <= |q||K - K'| + |q - q'||K'| + rounding of the product itself.
-        unit = torch.finfo(self.mirror.dtype).eps
-        query_error = (query - rounded.float()).norm(dim=1)
-        bound = self.mirror_error + query_error * (1 + unit) + unit * left_out.abs()
-        bound += query.shape[1] * torch.finfo(torch.float32).eps
-        return packed, (left_out + bound >= kth) & (left_out > -torch.inf)
+        doubt = (mirror.bound(query, left_out) >= kth) & (left_out > -torch.inf)
+        return packed, doubt
 
     def _group(self, candidates: int) -> int:
         """Slots per group: about the square root of slots over candidates, a power of two."""
@@ -141,19 +191,16 @@ class ExactSearch:
         group = self._group(candidates)
         return -(-self.extent // group) * group
 
-    def _coarse(self, query: Tensor, candidates: int) -> tuple[Tensor, int]:
+    def _coarse(self, query: Tensor, candidates: int, mirror: Mirror) -> tuple[Tensor, int]:
         """Coarse similarities [n, columns] in the workspace; -inf where no key is."""
         group, columns = self._group(candidates), self._columns(candidates)
-        needed = len(query) * columns
-        space = self._workspace
-        if space is None or space.numel() < needed or space.dtype != query.dtype or (
-            space.device != query.device
-        ):  # fmt: skip
-            rows = max(len(query), self.budget // (columns * query.element_size()))
-            rows = min(rows, 2 * len(query))
-            self._workspace = space = query.new_empty(rows * columns)
-        coarse = space[:needed].view(len(query), columns)
-        torch.mm(query, self.mirror[: self.extent].t(), out=coarse[:, : self.extent])
+        rounded = query.to(mirror.keys.dtype)
+        needed = len(query) * columns * rounded.element_size()
+        space = self._workspace  # bytes
+        if space is None or len(space) < needed or space.device != query.device:
+            self._workspace = space = rounded.new_empty(needed, dtype=torch.uint8)
+        coarse = space[:needed].view(rounded.dtype).view(len(query), columns)
+        torch.mm(rounded, mirror.keys[: self.extent].t(), out=coarse[:, : self.extent])
         coarse[:, self.extent :] = -torch.inf
         if len(self.holes):
             coarse.index_fill_(1, self.holes, -torch.inf)
@@ -193,13 +240,6 @@ def cpu_flags() -> frozenset[str]:
             return frozenset(next(line for line in lines if line.startswith("flags")).split())
     except (OSError, StopIteration):
         return frozenset()
-
-
-def rounding_error(exact: Tensor, rounded: Tensor) -> float:
-    """Largest Euclidean distance of a row of ``exact`` [n, D] from its rounded copy."""
-    if not len(exact):
-        return 0.0
-    return float((exact - rounded.float()).norm(dim=1).max())
 
 
 def select(coarse: Tensor, group: int, m: int) -> tuple[Tensor, Tensor]:
