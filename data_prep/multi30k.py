@@ -1,0 +1,164 @@
+"""Prepares Multi30k (Elliott et al. 2016, task 1, English to German) for fairseq.
+
+    python -m data_prep.multi30k --out multi30k
+
+fetches the original files into `multi30k/download/` and prepares them as `data_prep.parallel`
+does; `--source DIR` reads files that are there already. Two variants:
+
+    tok   lowercased, normalised and tokenised by the authors: published BLEU is computed on it
+    raw   as the captions were written
+
+All 29,000 training pairs are kept, as in published work. Development text is `val`, test text
+`test_2016_flickr`.
+"""
+
+import argparse
+import json
+import logging
+import math
+import sys
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from urllib.error import URLError
+
+import pooch
+import requests
+
+from data_prep.cleaning import CleaningOptions, check_alignment
+from data_prep.files import find_text
+from data_prep.parallel import (
+    ParallelData,
+    add_vocabulary_options,
+    prepare,
+    vocabulary_options,
+)
+from data_prep.program import DataError, run_program
+from data_prep.stages import write_atomically
+
+logger = logging.getLogger(__name__)
+
+URL = "https://raw.githubusercontent.com/multi30k/dataset/master/data/task1/"
+LANGUAGES = ("en", "de")
+LINES = {"train": 29_000, "val": 1_014, "test_2016_flickr": 1_000}
+# What the original repository calls the files of each variant.
+ORIGINAL_NAME = {"tok": "tok/{part}.lc.norm.tok.{language}", "raw": "raw/{part}.{language}.gz"}
+SUFFIXES = {"tok": (".lc.norm.tok", ""), "raw": ("",)}
+VOCAB_SIZE = 6000
+# Nothing is dropped: scores are comparable only after training on the same pairs.
+KEEP_ALL = CleaningOptions(
+    max_words=sys.maxsize, max_characters=sys.maxsize, max_ratio=sys.maxsize, keep_duplicates=True
+)
+
+
+def locate(source: Path, variant: str) -> dict[str, str]:
+    """Find the files of a variant under a folder.
+
+    Args:
+        source: A folder with `tok/` or `raw/` in it, or a copy of the original repository.
+        variant: `tok` or `raw`.
+
+    Returns:
+        For `train`, `val` and `test_2016_flickr` the beginning of the two files' names.
+
+    Raises:
+        DataError: If they are not there.
+    """
+    folders = [source / "data" / "task1" / variant, source / variant, source]
+    for folder in folders:
+        for suffix in SUFFIXES[variant]:
+            prefixes = {part: str(folder / f"{part}{suffix}") for part in LINES}
+            if (
+                Path(f"{prefixes['train']}.en").exists()
+                or Path(f"{prefixes['train']}.en.gz").exists()
+            ):
+                return prefixes
+    expected = source / ORIGINAL_NAME[variant].format(part="train", language="en")
+    raise DataError(f"{expected}: no such file (plain or .gz); give the folder with {variant}/")
+
+
+def verify(data: ParallelData) -> None:
+    """Check that the files hold as many lines as Multi30k has.
+
+    Raises:
+        DataError: If not.
+    """
+    for corpus, (part, lines) in zip(data.corpora(), LINES.items(), strict=True):
+        found = check_alignment(corpus)
+        if found != lines:
+            raise DataError(
+                f"{corpus.files[0]}: {found} lines, but Multi30k's {part} has {lines}; "
+                "the file is not the original or is cut short: fetch it again"
+            )
+
+
+def fetch(folder: Path, variant: str, url: str = URL) -> None:
+    """Download a variant's original files, each once.
+
+    The repository publishes no checksums. What the first download brings is recorded in
+    `checksums.json`, and whatever is there or is fetched later must agree with it.
+
+    Args:
+        folder: Where the files go, laid out as in the original repository.
+        variant: `tok` or `raw`.
+        url: Where `tok/` and `raw/` are.
+
+    Raises:
+        DataError: If a file cannot be fetched or differs from its recorded checksum.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    lock = folder / "checksums.json"
+    known: dict[str, str] = json.loads(lock.read_text("utf-8")) if lock.exists() else {}
+    for part in LINES:
+        for language in LANGUAGES:
+            name = ORIGINAL_NAME[variant].format(part=part, language=language)
+            try:
+                path = pooch.retrieve(
+                    url=url + name,
+                    known_hash=known.get(name),
+                    path=(folder / name).parent,
+                    fname=Path(name).name,
+                    progressbar=sys.stderr.isatty(),
+                )
+            except (requests.RequestException, URLError) as error:
+                raise DataError(
+                    f"{url + name}: cannot be fetched ({type(error).__name__}); check the network, "
+                    "or fetch it elsewhere and pass its folder with --source"
+                ) from error
+            except ValueError as error:
+                raise DataError(
+                    f"{url + name}: differs from the checksum in {lock}; the original has changed "
+                    "or the download is damaged: if you trust it, remove that file"
+                ) from error
+            if name not in known:
+                known[name] = f"sha256:{pooch.file_hash(path)}"
+                write_atomically(lock, json.dumps(known, indent=1) + "\n")
+
+
+def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespace:
+    """Parse the command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--source", type=Path, help="folder with the files; default: download them")
+    parser.add_argument("--variant", choices=sorted(SUFFIXES), default="tok")
+    parser.add_argument("--url", default=URL, help="where to download from")
+    add_vocabulary_options(parser, VOCAB_SIZE)
+    return parser.parse_args(arguments)
+
+
+def main(arguments: argparse.Namespace) -> None:
+    """Prepare Multi30k as the command line says."""
+    source = arguments.source
+    if source is None:
+        source = arguments.out / "download"
+        fetch(source, arguments.variant, arguments.url)
+    prefixes = locate(source, arguments.variant)
+    data = ParallelData(*([prefix] for prefix in prefixes.values()), languages=LANGUAGES)
+    verify(data)
+    prepare(data, arguments.out, KEEP_ALL, vocabulary_options(arguments), arguments.workers)
+
+
+if __name__ == "__main__":
+    sys.exit(run_program(main, parse_arguments()))

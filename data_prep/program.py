@@ -1,0 +1,52 @@
+"""What all command-line programs of this package share: logging, and errors of one line."""
+
+import argparse
+import logging
+import sys
+from collections.abc import Callable, Sequence
+
+logger = logging.getLogger(__name__)
+
+FAILED = 1
+INTERRUPTED = 130  # what shells report for a program stopped with Ctrl-C
+
+
+class DataError(Exception):
+    """Bad input. The message is one line: which file, which line, and what to do about it."""
+
+
+def run_program(main: Callable[[argparse.Namespace], None], arguments: argparse.Namespace) -> int:
+    """Run a command-line program and turn what the user can mend into one line on stderr.
+
+    Args:
+        main: The program.
+        arguments: Its parsed arguments.
+
+    Returns:
+        The exit status: 0, 1 after an error, 130 after Ctrl-C.
+    """
+    logging.basicConfig(
+        level=logging.INFO,
+        stream=sys.stderr,
+        format="%(asctime)s | %(levelname)s | %(message)s",
+        datefmt="%H:%M:%S",
+    )
+    try:
+        main(arguments)
+    except DataError as error:
+        logger.error("%s", error)
+        return FAILED
+    except OSError as error:  # disk full, no permission, a folder in the place of a file ...
+        where = f": {error.filename}" if error.filename else ""
+        reason = error.strerror or error
+        logger.error("%s%s. Finished stages are kept: mend this and run again.", reason, where)
+        return FAILED
+    except KeyboardInterrupt:
+        logger.error("Interrupted. Run the same command again to go on.")
+        return INTERRUPTED
+    return 0
+
+
+def comma_separated(text: str) -> Sequence[str]:
+    """Parse `a,b,c`, for argparse."""
+    return [part for part in text.split(",") if part]

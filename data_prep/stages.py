@@ -1,0 +1,175 @@
+"""Work that survives being killed: stages with a manifest, each done whole or not at all.
+
+A stage writes into `OUT/.unfinished/`. Only when it is complete are its outputs renamed into
+`OUT`, and then `OUT/manifest.json` records a fingerprint of its options and inputs and the hashes
+of what it made. A later run skips every stage whose fingerprint and outputs are as recorded,
+and makes the others again. A folder that a stage makes belongs to it: when the stage is made
+anew, the whole folder is replaced.
+"""
+
+import fcntl
+import hashlib
+import json
+import logging
+import os
+import shutil
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+from data_prep.files import digest
+from data_prep.program import DataError
+
+logger = logging.getLogger(__name__)
+
+FORMAT_VERSION = 1
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One step of the work.
+
+    Attributes:
+        name: What it is called in the manifest and the log.
+        options: All that the outputs depend on beside the inputs; JSON-serialisable.
+        inputs: The files that it reads.
+        outputs: Names of the files and folders that it makes, relative to the workspace.
+        make: Writes all outputs into the folder that it is given.
+    """
+
+    name: str
+    options: Mapping[str, Any]
+    inputs: Sequence[Path]
+    outputs: Sequence[str]
+    make: Callable[[Path], None]
+
+    def fingerprint(self) -> str:
+        """Return a hash of everything that the outputs depend on (not of where the files lie)."""
+        parts = [FORMAT_VERSION, self.name, self.options, [digest(path) for path in self.inputs]]
+        return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+
+
+class Workspace:
+    """An output folder in which stages are run, by one process at a time.
+
+    Example:
+        with Workspace(Path("out")) as workspace:
+            workspace.run(Stage("copy", {}, [source], ["copy.txt"], make_copy))
+
+    Raises:
+        DataError: On entering, if another process is at work in the folder.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.scratch = folder / ".unfinished"
+        self.manifest_path = folder / "manifest.json"
+
+    def __enter__(self) -> Self:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self._lock = (self.folder / ".lock").open("w")
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            self._lock.close()
+            raise DataError(f"{self.folder}: another process is preparing data here") from error
+        self.stages = self._load()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        shutil.rmtree(self.scratch, ignore_errors=True)
+        self._lock.close()  # releases the lock
+
+    def run(self, stage: Stage) -> bool:
+        """Make a stage's outputs, unless they are there already.
+
+        Args:
+            stage: What to do. Stages of one workspace are run in the order of their dependence.
+
+        Returns:
+            Whether the stage was made (False: it was up to date).
+        """
+        fingerprint = stage.fingerprint()
+        recorded = self.stages.get(stage.name, {})
+        if recorded.get("fingerprint") == fingerprint and self._intact(recorded["outputs"]):
+            logger.info("%s: up to date", stage.name)
+            return False
+        logger.info("%s: started", stage.name)
+        shutil.rmtree(self.scratch, ignore_errors=True)
+        self.scratch.mkdir()
+        stage.make(self.scratch)
+        outputs = _digests(self.scratch, stage.outputs)
+        if outputs != recorded.get("outputs"):
+            self._forget_from(stage.name)
+        for name in stage.outputs:
+            _replace(self.scratch / name, self.folder / name)
+        made = {"fingerprint": fingerprint, "made": list(stage.outputs), "outputs": outputs}
+        self.stages[stage.name] = made
+        self._save()
+        return True
+
+    def _forget_from(self, name: str) -> None:
+        """Remove a stage's record and everything of the stages after it: it is out of date."""
+        names = list(self.stages)
+        if name not in names:
+            return
+        position = names.index(name)
+        stale = [output for later in names[position + 1 :] for output in self.stages[later]["made"]]
+        for obsolete in names[position:]:
+            del self.stages[obsolete]
+        self._save()
+        for output in stale:
+            _remove(self.folder / output)
+
+    def _intact(self, outputs: Mapping[str, str]) -> bool:
+        paths = {self.folder / name: recorded for name, recorded in outputs.items()}
+        return all(path.is_file() and digest(path) == hash_ for path, hash_ in paths.items())
+
+    def _load(self) -> dict[str, Any]:
+        try:
+            manifest = json.loads(self.manifest_path.read_text("utf-8"))
+            return manifest["stages"] if manifest["version"] == FORMAT_VERSION else {}
+        except FileNotFoundError:
+            return {}
+        except (ValueError, KeyError, TypeError):
+            logger.warning("%s is unreadable: everything is made anew", self.manifest_path)
+            return {}
+
+    def _save(self) -> None:
+        manifest = {"version": FORMAT_VERSION, "stages": self.stages}
+        write_atomically(self.manifest_path, json.dumps(manifest, indent=1) + "\n")
+
+
+def write_atomically(path: Path, text: str) -> None:
+    """Write a text file so that the old content or the new one is there, never a part."""
+    temporary = path.with_name(f".{path.name}.unfinished")
+    try:
+        temporary.write_text(text, "utf-8")
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _digests(folder: Path, names: Sequence[str]) -> dict[str, str]:
+    """Hash the named files, and all files in the named folders: {relative path: SHA-256}."""
+    paths: list[Path] = []
+    for name in names:
+        path = folder / name
+        paths += sorted(path.rglob("*")) if path.is_dir() else [path]
+    return {path.relative_to(folder).as_posix(): digest(path) for path in paths if path.is_file()}
+
+
+def _remove(path: Path) -> None:
+    """Remove a file or a folder, if it is there."""
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def _replace(new: Path, old: Path) -> None:
+    """Put a file or folder in the place of another."""
+    if old.is_dir():
+        _remove(old)
+    os.replace(new, old)
