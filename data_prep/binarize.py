@@ -1,4 +1,4 @@
-"""Turns tokenised parallel text into fairseq's binary format, with one dictionary for both sides."""
+"""Turns tokenised parallel text into the binary format that fairseq trains on."""
 
 import logging
 import subprocess
@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from data_prep.files import read_lines
+from data_prep.files import read_with_progress
 from data_prep.program import DataError
 
 logger = logging.getLogger(__name__)
@@ -20,7 +20,7 @@ def count_tokens(texts: Iterable[Path]) -> Counter[str]:
     """Count the tokens of text files, as fairseq splits them: at white space."""
     counts: Counter[str] = Counter()
     for text in texts:
-        for line in read_lines(text):
+        for line in read_with_progress(text, "counting"):
             counts.update(line.split())
     return counts
 
@@ -42,7 +42,7 @@ def write_dictionary(path: Path, counts: Counter[str], others: Iterable[str] = (
 def run_fairseq_preprocess(
     folder: Path,
     languages: tuple[str, str],
-    dictionary: Path,
+    dictionaries: tuple[Path, Path],
     train: Path,
     valid: Path,
     tests: Sequence[Path],
@@ -53,7 +53,7 @@ def run_fairseq_preprocess(
     Args:
         folder: Where `{train,valid,test}.SRC-TGT.{SRC,TGT}.{bin,idx}` and the dictionaries go.
         languages: Source and target language, the ends of the text files' names.
-        dictionary: The joined dictionary.
+        dictionaries: Of source and target; twice the same file for a joined one.
         train: Prefix of the training text.
         valid: Prefix of the development text.
         tests: Prefixes of the test texts, which become `test`, `test1`, ...
@@ -68,7 +68,7 @@ def run_fairseq_preprocess(
         *("--trainpref", str(train), "--validpref", str(valid)),
         *("--testpref", ",".join(map(str, tests))),
         *("--destdir", str(folder), "--workers", str(workers)),
-        *("--joined-dictionary", "--srcdict", str(dictionary)),
+        *("--srcdict", str(dictionaries[0]), "--tgtdict", str(dictionaries[1])),
     ]
     last_line = ""
     with subprocess.Popen(

@@ -118,7 +118,7 @@ def read_pairs(corpus: Corpus) -> Iterator[tuple[str, str, str]]:
         for source_path, target_path in corpus.pairs:
             both = zip(read_lines(source_path), read_lines(target_path), strict=True)
             for number, (source, target) in enumerate(both, start=1):
-                yield normalise(source), normalise(target), f"{source_path.name}:{number}"
+                yield normalise(source), normalise(target), f"{source_path}:{number}"
                 bar.update()
 
 

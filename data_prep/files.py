@@ -5,7 +5,9 @@ import hashlib
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO
+from typing import BinaryIO
+
+from tqdm import tqdm
 
 from data_prep.program import DataError
 
@@ -27,9 +29,9 @@ def find_text(prefix: str, language: str) -> Path:
     raise DataError(f"{plain}: no such file, nor {packed.name}; check the prefix and the language")
 
 
-def open_bytes(path: Path) -> IO[bytes]:
+def open_bytes(path: Path) -> BinaryIO | gzip.GzipFile:
     """Open a file for reading; one whose name ends in `.gz` is unpacked on the way."""
-    return gzip.open(path, "rb") if path.suffix == ".gz" else path.open("rb")  # type: ignore[return-value]
+    return gzip.open(path, "rb") if path.suffix == ".gz" else path.open("rb")
 
 
 def read_byte_lines(path: Path) -> Iterator[bytes]:
@@ -69,6 +71,14 @@ def read_lines(path: Path) -> Iterator[str]:
 def count_lines(path: Path) -> int:
     """Count the lines of a text file, plain or gzip."""
     return sum(1 for _ in read_byte_lines(path))
+
+
+def read_with_progress(path: Path, verb: str) -> Iterator[str]:
+    """Yield the lines of a UTF-8 text file and show a progress bar."""
+    total = count_lines(path)
+    return iter(
+        tqdm(read_lines(path), f"{verb} {path.name}", total=total, unit=" lines", disable=None)
+    )
 
 
 def digest(path: Path) -> str:

@@ -15,18 +15,15 @@ All 29,000 training pairs are kept, as in published work. Development text is `v
 import argparse
 import json
 import logging
-import math
 import sys
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
-from urllib.error import URLError
 
 import pooch
 import requests
 
 from data_prep.cleaning import CleaningOptions, check_alignment
-from data_prep.files import find_text
+from data_prep.files import count_lines, digest
 from data_prep.parallel import (
     ParallelData,
     add_vocabulary_options,
@@ -109,30 +106,38 @@ def fetch(folder: Path, variant: str, url: str = URL) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     lock = folder / "checksums.json"
     known: dict[str, str] = json.loads(lock.read_text("utf-8")) if lock.exists() else {}
-    for part in LINES:
+    for part, lines in LINES.items():
         for language in LANGUAGES:
             name = ORIGINAL_NAME[variant].format(part=part, language=language)
-            try:
-                path = pooch.retrieve(
-                    url=url + name,
-                    known_hash=known.get(name),
-                    path=(folder / name).parent,
-                    fname=Path(name).name,
-                    progressbar=sys.stderr.isatty(),
-                )
-            except (requests.RequestException, URLError) as error:
-                raise DataError(
-                    f"{url + name}: cannot be fetched ({type(error).__name__}); check the network, "
-                    "or fetch it elsewhere and pass its folder with --source"
-                ) from error
-            except ValueError as error:
-                raise DataError(
-                    f"{url + name}: differs from the checksum in {lock}; the original has changed "
-                    "or the download is damaged: if you trust it, remove that file"
-                ) from error
-            if name not in known:
-                known[name] = f"sha256:{pooch.file_hash(path)}"
-                write_atomically(lock, json.dumps(known, indent=1) + "\n")
+            path = retrieve(url + name, folder / name, known.get(name))
+            if name in known:
+                continue
+            if (found := count_lines(path)) != lines:  # an error page, say
+                path.unlink()
+                raise DataError(f"{url + name}: {found} lines instead of {lines}: not Multi30k")
+            known[name] = f"sha256:{digest(path)}"
+            write_atomically(lock, json.dumps(known, indent=1) + "\n")
+
+
+def retrieve(url: str, path: Path, known_hash: str | None) -> Path:
+    """Download a file, unless it is there and has the known hash.
+
+    Raises:
+        DataError: If it cannot be fetched or has another hash.
+    """
+    try:
+        pooch.retrieve(url, known_hash, path.name, path.parent, progressbar=sys.stderr.isatty())
+    except requests.RequestException as error:
+        raise DataError(
+            f"{url}: cannot be fetched ({type(error).__name__}); check the network, or fetch the "
+            "files elsewhere and name their folder with --source"
+        ) from error
+    except ValueError as error:
+        raise DataError(
+            f"{url}: not the file that was first fetched, whose checksum is in checksums.json "
+            "beside it; if you trust the new one, remove its line there"
+        ) from error
+    return path
 
 
 def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespace:
@@ -155,7 +160,8 @@ def main(arguments: argparse.Namespace) -> None:
         source = arguments.out / "download"
         fetch(source, arguments.variant, arguments.url)
     prefixes = locate(source, arguments.variant)
-    data = ParallelData(*([prefix] for prefix in prefixes.values()), languages=LANGUAGES)
+    train, valid, test = ([prefix] for prefix in prefixes.values())
+    data = ParallelData(train, valid, test, LANGUAGES)
     verify(data)
     prepare(data, arguments.out, KEEP_ALL, vocabulary_options(arguments), arguments.workers)
 

@@ -7,7 +7,7 @@ reads `corpus/train.en`, `corpus/train.de` and so on (plain or `.gz`, UTF-8) and
 
     prepared/text/{train,valid,test}.{en,de}     cleaned text; test.de is the reference for BLEU
     prepared/report.json, report.txt             what was dropped and why, with examples
-    prepared/spm.model, spm.vocab                the joint sentencepiece model
+    prepared/spm.model                           the joint sentencepiece model
     prepared/pieces/{train,valid,test}.{en,de}   the text in pieces
     prepared/data-bin/                           for fairseq-train; dict.en.txt = dict.de.txt
 
@@ -28,7 +28,7 @@ from pathlib import Path
 from data_prep.binarize import count_tokens, run_fairseq_preprocess, write_dictionary
 from data_prep.cleaning import Cleaner, CleaningOptions, Corpus
 from data_prep.files import find_text
-from data_prep.program import comma_separated, run_program
+from data_prep.program import DataError, comma_separated, positive, run_program
 from data_prep.sentencepiece_model import (
     SentencePieceOptions,
     encode_file,
@@ -114,7 +114,7 @@ def stages(
         write_report(cleaner, folder, names)
 
     def learn(folder: Path) -> None:
-        train_model([text / files[0], text / files[1]], folder / "spm", vocabulary)
+        train_model([text / files[0], text / files[1]], folder / "spm.model", vocabulary)
 
     def encode(folder: Path) -> None:
         (folder / "pieces").mkdir()
@@ -128,7 +128,13 @@ def stages(
         write_dictionary(dictionary, counts, piece_names(load_model(model_path)))
         train, valid, *tests = (pieces / name for name in names)
         run_fairseq_preprocess(
-            folder / "data-bin", data.languages, dictionary, train, valid, tests, workers
+            folder / "data-bin",
+            data.languages,
+            (dictionary, dictionary),
+            train,
+            valid,
+            tests,
+            workers,
         )
 
     sources = [path for corpus in corpora for path in corpus.files]
@@ -144,7 +150,7 @@ def stages(
         "sentencepiece",
         {"sentencepiece": version("sentencepiece"), **asdict(vocabulary)},
         [text / files[0], text / files[1]],
-        ["spm.model", "spm.vocab"],
+        ["spm.model"],
         learn,
     )
     texts = [text / file for file in files]
@@ -168,14 +174,16 @@ def write_report(cleaner: Cleaner, folder: Path, names: Sequence[str]) -> None:
 def add_vocabulary_options(parser: argparse.ArgumentParser, vocab_size: int) -> None:
     """Add what decides the vocabulary, and --workers, to a command line."""
     default = SentencePieceOptions()
-    parser.add_argument("--vocab-size", type=int, default=vocab_size, help="pieces, both languages")
+    parser.add_argument(
+        "--vocab-size", type=positive, default=vocab_size, help="pieces, both languages"
+    )
     parser.add_argument("--model-type", choices=["bpe", "unigram"], default=default.model_type)
     parser.add_argument(
         "--normalization", choices=["identity", "nmt_nfkc"], default=default.normalization
     )
     parser.add_argument("--character-coverage", type=float, default=default.character_coverage)
     parser.add_argument("--seed", type=int, default=default.seed, help="of sentencepiece's sample")
-    parser.add_argument("--workers", type=int, default=1, help="processes")
+    parser.add_argument("--workers", type=positive, default=1, help="processes")
 
 
 def vocabulary_options(arguments: argparse.Namespace) -> SentencePieceOptions:
@@ -203,8 +211,8 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespac
     parser.add_argument("--out", type=Path, required=True)
     add_vocabulary_options(parser, SentencePieceOptions().vocab_size)
     limits = CleaningOptions()
-    parser.add_argument("--max-words", type=int, default=limits.max_words)
-    parser.add_argument("--max-characters", type=int, default=limits.max_characters)
+    parser.add_argument("--max-words", type=positive, default=limits.max_words)
+    parser.add_argument("--max-characters", type=positive, default=limits.max_characters)
     parser.add_argument("--max-ratio", type=float, default=limits.max_ratio)
     parser.add_argument("--keep-duplicates", action="store_true")
     return parser.parse_args(arguments)
@@ -213,6 +221,8 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespac
 def main(arguments: argparse.Namespace) -> None:
     """Prepare what the command line names."""
     languages = (arguments.source_lang, arguments.target_lang)
+    if languages[0] == languages[1]:
+        raise DataError(f"--source-lang and --target-lang are both {languages[0]!r}")
     cleaning = CleaningOptions(
         max_words=arguments.max_words,
         max_characters=arguments.max_characters,

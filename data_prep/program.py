@@ -36,10 +36,9 @@ def run_program(main: Callable[[argparse.Namespace], None], arguments: argparse.
     except DataError as error:
         logger.error("%s", error)
         return FAILED
-    except OSError as error:  # disk full, no permission, a folder in the place of a file ...
-        where = f": {error.filename}" if error.filename else ""
-        reason = error.strerror or error
-        logger.error("%s%s. Finished stages are kept: mend this and run again.", reason, where)
+    except OSError as error:  # no permission, a file in the place of a folder ...
+        where = f"{error.filename}: " if error.filename else ""
+        logger.error("%s%s", where, error.strerror or error)
         return FAILED
     except KeyboardInterrupt:
         logger.error("Interrupted. Run the same command again to go on.")
@@ -50,3 +49,11 @@ def run_program(main: Callable[[argparse.Namespace], None], arguments: argparse.
 def comma_separated(text: str) -> Sequence[str]:
     """Parse `a,b,c`, for argparse."""
     return [part for part in text.split(",") if part]
+
+
+def positive(text: str) -> int:
+    """Parse a number of at least 1, for argparse."""
+    number = int(text)
+    if number < 1:
+        raise ValueError(text)
+    return number

@@ -1,5 +1,6 @@
 """Trains a joint sentencepiece model and encodes text with it, the same for the same text."""
 
+import io
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,9 +8,8 @@ from itertools import islice
 from pathlib import Path
 
 import sentencepiece
-from tqdm import tqdm
 
-from data_prep.files import count_lines, read_lines
+from data_prep.files import read_with_progress
 from data_prep.program import DataError
 
 logger = logging.getLogger(__name__)
@@ -39,8 +39,8 @@ class SentencePieceOptions:
     """Of that sample."""
 
 
-def train_model(texts: Sequence[Path], prefix: Path, options: SentencePieceOptions) -> None:
-    """Learn a sentencepiece model from text files and write `PREFIX.model` and `PREFIX.vocab`.
+def train_model(texts: Sequence[Path], model: Path, options: SentencePieceOptions) -> None:
+    """Learn a sentencepiece model from text files and write it to a file.
 
     A corpus too small for the wanted vocabulary gets a smaller one, and a warning says so.
 
@@ -48,10 +48,12 @@ def train_model(texts: Sequence[Path], prefix: Path, options: SentencePieceOptio
         DataError: If the vocabulary is smaller than the set of characters.
     """
     sentencepiece.set_random_generator_seed(options.seed)
+    # sentencepiece would not notice a full disk: so it writes to memory, and Python to disk.
+    serialised = io.BytesIO()
     try:
         sentencepiece.SentencePieceTrainer.train(
             input=[str(text) for text in texts],
-            model_prefix=str(prefix),
+            model_writer=serialised,
             vocab_size=options.vocab_size,
             model_type=options.model_type,
             normalization_rule_name=options.normalization,
@@ -63,15 +65,17 @@ def train_model(texts: Sequence[Path], prefix: Path, options: SentencePieceOptio
             minloglevel=ERRORS_ONLY,
         )
     except RuntimeError as error:
+        names = " and ".join(text.name for text in texts)
         reason = " ".join(str(error).split())
         raise DataError(
-            f"sentencepiece cannot learn {options.vocab_size} pieces from {texts[0].name} and "
-            f"{texts[-1].name} ({reason}); try another --vocab-size"
+            f"{names}: sentencepiece cannot learn {options.vocab_size} pieces; "
+            f"try another --vocab-size ({reason})"
         ) from error
-    pieces = load_model(prefix.with_suffix(".model")).get_piece_size()
+    model.write_bytes(serialised.getvalue())
+    pieces = load_model(model).get_piece_size()
     if pieces < options.vocab_size:
         logger.warning(
-            "The training text yields no more than %d pieces; --vocab-size %d was asked for.",
+            "the training text yields only %d of the %d pieces asked for with --vocab-size",
             pieces,
             options.vocab_size,
         )
@@ -99,14 +103,8 @@ def encode_file(
     model: sentencepiece.SentencePieceProcessor, text: Path, encoded: Path, workers: int = 1
 ) -> None:
     """Write a text file as pieces with spaces between them, line by line, with a progress bar."""
-    lines = read_lines(text)
-    with (
-        encoded.open("w", encoding="utf-8") as output,
-        tqdm(
-            total=count_lines(text), desc=f"encoding {text.name}", unit=" lines", disable=None
-        ) as bar,
-    ):
+    lines = read_with_progress(text, "encoding")
+    with encoded.open("w", encoding="utf-8") as output:
         while batch := list(islice(lines, ENCODED_AT_ONCE)):
             for pieces in model.encode(batch, out_type=str, num_threads=workers):
                 output.write(" ".join(pieces) + "\n")
-            bar.update(len(batch))

@@ -1,10 +1,10 @@
 """Work that survives being killed: stages with a manifest, each done whole or not at all.
 
-A stage writes into `OUT/.unfinished/`. Only when it is complete are its outputs renamed into
-`OUT`, and then `OUT/manifest.json` records a fingerprint of its options and inputs and the hashes
-of what it made. A later run skips every stage whose fingerprint and outputs are as recorded,
-and makes the others again. A folder that a stage makes belongs to it: when the stage is made
-anew, the whole folder is replaced.
+A stage writes into a folder `OUT/.unfinished-*`. Only when it is complete are its outputs renamed
+into `OUT`, and then `OUT/manifest.json` records a fingerprint of its options and inputs and the
+hashes of what it made. A later run skips every stage whose fingerprint and outputs are as
+recorded, and makes the others again. A folder that a stage makes belongs to it: when the stage
+is made anew, the whole folder is replaced.
 """
 
 import fcntl
@@ -13,6 +13,7 @@ import json
 import logging
 import os
 import shutil
+import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,7 +24,8 @@ from data_prep.program import DataError
 
 logger = logging.getLogger(__name__)
 
-FORMAT_VERSION = 1
+RECIPE_VERSION = 1  # raise it when a stage makes something else of the same input
+UNFINISHED = ".unfinished-"
 
 
 @dataclass(frozen=True)
@@ -46,7 +48,7 @@ class Stage:
 
     def fingerprint(self) -> str:
         """Return a hash of everything that the outputs depend on (not of where the files lie)."""
-        parts = [FORMAT_VERSION, self.name, self.options, [digest(path) for path in self.inputs]]
+        parts = [RECIPE_VERSION, self.name, self.options, [digest(path) for path in self.inputs]]
         return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 
@@ -63,7 +65,6 @@ class Workspace:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.scratch = folder / ".unfinished"
         self.manifest_path = folder / "manifest.json"
 
     def __enter__(self) -> Self:
@@ -74,11 +75,12 @@ class Workspace:
         except BlockingIOError as error:
             self._lock.close()
             raise DataError(f"{self.folder}: another process is preparing data here") from error
+        self._remove_unfinished()
         self.stages = self._load()
         return self
 
     def __exit__(self, *_: object) -> None:
-        shutil.rmtree(self.scratch, ignore_errors=True)
+        self._remove_unfinished()
         self._lock.close()  # releases the lock
 
     def run(self, stage: Stage) -> bool:
@@ -89,25 +91,42 @@ class Workspace:
 
         Returns:
             Whether the stage was made (False: it was up to date).
+
+        Raises:
+            DataError: If the input is bad, or the system refuses to read or write (disk full ...).
         """
+        try:
+            return self._run(stage)
+        except OSError as error:
+            where = error.filename or self.folder
+            raise DataError(
+                f"{where}: {error.strerror or error}, in stage {stage.name!r}; "
+                "mend this and run the same command again, finished stages are kept"
+            ) from error
+
+    def _run(self, stage: Stage) -> bool:
         fingerprint = stage.fingerprint()
         recorded = self.stages.get(stage.name, {})
         if recorded.get("fingerprint") == fingerprint and self._intact(recorded["outputs"]):
             logger.info("%s: up to date", stage.name)
             return False
         logger.info("%s: started", stage.name)
-        shutil.rmtree(self.scratch, ignore_errors=True)
-        self.scratch.mkdir()
-        stage.make(self.scratch)
-        outputs = _digests(self.scratch, stage.outputs)
+        # A new name each time: a child of a killed run may still be writing under the old one.
+        scratch = Path(tempfile.mkdtemp(prefix=UNFINISHED, dir=self.folder))
+        stage.make(scratch)
+        outputs = _digests(scratch, stage.outputs)
         if outputs != recorded.get("outputs"):
             self._forget_from(stage.name)
         for name in stage.outputs:
-            _replace(self.scratch / name, self.folder / name)
+            _replace(scratch / name, self.folder / name)
         made = {"fingerprint": fingerprint, "made": list(stage.outputs), "outputs": outputs}
         self.stages[stage.name] = made
         self._save()
         return True
+
+    def _remove_unfinished(self) -> None:
+        for leftover in self.folder.glob(f"{UNFINISHED}*"):
+            shutil.rmtree(leftover, ignore_errors=True)
 
     def _forget_from(self, name: str) -> None:
         """Remove a stage's record and everything of the stages after it: it is out of date."""
@@ -129,7 +148,7 @@ class Workspace:
     def _load(self) -> dict[str, Any]:
         try:
             manifest = json.loads(self.manifest_path.read_text("utf-8"))
-            return manifest["stages"] if manifest["version"] == FORMAT_VERSION else {}
+            return manifest["stages"] if manifest["version"] == RECIPE_VERSION else {}
         except FileNotFoundError:
             return {}
         except (ValueError, KeyError, TypeError):
@@ -137,7 +156,7 @@ class Workspace:
             return {}
 
     def _save(self) -> None:
-        manifest = {"version": FORMAT_VERSION, "stages": self.stages}
+        manifest = {"version": RECIPE_VERSION, "stages": self.stages}
         write_atomically(self.manifest_path, json.dumps(manifest, indent=1) + "\n")
 
 
