@@ -7,21 +7,27 @@ from torch import Tensor, nn
 
 
 class ScaledDotAttention(nn.Module):
-    """score(q, h) = (W_q q) . (W_k h) / sqrt(dim) (Vaswani et al. 2017, one head)."""
+    """score(q, h) = (W_q norm(q)) . (W_k norm(h)) / sqrt(dim) (Vaswani et al. 2017, one head).
+
+    The outputs of an untrained LSTM are small. Without layer normalisation all scores are nearly
+    equal at first, and it takes epochs until the attention finds anything.
+    """
 
     def __init__(self, query_dim: int, source_dim: int, dim: int) -> None:
         super().__init__()
+        self.query_norm, self.key_norm = nn.LayerNorm(query_dim), nn.LayerNorm(source_dim)
         self.query = nn.Linear(query_dim, dim, bias=False)
         self.key = nn.Linear(source_dim, dim, bias=False)
         self.scale = 1 / math.sqrt(dim)
 
     def keys(self, source: Tensor) -> Tensor:
         """Encoder states [source, batch, source_dim] -> keys [batch, source, dim], once."""
-        return self.key(source).transpose(0, 1)
+        return self.key(self.key_norm(source)).transpose(0, 1)
 
     def scores(self, query: Tensor, keys: Tensor) -> Tensor:
         """[time, batch, query_dim], [batch, source, dim] -> [batch, time, source]."""
-        return torch.bmm(self.query(query).transpose(0, 1) * self.scale, keys.transpose(1, 2))
+        query = self.query(self.query_norm(query))
+        return torch.bmm(query.transpose(0, 1) * self.scale, keys.transpose(1, 2))
 
 
 class NormalizedAttention(nn.Module):
