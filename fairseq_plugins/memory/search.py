@@ -85,7 +85,7 @@ class Mirror:
         """Greatest exact similarity [n] that may hide behind a coarse one [n] for [n, D]."""
         rounded = query.to(self.keys.dtype)
         # q . K = q . center + q' . K' + q . (K - center - K') + (q - q') . K'
-        unit = torch.finfo(self.keys.dtype).eps  # of the product's own rounding
+        unit = torch.finfo(self.keys.dtype).eps / 2  # of the product's own rounding
         bound = coarse + unit * coarse.abs() + self.error
         bound += (query - rounded.float()).norm(dim=1) * self.radius
         if self.center is not None:
@@ -99,11 +99,11 @@ class ExactSearch:
     Args:
         dtype: type of the coarse product: ``float32``, ``bfloat16``, ``float16`` or ``auto``.
         budget_mb: MiB that the coarse similarities may take at once. One row is always held.
-        spare: share of additional candidates beyond k that are re-scored. 0.5 suffices for
-            random keys; too small a value costs time, never exactness.
+        spare: how many candidates beyond k are re-scored at least; half of k if that is more.
+            Too small a value costs time, never exactness.
     """
 
-    def __init__(self, dtype: str = "auto", budget_mb: int = 64, spare: float = 0.5) -> None:
+    def __init__(self, dtype: str = "auto", budget_mb: int = 64, spare: int = 64) -> None:
         if dtype != "auto" and dtype not in DTYPES:
             raise ValueError(f"search dtype {dtype!r} is not one of auto, {', '.join(DTYPES)}")
         if budget_mb <= 0:
@@ -141,7 +141,7 @@ class ExactSearch:
         packed = query.new_full((len(query), k), pack_one(-torch.inf), dtype=torch.int64)
         if found and len(query):
             assert self.mirror is not None  # update() comes before search()
-            candidates = max(found + int(self.spare * found), 32)
+            candidates = found + max(found // 2, self.spare)
             packed[:, :found] = self._search_rows(query, found, candidates, self.mirror)
         return unpack(packed)
 
