@@ -1,6 +1,7 @@
 """Turns tokenised parallel text into the binary format that fairseq trains on."""
 
 import logging
+import re
 import subprocess
 import sys
 from collections import Counter
@@ -14,6 +15,8 @@ logger = logging.getLogger(__name__)
 
 # fairseq adds these to every dictionary by itself, in front.
 SPECIAL_TOKENS = ("<s>", "<pad>", "</s>", "<unk>")
+# What fairseq-preprocess says of each file: `[en] FILE: N sents, N tokens, N% replaced by <unk>`.
+FILE_SUMMARY = re.compile(r"\[\w+\] .*\d sents.*")
 
 
 def count_tokens(texts: Iterable[Path]) -> Counter[str]:
@@ -77,8 +80,8 @@ def run_fairseq_preprocess(
         assert process.stdout is not None
         for line in process.stdout:
             last_line = line.strip() or last_line
-            if " | [" in line:  # what it says of each file: sentences, tokens, unknown tokens
-                logger.info("fairseq-preprocess: %s", line.split(" | ", 3)[-1].strip())
+            if summary := FILE_SUMMARY.search(line):
+                logger.info("%s", summary.group())
     if process.returncode != 0:
         raise DataError(f"fairseq-preprocess failed with status {process.returncode}: {last_line}")
     (folder / "preprocess.log").unlink()  # repeats the above, with times and temporary names

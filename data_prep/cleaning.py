@@ -73,9 +73,10 @@ class Report:
 
     def summary(self, name: str) -> Iterator[str]:
         """Yield the report as lines to be read."""
+        verdict = "dropped" if self.kept < self.read else "kept, but suspicious"
         yield f"{name}: {self.kept:,} of {self.read:,} pairs kept"
         for reason, entry in sorted(self.found.items(), key=lambda item: -item[1]["count"]):
-            yield f"  {entry['count']:,} {reason}"
+            yield f"  {verdict}: {entry['count']:,} {reason}"
             for example in entry["examples"]:
                 yield f"    {example['where']}: {example['source']} ||| {example['target']}"
 

@@ -115,31 +115,37 @@ class Workspace:
         scratch = Path(tempfile.mkdtemp(prefix=UNFINISHED, dir=self.folder))
         stage.make(scratch)
         outputs = _digests(scratch, stage.outputs)
+        own_inputs = [path for path in stage.inputs if path.is_relative_to(self.folder)]
+        record = {
+            "fingerprint": fingerprint,
+            "inputs": {_name(path, self.folder): digest(path) for path in own_inputs},
+            "made": list(stage.outputs),
+            "outputs": outputs,
+        }
         if outputs != recorded.get("outputs"):
-            self._forget_from(stage.name)
+            self.stages[stage.name] = record | {"fingerprint": "outputs not yet in place"}
+            self._drop_outdated()
         for name in stage.outputs:
             _replace(scratch / name, self.folder / name)
-        made = {"fingerprint": fingerprint, "made": list(stage.outputs), "outputs": outputs}
-        self.stages[stage.name] = made
+        self.stages[stage.name] = record
         self._save()
         return True
+
+    def _drop_outdated(self) -> None:
+        """Remove the outputs of stages that have read what is now replaced."""
+        current: dict[str, str] = {}
+        for name, record in list(self.stages.items()):  # in the order of their dependence
+            if all(current.get(path) == hash_ for path, hash_ in record["inputs"].items()):
+                current |= record["outputs"]
+                continue
+            for output in record["made"]:
+                _remove(self.folder / output)
+            del self.stages[name]
+        self._save()
 
     def _remove_unfinished(self) -> None:
         for leftover in self.folder.glob(f"{UNFINISHED}*"):
             shutil.rmtree(leftover, ignore_errors=True)
-
-    def _forget_from(self, name: str) -> None:
-        """Remove a stage's record and everything of the stages after it: it is out of date."""
-        names = list(self.stages)
-        if name not in names:
-            return
-        position = names.index(name)
-        stale = [output for later in names[position + 1 :] for output in self.stages[later]["made"]]
-        for obsolete in names[position:]:
-            del self.stages[obsolete]
-        self._save()
-        for output in stale:
-            _remove(self.folder / output)
 
     def _intact(self, outputs: Mapping[str, str]) -> bool:
         paths = {self.folder / name: recorded for name, recorded in outputs.items()}
@@ -176,7 +182,12 @@ def _digests(folder: Path, names: Sequence[str]) -> dict[str, str]:
     for name in names:
         path = folder / name
         paths += sorted(path.rglob("*")) if path.is_dir() else [path]
-    return {path.relative_to(folder).as_posix(): digest(path) for path in paths if path.is_file()}
+    return {_name(path, folder): digest(path) for path in paths if path.is_file()}
+
+
+def _name(path: Path, folder: Path) -> str:
+    """Return what a file is called in the manifest: its place in the workspace."""
+    return path.relative_to(folder).as_posix()
 
 
 def _remove(path: Path) -> None:

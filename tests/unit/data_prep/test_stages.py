@@ -1,0 +1,192 @@
+"""Stages are made whole or not at all, once, and again when what they depend on has changed."""
+
+import errno
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from data_prep.program import DataError
+from data_prep.stages import Stage, Workspace, write_atomically
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Path:
+    path = tmp_path / "source.txt"
+    path.write_text("first")
+    return path
+
+
+@pytest.fixture
+def made() -> list[str]:
+    """Names of the stages that were made, in order."""
+    return []
+
+
+def copy_stage(made: list[str], name: str, source: Path, output: str, **options: int) -> Stage:
+    """A stage that copies a file into a folder."""
+
+    def make(folder: Path) -> None:
+        made.append(name)
+        (folder / output).mkdir()
+        (folder / output / "copy").write_text(source.read_text())
+
+    return Stage(name, options, [source], [output], make)
+
+
+def run(out: Path, *stages: Callable[[], Stage]) -> None:
+    with Workspace(out) as workspace:
+        for stage in stages:
+            workspace.run(stage())
+
+
+def chain(out: Path, source: Path, made: list[str], **options: int) -> None:
+    """Run two stages of which the second reads what the first makes."""
+    run(
+        out,
+        lambda: copy_stage(made, "one", source, "a", **options),
+        lambda: copy_stage(made, "two", out / "a" / "copy", "b"),
+    )
+
+
+def test_finished_stages_are_skipped(tmp_path: Path, source: Path, made: list[str]) -> None:
+    chain(tmp_path / "out", source, made)
+    chain(tmp_path / "out", source, made)
+    assert made == ["one", "two"]
+
+
+def test_changed_input_remakes_what_depends_on_it(
+    tmp_path: Path, source: Path, made: list[str]
+) -> None:
+    chain(tmp_path / "out", source, made)
+    source.write_text("second")
+    chain(tmp_path / "out", source, made)
+    assert made == ["one", "two"] * 2
+    assert (tmp_path / "out" / "b" / "copy").read_text() == "second"
+
+
+def test_changed_option_with_the_same_result_stops_there(
+    tmp_path: Path, source: Path, made: list[str]
+) -> None:
+    chain(tmp_path / "out", source, made)
+    chain(tmp_path / "out", source, made, option=1)
+    assert made == ["one", "two", "one"]
+
+
+def test_damaged_output_is_remade(tmp_path: Path, source: Path, made: list[str]) -> None:
+    chain(tmp_path / "out", source, made)
+    (tmp_path / "out" / "a" / "copy").write_text("meddled with")
+    chain(tmp_path / "out", source, made)
+    assert made == ["one", "two", "one"]
+    assert (tmp_path / "out" / "a" / "copy").read_text() == "first"
+
+
+def test_moved_workspace_is_still_up_to_date(tmp_path: Path, source: Path, made: list[str]) -> None:
+    chain(tmp_path / "out", source, made)
+    (tmp_path / "out").rename(tmp_path / "elsewhere")
+    chain(tmp_path / "elsewhere", source, made)
+    assert made == ["one", "two"]
+
+
+def test_failed_stage_leaves_the_old_outputs_and_no_parts(
+    tmp_path: Path, source: Path, made: list[str]
+) -> None:
+    out = tmp_path / "out"
+    chain(out, source, made)
+    source.write_text("second")
+
+    def fail(folder: Path) -> None:
+        (folder / "a").mkdir()
+        (folder / "a" / "copy").write_text("half")
+        raise DataError("bad input")
+
+    with pytest.raises(DataError, match="bad input"):
+        run(out, lambda: Stage("one", {}, [source], ["a"], fail))
+    assert sorted(path.name for path in out.iterdir()) == [".lock", "a", "b", "manifest.json"]
+    assert (out / "a" / "copy").read_text() == "first"
+
+
+def test_outdated_later_outputs_are_gone_when_the_run_ends_early(
+    tmp_path: Path, source: Path, made: list[str]
+) -> None:
+    out = tmp_path / "out"
+    chain(out, source, made)
+    source.write_text("second")
+    run(out, lambda: copy_stage(made, "one", source, "a"))
+    assert not (out / "b").exists()
+
+
+def test_run_killed_while_outputs_are_put_in_place_is_repeated(
+    tmp_path: Path, source: Path, made: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "out"
+    chain(out, source, made)
+    source.write_text("second")
+
+    def die(*_: object) -> None:
+        raise SystemExit
+
+    with monkeypatch.context() as patch:
+        patch.setattr("data_prep.stages._replace", die)
+        with pytest.raises(SystemExit):
+            chain(out, source, made)
+    made.clear()
+    chain(out, source, made)
+    assert made == ["one", "two"]
+
+
+def test_leftovers_of_a_killed_run_are_removed(
+    tmp_path: Path, source: Path, made: list[str]
+) -> None:
+    leftover = tmp_path / "out" / ".unfinished-x1" / "a"
+    leftover.mkdir(parents=True)
+    chain(tmp_path / "out", source, made)
+    assert not leftover.exists()
+
+
+def test_full_disk_is_one_line_that_names_the_stage(tmp_path: Path, source: Path) -> None:
+    def fill_up(folder: Path) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with pytest.raises(DataError) as caught:
+        run(tmp_path / "out", lambda: Stage("encode", {}, [source], ["a"], fill_up))
+    message = str(caught.value)
+    assert "No space left on device, in stage 'encode'" in message
+    assert "\n" not in message
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [".lock"]
+
+
+def test_second_process_is_refused(tmp_path: Path) -> None:
+    with (
+        Workspace(tmp_path),
+        pytest.raises(DataError, match="another process"),
+        Workspace(tmp_path),
+    ):
+        pass
+
+
+@pytest.mark.parametrize("content", ["{", "[]", '{"version": 0, "stages": {"one": 1}}'])
+def test_unreadable_manifest_means_everything_anew(
+    tmp_path: Path, source: Path, made: list[str], content: str
+) -> None:
+    chain(tmp_path / "out", source, made)
+    (tmp_path / "out" / "manifest.json").write_text(content)
+    chain(tmp_path / "out", source, made)
+    assert made == ["one", "two"] * 2
+
+
+def test_atomic_write_keeps_the_old_content_if_it_fails(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "manifest.json"
+    write_atomically(path, json.dumps("old"))
+
+    def fail(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("data_prep.stages.os.replace", fail)
+    with pytest.raises(OSError, match="No space left"):
+        write_atomically(path, json.dumps("new"))
+    assert json.loads(path.read_text()) == "old"
+    assert [entry.name for entry in tmp_path.iterdir()] == ["manifest.json"]
