@@ -114,22 +114,25 @@ class Workspace:
         # A new name each time: a child of a killed run may still be writing under the old one.
         scratch = Path(tempfile.mkdtemp(prefix=UNFINISHED, dir=self.folder))
         stage.make(scratch)
-        outputs = _digests(scratch, stage.outputs)
-        own_inputs = [path for path in stage.inputs if path.is_relative_to(self.folder)]
-        record = {
+        # Recorded before the outputs are in place: should the run be killed in between, they
+        # differ from their recorded hashes, and the stage is made again.
+        self.stages[stage.name] = {
             "fingerprint": fingerprint,
-            "inputs": {_name(path, self.folder): digest(path) for path in own_inputs},
+            "inputs": self._from_earlier_stages(stage.inputs),
             "made": list(stage.outputs),
-            "outputs": outputs,
+            "outputs": _digests(scratch, stage.outputs),
         }
-        if outputs != recorded.get("outputs"):
-            self.stages[stage.name] = record | {"fingerprint": "outputs not yet in place"}
-            self._drop_outdated()
+        self._drop_outdated()
+        self._save()
         for name in stage.outputs:
             _replace(scratch / name, self.folder / name)
-        self.stages[stage.name] = record
-        self._save()
         return True
+
+    def _from_earlier_stages(self, paths: Sequence[Path]) -> dict[str, str]:
+        """Return those of the files that were made here: {place in the workspace: SHA-256}."""
+        made = {output for record in self.stages.values() for output in record["outputs"]}
+        inside = [path for path in paths if path.is_relative_to(self.folder)]
+        return {_name(p, self.folder): digest(p) for p in inside if _name(p, self.folder) in made}
 
     def _drop_outdated(self) -> None:
         """Remove the outputs of stages that have read what is now replaced."""
@@ -141,7 +144,6 @@ class Workspace:
             for output in record["made"]:
                 _remove(self.folder / output)
             del self.stages[name]
-        self._save()
 
     def _remove_unfinished(self) -> None:
         for leftover in self.folder.glob(f"{UNFINISHED}*"):

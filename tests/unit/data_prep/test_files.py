@@ -29,17 +29,22 @@ def test_broken_utf8_is_located(tmp_path: Path) -> None:
         list(read_lines(path))
 
 
-def test_truncated_gzip_is_refused(tmp_path: Path) -> None:
-    path = tmp_path / "cut.de.gz"
-    path.write_bytes(gzip.compress(b"line\n" * 1000)[:-12])
-    with pytest.raises(DataError, match=r"cut\.de\.gz: damaged gzip file"):
-        count_lines(path)
+PACKED = gzip.compress(b"line\n" * 1000)
 
 
-def test_text_that_only_claims_to_be_gzip_is_refused(tmp_path: Path) -> None:
-    path = tmp_path / "fake.de.gz"
-    path.write_text("line\n")
-    with pytest.raises(DataError, match=r"fake\.de\.gz: damaged gzip file"):
+@pytest.mark.parametrize(
+    "content",
+    [
+        pytest.param(PACKED[:-12], id="cut short"),
+        pytest.param(b"line\n", id="not packed at all"),
+        pytest.param(PACKED[:10] + b"\xff" * 20, id="damaged inside"),
+        pytest.param(PACKED[:-8] + bytes(8), id="wrong checksum"),
+    ],
+)
+def test_bad_gzip_is_refused(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "bad.de.gz"
+    path.write_bytes(content)
+    with pytest.raises(DataError, match=r"bad\.de\.gz: damaged gzip file"):
         count_lines(path)
 
 

@@ -4,13 +4,14 @@ import functools
 import gzip
 import http.server
 import json
+import logging
 import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from data_prep import multi30k
+from data_prep import multi30k, parallel
 from data_prep.parallel import ParallelData
 from data_prep.program import DataError
 
@@ -91,6 +92,23 @@ def test_download_is_located_like_the_original(
     assert len(multi30k.locate(tmp_path / "download", variant)) == 3
     checksums = json.loads((tmp_path / "download" / "checksums.json").read_text())
     assert len(checksums) == 6
+
+
+def test_second_run_uses_the_download_and_all_that_was_made(
+    tmp_path: Path,
+    server: tuple[Path, str],
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    def stand_in(folder: Path, *_: object) -> None:
+        folder.mkdir()
+
+    monkeypatch.setattr(parallel, "run_fairseq_preprocess", stand_in)
+    command = ["--out", str(tmp_path / "out"), "--vocab-size", "40", "--url"]
+    multi30k.main(multi30k.parse_arguments([*command, server[1]]))
+    with caplog.at_level(logging.INFO):
+        multi30k.main(multi30k.parse_arguments([*command, "http://127.0.0.1:9/"]))
+    assert sum("up to date" in record.getMessage() for record in caplog.records) == 4
 
 
 def test_what_is_there_is_not_fetched_again(tmp_path: Path, server: tuple[Path, str]) -> None:

@@ -74,6 +74,12 @@ def test_changed_option_with_the_same_result_stops_there(
     assert made == ["one", "two", "one"]
 
 
+def test_input_may_lie_in_the_workspace(tmp_path: Path, source: Path, made: list[str]) -> None:
+    chain(tmp_path, source, made)
+    chain(tmp_path, source, made)
+    assert made == ["one", "two"]
+
+
 def test_damaged_output_is_remade(tmp_path: Path, source: Path, made: list[str]) -> None:
     chain(tmp_path / "out", source, made)
     (tmp_path / "out" / "a" / "copy").write_text("meddled with")
@@ -136,13 +142,11 @@ def test_run_killed_while_outputs_are_put_in_place_is_repeated(
     assert made == ["one", "two"]
 
 
-def test_leftovers_of_a_killed_run_are_removed(
-    tmp_path: Path, source: Path, made: list[str]
-) -> None:
-    leftover = tmp_path / "out" / ".unfinished-x1" / "a"
+def test_leftovers_of_a_killed_run_are_removed_first(tmp_path: Path) -> None:
+    leftover = tmp_path / ".unfinished-x1" / "a"
     leftover.mkdir(parents=True)
-    chain(tmp_path / "out", source, made)
-    assert not leftover.exists()
+    with Workspace(tmp_path):
+        assert not leftover.exists()
 
 
 def test_full_disk_is_one_line_that_names_the_stage(tmp_path: Path, source: Path) -> None:
