@@ -46,7 +46,9 @@ class MemoryCrossEntropyConfig(FairseqDataclass):
 
 @register_criterion("memory_cross_entropy", dataclass=MemoryCrossEntropyConfig)
 class MemoryCrossEntropy(FairseqCriterion):
-    """(1 - eps) CE + eps CE against uniform + weight * margin loss, summed over tokens."""
+    """Sum over tokens of the label-smoothed CE of the softmax, the weighted margin loss and,
+    where the memory's distribution is mixed in, the CE of the mixture.
+    """
 
     def __init__(
         self,
@@ -73,20 +75,22 @@ class MemoryCrossEntropy(FairseqCriterion):
         log_prob, mean_log_prob = token_log_probs(logits.flatten(0, 1), target.flatten())
         log_prob, mean_log_prob = log_prob[real.flatten()], mean_log_prob[real.flatten()]  # [N]
 
-        log = {}
-        margin_loss = logits.new_zeros(())
-        reading: MemoryReading | None = extra.get("memory")
-        if reading is not None:
-            log_prob = reading.mix_target(log_prob, target[real])
-            margin_loss, log = self._learn(reading, target[real], log_prob)
-
         nll = -log_prob.sum()
         # The smoothed distribution gives eps / (vocabulary - 1) to every wrong token.
         share = self.label_smoothing / (logits.shape[-1] - 1)
         loss = (1 - self.label_smoothing - share) * nll - share * (
             logits.shape[-1] * mean_log_prob.sum()
         )
-        loss = loss + self.memory_loss_weight * margin_loss
+        log: dict[str, float] = {}
+        reading: MemoryReading | None = extra.get("memory")
+        if reading is not None:
+            mixed = reading.mix_target(log_prob.detach(), target[real])
+            margin_loss, log = self._learn(reading, target[real], mixed)
+            loss = loss + self.memory_loss_weight * margin_loss
+            if reading.gate is not None:
+                # The softmax learns as if it were alone, the gate when not to trust it.
+                nll = -mixed.sum()
+                loss = loss + nll
         size = len(target) if self.sentence_avg else sample["ntokens"]
         log |= {
             "loss": float(loss.detach()),
