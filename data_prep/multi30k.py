@@ -30,7 +30,7 @@ from data_prep.parallel import (
     prepare,
     vocabulary_options,
 )
-from data_prep.program import DataError, run_program
+from data_prep.program import DataError, HelpFormatter, run_program
 from data_prep.stages import write_atomically
 
 logger = logging.getLogger(__name__)
@@ -125,6 +125,9 @@ def retrieve(url: str, path: Path, known_hash: str | None) -> Path:
     Raises:
         DataError: If it cannot be fetched or has another hash.
     """
+    if not path.exists():
+        logger.info("fetching %s", url)
+    pooch.get_logger().setLevel(logging.WARNING)  # it would advise programmers on checksums
     try:
         pooch.retrieve(url, known_hash, path.name, path.parent, progressbar=sys.stderr.isatty())
     except requests.RequestException as error:
@@ -142,12 +145,10 @@ def retrieve(url: str, path: Path, known_hash: str | None) -> Path:
 
 def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     """Parse the command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--out", type=Path, required=True)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=HelpFormatter)
+    parser.add_argument("--out", type=Path, required=True, help="folder for all that is made")
     parser.add_argument("--source", type=Path, help="folder with the files; default: download them")
-    parser.add_argument("--variant", choices=sorted(SUFFIXES), default="tok")
+    parser.add_argument("--variant", choices=sorted(SUFFIXES), default="tok", help="see above")
     parser.add_argument("--url", default=URL, help="where to download from")
     add_vocabulary_options(parser, VOCAB_SIZE)
     return parser.parse_args(arguments)

@@ -28,7 +28,7 @@ from pathlib import Path
 from data_prep.binarize import count_tokens, run_fairseq_preprocess, write_dictionary
 from data_prep.cleaning import Cleaner, CleaningOptions, Corpus
 from data_prep.files import find_text
-from data_prep.program import DataError, comma_separated, positive, run_program
+from data_prep.program import DataError, HelpFormatter, comma_separated, positive, run_program
 from data_prep.sentencepiece_model import (
     SentencePieceOptions,
     encode_file,
@@ -174,16 +174,28 @@ def write_report(cleaner: Cleaner, folder: Path, names: Sequence[str]) -> None:
 def add_vocabulary_options(parser: argparse.ArgumentParser, vocab_size: int) -> None:
     """Add what decides the vocabulary, and --workers, to a command line."""
     default = SentencePieceOptions()
-    parser.add_argument(
-        "--vocab-size", type=positive, default=vocab_size, help="pieces, both languages"
+    add = parser.add_argument_group("vocabulary").add_argument
+    add("--vocab-size", type=positive, default=vocab_size, help="pieces of both languages together")
+    add(
+        "--model-type",
+        choices=["bpe", "unigram"],
+        default=default.model_type,
+        help="how sentencepiece learns them",
     )
-    parser.add_argument("--model-type", choices=["bpe", "unigram"], default=default.model_type)
-    parser.add_argument(
-        "--normalization", choices=["identity", "nmt_nfkc"], default=default.normalization
+    add(
+        "--normalization",
+        choices=["identity", "nmt_nfkc"],
+        default=default.normalization,
+        help="by sentencepiece, after Unicode NFC",
     )
-    parser.add_argument("--character-coverage", type=float, default=default.character_coverage)
-    parser.add_argument("--seed", type=int, default=default.seed, help="of sentencepiece's sample")
-    parser.add_argument("--workers", type=positive, default=1, help="processes")
+    add(
+        "--character-coverage",
+        type=float,
+        default=default.character_coverage,
+        help="share of all characters that become pieces; 0.9995 for Chinese or Japanese",
+    )
+    add("--seed", type=int, default=default.seed, help="of the sample of a very large corpus")
+    add("--workers", type=positive, default=1, help="processes; changes no result")
 
 
 def vocabulary_options(arguments: argparse.Namespace) -> SentencePieceOptions:
@@ -200,21 +212,36 @@ def vocabulary_options(arguments: argparse.Namespace) -> SentencePieceOptions:
 def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     """Parse the command line."""
     parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        description=__doc__, formatter_class=HelpFormatter, usage="%(prog)s [options]"
     )
-    many = "PREFIX[,PREFIX...]"
-    parser.add_argument("--train", type=comma_separated, required=True, metavar=many)
-    parser.add_argument("--valid", type=comma_separated, required=True, metavar=many)
-    parser.add_argument("--test", type=comma_separated, required=True, metavar=many)
-    parser.add_argument("--source-lang", required=True)
-    parser.add_argument("--target-lang", required=True)
-    parser.add_argument("--out", type=Path, required=True)
+    add = parser.add_argument_group("text").add_argument
+    for part in ("train", "valid", "test"):
+        add(
+            f"--{part}",
+            type=comma_separated,
+            required=True,
+            metavar="PREFIX[,PREFIX...]",
+            help="beginnings of the file names",
+        )
+    add("--source-lang", required=True, help="end of the source files' names, before .gz")
+    add("--target-lang", required=True, help="end of the target files' names, before .gz")
+    add("--out", type=Path, required=True, help="folder for all that is made")
     add_vocabulary_options(parser, SentencePieceOptions().vocab_size)
     limits = CleaningOptions()
-    parser.add_argument("--max-words", type=positive, default=limits.max_words)
-    parser.add_argument("--max-characters", type=positive, default=limits.max_characters)
-    parser.add_argument("--max-ratio", type=float, default=limits.max_ratio)
-    parser.add_argument("--keep-duplicates", action="store_true")
+    add = parser.add_argument_group("training pairs that are dropped").add_argument
+    add("--max-words", type=positive, default=limits.max_words, help="on either side")
+    add("--max-characters", type=positive, default=limits.max_characters, help="on either side")
+    add(
+        "--max-ratio",
+        type=float,
+        default=limits.max_ratio,
+        help="longer to shorter side, in characters + 10",
+    )
+    add(
+        "--keep-duplicates",
+        action="store_true",
+        help="keep repeated pairs, and pairs that are in the development or test text too",
+    )
     return parser.parse_args(arguments)
 
 

@@ -15,6 +15,13 @@ class DataError(Exception):
     """Bad input. The message is one line: which file, which line, and what to do about it."""
 
 
+class HelpFormatter(argparse.ArgumentDefaultsHelpFormatter, argparse.RawDescriptionHelpFormatter):
+    """Shows a program's docstring as it is written, and the default of every option."""
+
+    def _get_help_string(self, action: argparse.Action) -> str | None:
+        return action.help if action.default is None else super()._get_help_string(action)
+
+
 def run_program(main: Callable[[argparse.Namespace], None], arguments: argparse.Namespace) -> int:
     """Run a command-line program and turn what the user can mend into one line on stderr.
 

@@ -36,7 +36,7 @@ from tqdm import tqdm
 
 from data_prep import toy_language, toy_lexicon, toy_words
 from data_prep.binarize import count_tokens, run_fairseq_preprocess, write_dictionary
-from data_prep.program import DataError, positive, run_program
+from data_prep.program import DataError, HelpFormatter, positive, run_program
 from data_prep.stages import Stage, Workspace
 from data_prep.toy_language import Clause, Speaker, english, names_in, yy
 from data_prep.toy_lexicon import Lexicon, Name, Noun, Verb
@@ -221,17 +221,17 @@ def binarise(folder: Path, raw: Path, seed: int, workers: int) -> None:
 
 def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     """Parse the command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=HelpFormatter)
     sizes = Sizes()
-    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--out", type=Path, required=True, help="folder for all that is made")
     parser.add_argument("--seed", type=int, default=1, help="another seed, another language")
     parser.add_argument("--train", type=positive, default=sizes.train, help="sentences")
     parser.add_argument("--valid", type=positive, default=sizes.valid, help="sentences")
     parser.add_argument("--test", type=positive, default=sizes.test, help="sentences")
     parser.add_argument("--held-out", type=positive, default=sizes.held_out, help="names to teach")
-    parser.add_argument("--binarize", action=argparse.BooleanOptionalAction, default=True)
+    parser.add_argument(
+        "--binarize", action=argparse.BooleanOptionalAction, default=True, help="make data-bin/ too"
+    )
     parser.add_argument("--workers", type=positive, default=1, help="processes")
     return parser.parse_args(arguments)
 

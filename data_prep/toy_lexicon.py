@@ -59,6 +59,7 @@ class Noun:
     soft: bool
 
     def forms(self) -> list[str]:
+        """Return all forms in the target language."""
         return [self.stem + ending(self.soft, *which) for which in product(NUMBERS, CASES)]
 
 
@@ -70,6 +71,7 @@ class Adjective:
     stem: str
 
     def forms(self) -> list[str]:
+        """Return all forms in the target language."""
         return [self.stem + each for each in ENDINGS]
 
 
@@ -87,6 +89,7 @@ class Verb:
         return self.stem + TENSES[tense] + ("nt" if plural else "t")
 
     def forms(self) -> list[str]:
+        """Return all forms in the target language."""
         return [self.form(*which) for which in product(TENSES, NUMBERS)]
 
 
