@@ -1,19 +1,85 @@
-"""The one place that knows the quirks of fairseq, hydra, numpy and torch versions."""
+"""The one place that knows the quirks of fairseq, hydra, numpy and torch versions.
+
+Importing it
+
+- lets fairseq read its own checkpoints with torch's guard against malicious ones switched on,
+  and says in one line what is wrong with a checkpoint that cannot be used;
+- makes fairseq's moving average of weights (``--store-ema``) leave memories alone;
+- silences warnings about fairseq's own age, which its users cannot act upon.
+"""
 
 import argparse
 import collections
+import contextlib
 import ctypes
+import hashlib
+import pickle
+import re
 import sys
+import warnings
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from types import TracebackType
 from typing import Any
 
+import numpy as np
 import torch
+from fairseq import checkpoint_utils
+from fairseq.distributed import utils as distributed_utils
+from fairseq.models import BaseFairseqModel
+from fairseq.models.ema.ema import EMA
+from numpy._core.multiarray import _reconstruct as rebuild_array
 from omegaconf import AnyNode, DictConfig, ListConfig
 from omegaconf.base import ContainerMetadata, Metadata
+from torch import Tensor, nn
 
-# torch.load unpickles only what is listed (its guard against malicious checkpoints stays on).
-# These are the classes in which fairseq keeps its configuration: data, no code.
-HARMLESS = [
-    argparse.Namespace,
+from fairseq_plugins.memory import KeyValueMemory
+
+
+class InputError(ValueError):
+    """Bad input. The message is one line: which file, what is wrong, and what to do about it."""
+
+
+# --- Errors of one line ---------------------------------------------------------------------------
+
+
+def one_line_errors() -> None:
+    """Show the user's mistakes as one line on stderr instead of a traceback; the exit code is 1.
+
+    These are :class:`InputError`, also where fairseq wraps it in an exception of its own, and
+    files that cannot be opened. Everything else keeps its traceback.
+    """
+    sys.excepthook = _report
+
+
+def _report(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    if isinstance(error, OSError) and error.filename is not None:
+        sys.stderr.write(f"error: {error.filename}: {error.strerror}\n")
+        return
+    cause: BaseException | None = error
+    while cause is not None and not isinstance(cause, InputError):
+        cause = cause.__cause__ or cause.__context__
+    if cause is None:
+        sys.__excepthook__(kind, error, trace)
+    else:
+        sys.stderr.write(f"error: {cause}\n")
+
+
+_program = Path(sys.argv[0])
+if _program.name.startswith("fairseq-") or _program.parent.name == "fairseq_cli":
+    one_line_errors()
+
+
+# --- Checkpoints ----------------------------------------------------------------------------------
+
+# torch.load makes only what is listed here, beside tensors and plain Python data.
+HARMLESS: list[Any] = [
+    argparse.Namespace,  # the configuration of fairseq's oldest architectures, such as `lstm`
+    rebuild_array,  # the counts that --eval-bleu logs are integer arrays
+    np.ndarray,
+    np.dtype,
+    np.dtypes.Int64DType,
+    # With several workers, the first one sends the others what it has read and parsed:
     DictConfig,
     ListConfig,
     AnyNode,
@@ -21,15 +87,216 @@ HARMLESS = [
     ContainerMetadata,
     Any,
     collections.defaultdict,
-    collections.OrderedDict,
     dict,
     list,
     int,
-    float,
-    str,
-    bool,
+    distributed_utils._TensorPlaceholder,
 ]
 torch.serialization.add_safe_globals(HARMLESS)
+
+_load_checkpoint_to_cpu = checkpoint_utils.load_checkpoint_to_cpu
+_load_ema_from_checkpoint = checkpoint_utils.load_ema_from_checkpoint
+_load_state_dict = BaseFairseqModel.load_state_dict
+
+
+def unreadable(path: str | Path, error: Exception) -> InputError:
+    """Say in one line why ``torch.load`` or fairseq could not read a checkpoint."""
+    banned = re.search(r"GLOBAL (\S+) was not an allowed", str(error))
+    if isinstance(error, pickle.UnpicklingError) and banned:
+        return InputError(
+            f"{path}: refused, because loading it would run {banned.group(1)}, and a checkpoint "
+            "is data, not code; use only checkpoints from people you trust"
+        )
+    reason = (str(error) or type(error).__name__).splitlines()[0]
+    return InputError(
+        f"{path}: damaged, cut short, or not a checkpoint of fairseq ({reason}); "
+        "copy it again, or go back to an earlier checkpoint"
+    )
+
+
+def _readable_or_input_error(path: str, *args: Any, **kwargs: Any) -> dict:
+    try:
+        state = _load_checkpoint_to_cpu(path, *args, **kwargs)
+        weights = state["model"]
+    except OSError:
+        raise
+    except Exception as error:
+        raise unreadable(path, error) from error
+    with contextlib.suppress(AttributeError):  # a plain dict has no room for it
+        weights.path = path  # for the message when it turns out to fit no model
+    return state
+
+
+def _ema_or_input_error(path: str) -> dict:
+    try:
+        return _load_ema_from_checkpoint(path)
+    except KeyError as error:
+        raise InputError(f"{path}: holds no moving average; train with --store-ema") from error
+    except (pickle.UnpicklingError, RuntimeError, EOFError) as error:
+        raise unreadable(path, error) from error
+
+
+def _load_fitting_state_dict(self: BaseFairseqModel, state_dict: Any, *args: Any, **kw: Any) -> Any:
+    try:
+        return _load_state_dict(self, state_dict, *args, **kw)
+    except RuntimeError as error:
+        path = getattr(state_dict, "path", "checkpoint")
+        raise InputError(f"{path}: {misfit(self, state_dict)}") from error
+
+
+checkpoint_utils.load_checkpoint_to_cpu = _readable_or_input_error
+checkpoint_utils.load_ema_from_checkpoint = _ema_or_input_error
+BaseFairseqModel.load_state_dict = _load_fitting_state_dict  # type: ignore[method-assign]
+
+
+def misfit(model: nn.Module, state: Mapping[str, Tensor]) -> str:
+    """Say what of a state dict does not fit a model, and what to do about it.
+
+    Args:
+        model: what was built from the configuration and the data.
+        state: what the checkpoint holds.
+
+    Returns:
+        One line, the most telling difference: vocabulary, memory, or any other.
+    """
+    own = model.state_dict()
+    differing = [k for k in own if k in state and own[k].shape != state[k].shape]
+    vocabularies = {len(m.dictionary) for m in model.modules() if hasattr(m, "dictionary")}
+    for name in differing:
+        here, there = own[name].shape, state[name].shape
+        if len(here) > 1 and here[0] in vocabularies and here[1:] == there[1:]:
+            return (
+                f"made for a vocabulary of {there[0]} entries, the data has {here[0]}; "
+                "use the data folder with the dictionaries that it was trained with"
+            )
+    for prefix, module in model.named_modules():
+        name = f"{prefix}.keys"
+        if isinstance(module, KeyValueMemory) and name in differing:
+            slots, dim = state[name].shape
+            return (
+                f"its memory has {slots} slots of {dim} numbers, the configuration says "
+                f"{module.size} of {module.key_dim}; give --memory-size {slots} "
+                f"--memory-key-dim {dim}, or another --save-dir to start afresh"
+            )
+    missing, unknown = [k for k in own if k not in state], [k for k in state if k not in own]
+    problems = [
+        f"{name} is {list(state[name].shape)} there and {list(own[name].shape)} here"
+        for name in differing[:1]
+    ]
+    problems += [f"{names[0]} is only {where}, with {len(names) - 1} more"
+                 for names, where in ((missing, "here"), (unknown, "there")) if names]  # fmt: skip
+    return (
+        f"holds another model ({'; '.join(problems)}); give the --arch and the sizes it was "
+        "trained with, or another --save-dir to start afresh"
+    )
+
+
+class RemembersDictionaries:
+    """For tasks: notes in every checkpoint which dictionaries it was made with.
+
+    Dictionaries of the same size with other entries would otherwise go unnoticed, and translate
+    to nonsense. To be named before the fairseq task it extends.
+    """
+
+    def state_dict(self) -> dict[str, Any]:
+        """What fairseq keeps of a task in a checkpoint, and a digest of each dictionary."""
+        return super().state_dict() | {"dictionaries": self._digests()}  # type: ignore[misc]
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Take what a checkpoint holds.
+
+        Raises:
+            InputError: if it was made with other dictionaries.
+        """
+        known = state.get("dictionaries", {})
+        for name, digest in self._digests().items():
+            if known.get(name, digest) != digest:
+                raise InputError(
+                    f"dict.{name}.txt of the data is not the dictionary that the checkpoint was "
+                    "trained with; use the data folder that it was trained with"
+                )
+        rest = {name: part for name, part in state.items() if name != "dictionaries"}
+        super().load_state_dict(rest)  # type: ignore[misc]
+
+    def get_checkpoint_dict(self) -> dict[str, Any]:
+        """The same for fairseq-train, which asks for it in another way."""
+        return {type(self).__name__: {"dictionaries": self._digests()}}
+
+    def set_checkpoint_dict(self, state: dict[str, Any]) -> None:
+        """Called by fairseq-train when it resumes."""
+        self.load_state_dict(state)
+
+    def _digests(self) -> dict[str, str]:
+        cfg: Any = self.cfg  # type: ignore[attr-defined]
+        dictionaries = {
+            cfg.source_lang: self.source_dictionary,  # type: ignore[attr-defined]
+            cfg.target_lang: self.target_dictionary,  # type: ignore[attr-defined]
+        }
+        return {
+            name: hashlib.sha256("\n".join(dictionary.symbols).encode()).hexdigest()
+            for name, dictionary in dictionaries.items()
+        }
+
+
+# --- Averages of weights --------------------------------------------------------------------------
+
+_MEMORY_BUFFERS = [name for name, _ in KeyValueMemory(1, 1, 1).named_buffers()]
+
+
+def memory_buffers(state: Mapping[str, Tensor]) -> list[dict[str, str]]:
+    """Find the memories in a model's state dict, by having all buffers of one.
+
+    Args:
+        state: of a model, or what a checkpoint holds of it.
+
+    Returns:
+        For each memory its buffers' names (``keys``, ``values``, ...) -> their names in ``state``.
+    """
+    prefixes = [name.removesuffix("values") for name in state if name.endswith("values")]
+    candidates = [{name: prefix + name for name in _MEMORY_BUFFERS} for prefix in prefixes]
+    return [names for names in candidates if all(name in state for name in names.values())]
+
+
+def not_averaged(state: Mapping[str, Tensor]) -> set[str]:
+    """Names in a model's state dict of which the newest is right, and the average is nonsense.
+
+    These are the memories (a slot's key belongs to its value, and slots change hands), and
+    whatever else is not a real number, such as counters.
+    """
+    integers = {name for name, tensor in state.items() if not tensor.is_floating_point()}
+    return integers.union(*(names.values() for names in memory_buffers(state)))
+
+
+_init_ema = EMA.__init__
+
+
+def _init_ema_without_memory(
+    self: EMA, model: nn.Module, config: Any, device: Any = None, skip_keys: Iterable[str] = ()
+) -> None:
+    _init_ema(self, model, config, device, set(skip_keys) | not_averaged(model.state_dict()))
+
+
+EMA.__init__ = _init_ema_without_memory
+
+
+# --- Noise ----------------------------------------------------------------------------------------
+
+# fairseq calls hydra and torch in ways that they have since deprecated, and asks for pinned memory
+# on machines without accelerator; torch's sparse matrices do all that is wanted of them.
+for _message, _category in (
+    (r"hydra\.experimental\.\w+\(\) is no longer experimental", UserWarning),
+    (r"\nThe version_base parameter is not specified", UserWarning),
+    (r"In '.*': Usage of deprecated keyword in package header", UserWarning),
+    (r"\n'.*' is validated against ConfigStore schema", UserWarning),
+    (r"\nThe strict flag in the compose API is deprecated", UserWarning),
+    (r"'pin_memory' argument is set as true but no accelerator", UserWarning),
+    (r"`torch\.cuda\.amp\.autocast\(args\.\.\.\)` is deprecated", FutureWarning),
+    (r"Sparse CSR tensor support is in beta state", UserWarning),
+):
+    warnings.filterwarnings("ignore", message=_message, category=_category)
+
+
+# --- Speed ----------------------------------------------------------------------------------------
 
 
 def keep_freed_memory() -> None:

@@ -1,0 +1,1 @@
+"""What the programs in ``scripts/`` do, callable from Python."""

@@ -1,0 +1,122 @@
+"""Teaching a reader how far to trust its memory.
+
+A gate learned while training with a small memory, which the training sentences themselves keep
+fresh, does not know how far to trust a large one. It is learned anew on sentences that are not in
+the memory, with all else frozen: few numbers, so a development set is enough.
+"""
+
+import logging
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from fairseq_plugins.compat import InputError
+from fairseq_plugins.memory import MemoryHits
+from fairseq_plugins.modules.memory_reader import MemoryReader, MemoryReading
+from fairseq_plugins.tools.filling import Translator
+
+logger = logging.getLogger(__name__)
+
+STEPS = 300
+LEARNING_RATE = 0.02
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """Negative log-likelihood a target token, in nats, on what was calibrated with."""
+
+    tokens: int
+    softmax: float
+    """Of the model without its memory."""
+    before: float
+    after: float
+
+    def __str__(self) -> str:
+        """One line for people."""
+        return (
+            f"negative log-likelihood of {self.tokens:,} tokens: {self.softmax:.4f} nats by the "
+            f"softmax alone, {self.before:.4f} with the memory, {self.after:.4f} calibrated"
+        )
+
+
+@dataclass(frozen=True)
+class _Tokens:
+    """All that the reader's answer at N target tokens depends on, beside what is learned."""
+
+    hits: MemoryHits
+    state: Tensor  # [N, state_dim], seen by the gate
+    target: Tensor  # [N]
+    log_prob: Tensor  # [N], of the target, by the softmax
+
+    def nll(self, reader: MemoryReader) -> Tensor:
+        """Mean negative log-likelihood of the mixture."""
+        log_weights = reader._log_weights(self.hits)
+        gate = reader._gate(self.state, self.hits, log_weights)
+        reading = MemoryReading(
+            reader.memory, self.state, self.hits, self.state, log_weights, gate
+        )
+        return -reading.mix_target(self.log_prob, self.target).mean()
+
+
+def calibrate(translator: Translator, split: str) -> Calibration:
+    """Fit the temperature and the gate of a translator's reader, by maximum likelihood.
+
+    Minimises the mean negative log-likelihood of the mixture over the target tokens of a split,
+    with Adam on all of them at once; deterministic.
+
+    Args:
+        translator: whose reader is changed.
+        split: of its corpus, best one that is neither in the memory nor tested on.
+
+    Returns:
+        What it gained.
+
+    Raises:
+        InputError: if the reader does not interpolate, or the memory is empty.
+    """
+    reader = next(m for m in translator.model.modules() if isinstance(m, MemoryReader))
+    if reader.mode == "embed":
+        raise InputError("--calibrate: this model was trained with --memory-read embed, "
+                         "which has no gate; leave the option out")  # fmt: skip
+    if len(reader.memory) == 0:
+        raise InputError("--calibrate: the memory is empty; fill it first")
+    tokens = _collect(translator, reader, split)
+    learned = [reader.log_temperature, *reader.gate.parameters()]
+    optimizer = torch.optim.Adam(learned, lr=LEARNING_RATE)
+    best, before = [p.detach().clone() for p in learned], float(tokens.nll(reader).detach())
+    after = before
+    for _ in range(STEPS):
+        loss = tokens.nll(reader)
+        if float(loss.detach()) < after:
+            best, after = [p.detach().clone() for p in learned], float(loss.detach())
+        optimizer.zero_grad()
+        loss.backward(inputs=learned)
+        optimizer.step()
+    with torch.no_grad():
+        for parameter, value in zip(learned, best, strict=True):
+            parameter.copy_(value)
+    return Calibration(len(tokens.target), float(-tokens.log_prob.mean()), before, after)
+
+
+def _collect(translator: Translator, reader: MemoryReader, split: str) -> _Tokens:
+    """Decode a split once, and keep what the reader saw."""
+    states: list[Tensor] = []
+
+    def keep_state(_: object, inputs: tuple, output: tuple[Tensor, MemoryReading]) -> None:
+        state, reading = output
+        states.append(state[reading.positions].float())
+
+    hook = reader.register_forward_hook(keep_state)
+    try:
+        decoded = [translator.decode(sample) for sample in translator.batches(split)]
+    finally:
+        hook.remove()
+    readings, targets, log_probs = zip(*decoded, strict=True)
+    hits = MemoryHits(
+        **{
+            name: torch.cat([getattr(reading.hits, name) for reading in readings])
+            for name in MemoryHits.__dataclass_fields__
+        }
+    )
+    return _Tokens(hits, torch.cat(states), torch.cat(targets), torch.cat(log_probs))

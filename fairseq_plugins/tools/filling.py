@@ -1,0 +1,237 @@
+"""Filling the memory of a trained model with a corpus.
+
+One pass of forced decoding: the model reads every source with its right target, as in training but
+without dropout and without learning, and every target token is written into the memory by the
+life-long rule. So a memory can be larger than is affordable while training, can learn another
+domain, or be made anew for averaged weights.
+"""
+
+import logging
+from collections.abc import Iterator
+from contextlib import nullcontext
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from fairseq import checkpoint_utils, tasks, utils
+from omegaconf import open_dict
+from torch import Tensor
+from tqdm import tqdm
+
+from fairseq_plugins.compat import InputError, memory_buffers
+from fairseq_plugins.memory import KeyValueMemory
+from fairseq_plugins.modules.cross_entropy import token_log_probs
+from fairseq_plugins.modules.write_policy import WritePolicy
+from fairseq_plugins.tools.checkpoints import write_checkpoint
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """A binarised corpus, and how it is read."""
+
+    data: Path
+    """Folder that fairseq-preprocess wrote."""
+    max_tokens: int = 4000
+    """Target tokens a batch."""
+    seed: int = 1
+    """Of the order of the batches."""
+
+
+@dataclass(frozen=True)
+class FillReport:
+    """What a pass over a corpus did to a memory."""
+
+    seen: int = 0
+    """Target tokens."""
+    written: int = 0
+    """Tokens that the policy chose."""
+    merged: int = 0
+    """Of those, tokens whose nearest neighbour was right already, and was refined."""
+    evicted: int = 0
+    """Slots that forgot what they held."""
+    filled: int = 0
+    """Slots in use at the end."""
+    size: int = 0
+    """Slots."""
+    seconds: float = 0.0
+
+    def __str__(self) -> str:
+        """One line for people."""
+        return (
+            f"{self.written:,} of {self.seen:,} target tokens remembered in {self.seconds:.1f} s "
+            f"({self.seen / max(self.seconds, 1e-9):,.0f} tokens/s), "
+            f"{self.merged / max(self.written, 1):.1%} of them merged; "
+            f"{self.filled:,} of {self.size:,} slots filled, {self.evicted:,} evicted"
+        )
+
+
+class Translator:
+    """A checkpoint's model, its memory and its task on some data.
+
+    Args:
+        path: of the checkpoint.
+        corpus: the data and how it is read.
+        memory_size: slots the memory is to have; None leaves it as it is. What the memory holds
+            is kept; if it gets too small, the youngest of it.
+        device: to compute on.
+        autocast: number format of the network's matrix products, ``none`` or ``bfloat16``.
+
+    Raises:
+        InputError: if the checkpoint is not usable, has no memory, or does not fit the data.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        corpus: Corpus,
+        memory_size: int | None = None,
+        device: str = "cpu",
+        autocast: str = "none",
+    ) -> None:
+        self.corpus, self.device, self.autocast = corpus, torch.device(device), autocast
+        self.state = checkpoint_utils.load_checkpoint_to_cpu(str(path))
+        memories = memory_buffers(self.state["model"])
+        if len(memories) != 1:
+            raise InputError(
+                f"{path}: has no memory to fill; train with an --arch that has one, for instance "
+                "gnmt_memory"
+            )
+        if memory_size is not None:
+            resize_memory(self.state["model"], memories[0], memory_size)
+            with open_dict(self.state["cfg"]):
+                self.state["cfg"].model.memory_size = memory_size
+        task_cfg = self.state["cfg"].task.copy()
+        task_cfg.data = str(corpus.data)
+        self.task = tasks.setup_task(task_cfg)
+        models, _, _ = checkpoint_utils.load_model_ensemble_and_task(
+            [str(path)], task=self.task, state=self.state
+        )
+        self.model = models[0].to(self.device).eval()
+        self.memory = next(m for m in self.model.modules() if isinstance(m, KeyValueMemory))
+        self._names = memories[0]
+
+    def batches(self, split: str) -> Iterator[dict]:
+        """All batches of a split in an order that the seed decides, with a progress bar.
+
+        Raises:
+            InputError: if the data has no such split, or nothing in it.
+        """
+        try:
+            self.task.load_dataset(split)
+        except FileNotFoundError as error:
+            raise InputError(
+                f"{self.corpus.data}: has no split {split!r}; name one that was binarised"
+            ) from error
+        dataset = self.task.dataset(split)
+        longest = utils.resolve_max_positions(self.task.max_positions(), self.model.max_positions())
+        epoch = self.task.get_batch_iterator(
+            dataset,
+            max_tokens=self.corpus.max_tokens,
+            max_positions=longest,
+            ignore_invalid_inputs=True,
+            seed=self.corpus.seed,
+        ).next_epoch_itr(shuffle=True)
+        with tqdm(total=int(dataset.tgt_sizes.sum()), desc=split, unit=" tokens",
+                  unit_scale=True, disable=None) as bar:  # fmt: skip
+            for sample in epoch:
+                yield utils.move_to_cuda(sample) if self.device.type == "cuda" else sample
+                bar.update(sample["ntokens"])
+
+    @torch.no_grad()
+    def decode(self, sample: dict) -> tuple[Any, Tensor, Tensor]:
+        """Decode the right targets of a sample.
+
+        Returns:
+            What was read from the memory at the N tokens, the targets [N], and their
+            log-probabilities [N] by the softmax alone.
+        """
+        with self._autocast():
+            logits, extra = self.model(**sample["net_input"])
+        target = sample["target"]  # [batch, time]
+        real = target != self.task.target_dictionary.pad()
+        log_prob, _ = token_log_probs(logits.flatten(0, 1), target.flatten())
+        return extra["memory"], target[real], log_prob[real.flatten()]
+
+    def _autocast(self) -> Any:
+        if self.autocast == "none":
+            return nullcontext()
+        return torch.autocast(self.device.type, getattr(torch, self.autocast))
+
+    def save(self, path: Path) -> None:
+        """Write the checkpoint with its memory, whole or not at all."""
+        weights = utils.move_to_cpu(self.model.state_dict())
+        self.state["model"] = weights
+        for kind in ("ema", "ema_fp32_params"):  # their memory is a copy of the model's
+            if kind in self.state["extra_state"]:
+                memory = {name: weights[name] for name in self._names.values()}
+                self.state["extra_state"][kind].update(memory)
+        write_checkpoint(self.state, path)
+
+
+def fill(translator: Translator, split: str, policy: WritePolicy, epochs: int = 1) -> FillReport:
+    """Write the target tokens of a split into a translator's memory.
+
+    Args:
+        translator: whose memory is written to.
+        split: of its corpus, for instance ``train``.
+        policy: which tokens are written.
+        epochs: passes over the split.
+
+    Returns:
+        What was done.
+    """
+    memory = translator.memory
+    report = FillReport()
+    for _ in range(epochs):
+        for sample in translator.batches(split):
+            report = _fill_batch(translator, sample, policy, report)
+    return replace(report, filled=len(memory), size=memory.size)
+
+
+@torch.no_grad()
+def _fill_batch(
+    translator: Translator, sample: dict, policy: WritePolicy, report: FillReport
+) -> FillReport:
+    memory = translator.memory
+    reading, target, log_prob = translator.decode(sample)
+    chosen = policy(target, reading.mix_target(log_prob, target))
+    if bool(chosen.all()):
+        memory.stage(reading.query, target, force=True)  # which answers from its last search
+    else:
+        memory.stage(reading.query[chosen], target[chosen], force=True)
+    done = memory.commit()
+    return replace(
+        report,
+        seen=report.seen + len(target),
+        written=report.written + done.pairs,
+        merged=report.merged + done.merged,
+        evicted=report.evicted + done.evicted,
+    )
+
+
+def resize_memory(weights: dict[str, Tensor], names: dict[str, str], size: int) -> None:
+    """Change the number of slots of a memory in a state dict, in place.
+
+    What it holds moves to the first slots, in order. If that is more than the new size, the
+    youngest stays.
+
+    Args:
+        weights: the state dict.
+        names: of the memory's buffers in it, see :func:`memory_buffers`.
+        size: the new number of slots.
+    """
+    keys, values, ages, recent = (weights[names[n]] for n in ("keys", "values", "ages", "recent"))
+    filled = torch.nonzero(values >= 0).squeeze(1)
+    youngest = torch.sort(ages[filled], stable=True).indices[:size]
+    kept = filled[youngest].sort().values  # [n]
+    moved_to = torch.full_like(values, -1)
+    moved_to[kept] = torch.arange(len(kept))
+    weights[names["keys"]] = keys.new_zeros(size, keys.shape[1])
+    weights[names["values"]] = values.new_full((size,), -1)
+    weights[names["ages"]] = ages.new_zeros(size)
+    for name, old in (("keys", keys), ("values", values), ("ages", ages)):
+        weights[names[name]][: len(kept)] = old[kept]
+    weights[names["recent"]] = moved_to[recent.clamp(min=0)].masked_fill(recent < 0, -1)
