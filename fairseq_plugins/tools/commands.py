@@ -1,0 +1,66 @@
+"""Running fairseq's programs as a user would, each with its output in a log."""
+
+import logging
+import os
+import subprocess
+import sys
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from fairseq_plugins.compat import InputError
+
+logger = logging.getLogger(__name__)
+
+PLUGINS = Path(__file__).resolve().parents[1]
+
+
+def run(command: Sequence[str | Path], log: Path, threads: int) -> None:
+    """Run a command to its end, its output in ``log``.
+
+    Raises:
+        InputError: if it fails, naming the log.
+    """
+    wait(launch(command, log, threads), log)
+
+
+def launch(command: Sequence[str | Path], log: Path, threads: int) -> subprocess.Popen:
+    """Start a command on so many threads, its output in ``log``."""
+    logger.debug("%s", " ".join(map(str, command)))
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with log.open("w") as output:
+        return subprocess.Popen(
+            [str(part) for part in command],
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            env=os.environ | {"OMP_NUM_THREADS": str(threads)},
+        )
+
+
+def wait(process: subprocess.Popen, log: Path) -> None:
+    """Wait for a command to end.
+
+    Raises:
+        InputError: if it failed, naming the log.
+    """
+    if process.wait() != 0:
+        raise InputError(f"{log}: the command that wrote this failed; its last lines say why")
+
+
+def read_hypotheses(lines: Iterable[str]) -> list[str]:
+    """The H-lines of ``fairseq-generate``, sorted by sentence."""
+    found = {}
+    for line in lines:
+        if line.startswith("H-"):
+            number, _, text = line[2:].split("\t", 2)
+            found[int(number)] = text
+    return [found[number] for number in sorted(found)]
+
+
+def read_lines(path: Path) -> list[str]:
+    """The lines of a UTF-8 file."""
+    return path.read_text(encoding="utf-8").splitlines()
+
+
+def program(name: str) -> Path:
+    """fairseq's programs are installed beside the interpreter."""
+    return Path(sys.executable).with_name(name)
