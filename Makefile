@@ -1,0 +1,48 @@
+# Everything a user or developer does, one word each. `make` lists them.
+
+PYTHON ?= python3
+VENV ?= .venv
+# More arguments for pip, for instance an index: make demo PIP_ARGS="--index-url ..."
+PIP_ARGS ?=
+
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test check bench format multi30k clean
+
+help: ## show this list
+	@grep -hE '^[a-z0-9_-]+:.*##' Makefile | sed -E 's/:[^#]*## /\t/' | sort | expand -t 12
+
+demo: $(READY) ## train a small translator that remembers, and teach it new words (minutes)
+	"$(BIN)/python" scripts/demo.py
+
+test: $(READY) ## run all tests
+	"$(BIN)/python" -m pytest
+
+check: $(READY) ## style, types, architecture and unit tests
+	"$(BIN)/ruff" check .
+	"$(BIN)/ruff" format --check .
+	"$(BIN)/mypy"
+	"$(BIN)/lint-imports"
+	"$(BIN)/python" -m pytest tests/unit
+
+bench: $(READY) ## measure the speed of training, memory and translation against rivals
+	"$(BIN)/python" scripts/benchmark_memory.py
+	"$(BIN)/python" scripts/benchmark_train.py
+	"$(BIN)/python" scripts/benchmark_decode.py
+
+multi30k: $(READY) ## reproduce the Multi30k results (hours); goes on where it stopped
+	"$(BIN)/python" scripts/reproduce_multi30k.py $(ARGS)
+
+format: $(READY) ## put the code into shape
+	"$(BIN)/ruff" format .
+	"$(BIN)/ruff" check --fix .
+
+clean: ## remove what the programs made, but not the virtual environment
+	rm -rf demo build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+
+# The environment is made once, and again when the pinned versions change.
+$(READY): pyproject.toml constraints.txt scripts/setup_env.sh
+	@bash scripts/setup_env.sh "$(PYTHON)" "$(VENV)" $(PIP_ARGS)
+	@touch "$@"
