@@ -5,8 +5,7 @@ fresh, does not know how far to trust a large one. It is learned anew on sentenc
 the memory, with all else frozen: few numbers, so a development set is enough.
 """
 
-import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import torch
 from torch import Tensor
@@ -16,10 +15,11 @@ from fairseq_plugins.memory import MemoryHits
 from fairseq_plugins.modules.memory_reader import MemoryReader, MemoryReading
 from fairseq_plugins.tools.filling import Translator
 
-logger = logging.getLogger(__name__)
-
 STEPS = 300
 LEARNING_RATE = 0.02
+# Nats for a change of 1 in a weight of the gate on the state. A gate has as many of them as the
+# state has numbers: without this, it learns a small development set by heart.
+STIFFNESS = 100.0
 
 
 @dataclass(frozen=True)
@@ -62,8 +62,9 @@ class _Tokens:
 def calibrate(translator: Translator, split: str) -> Calibration:
     """Fit the temperature and the gate of a translator's reader, by maximum likelihood.
 
-    Minimises the mean negative log-likelihood of the mixture over the target tokens of a split,
-    with Adam on all of them at once; deterministic.
+    Minimises, with Adam on all target tokens of a split at once, their negative log-likelihood by
+    the mixture plus ``STIFFNESS`` * |w - w_0|^2, where w are the gate's weights on the state and
+    w_0 what they were. Deterministic.
 
     Args:
         translator: whose reader is changed.
@@ -82,26 +83,29 @@ def calibrate(translator: Translator, split: str) -> Calibration:
     if len(reader.memory) == 0:
         raise InputError("--calibrate: the memory is empty; fill it first")
     tokens = _collect(translator, reader, split)
+    before = float(tokens.nll(reader).detach())
+    _fit(reader, tokens)
+    after = float(tokens.nll(reader).detach())
+    return Calibration(len(tokens.target), float(-tokens.log_prob.mean()), before, after)
+
+
+def _fit(reader: MemoryReader, tokens: _Tokens) -> None:
     learned = [reader.log_temperature, *reader.gate.parameters()]
+    start = reader.gate.weight[:, : -reader.FEATURES].detach().clone()
     optimizer = torch.optim.Adam(learned, lr=LEARNING_RATE)
-    best, before = [p.detach().clone() for p in learned], float(tokens.nll(reader).detach())
-    after = before
     for _ in range(STEPS):
-        loss = tokens.nll(reader)
-        if float(loss.detach()) < after:
-            best, after = [p.detach().clone() for p in learned], float(loss.detach())
+        on_state = reader.gate.weight[:, : -reader.FEATURES]
+        change = (on_state - start).square().sum()
+        loss = tokens.nll(reader) + STIFFNESS / len(tokens.target) * change
         optimizer.zero_grad()
         loss.backward(inputs=learned)
         optimizer.step()
-    with torch.no_grad():
-        for parameter, value in zip(learned, best, strict=True):
-            parameter.copy_(value)
-    return Calibration(len(tokens.target), float(-tokens.log_prob.mean()), before, after)
 
 
 def _collect(translator: Translator, reader: MemoryReader, split: str) -> _Tokens:
     """Decode a split once, and keep what the reader saw."""
     states: list[Tensor] = []
+    parts: list[tuple[MemoryHits, Tensor, Tensor]] = []
 
     def keep_state(_: object, inputs: tuple, output: tuple[Tensor, MemoryReading]) -> None:
         state, reading = output
@@ -109,14 +113,12 @@ def _collect(translator: Translator, reader: MemoryReader, split: str) -> _Token
 
     hook = reader.register_forward_hook(keep_state)
     try:
-        decoded = [translator.decode(sample) for sample in translator.batches(split)]
+        for sample in translator.batches(split):
+            decoded = translator.decode(sample)
+            parts.append((decoded.reading.hits, decoded.target, decoded.log_prob()))
     finally:
         hook.remove()
-    readings, targets, log_probs = zip(*decoded, strict=True)
-    hits = MemoryHits(
-        **{
-            name: torch.cat([getattr(reading.hits, name) for reading in readings])
-            for name in MemoryHits.__dataclass_fields__
-        }
-    )
+    all_hits, targets, log_probs = zip(*parts, strict=True)
+    names = [field.name for field in fields(MemoryHits)]
+    hits = MemoryHits(*(torch.cat([getattr(hits, name) for hits in all_hits]) for name in names))
     return _Tokens(hits, torch.cat(states), torch.cat(targets), torch.cat(log_probs))

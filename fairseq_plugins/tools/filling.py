@@ -22,6 +22,7 @@ from tqdm import tqdm
 from fairseq_plugins.compat import InputError, memory_buffers
 from fairseq_plugins.memory import KeyValueMemory
 from fairseq_plugins.modules.cross_entropy import token_log_probs
+from fairseq_plugins.modules.memory_reader import MemoryReading
 from fairseq_plugins.modules.write_policy import WritePolicy
 from fairseq_plugins.tools.checkpoints import write_checkpoint
 
@@ -66,6 +67,27 @@ class FillReport:
             f"{self.merged / max(self.written, 1):.1%} of them merged; "
             f"{self.filled:,} of {self.size:,} slots filled, {self.evicted:,} evicted"
         )
+
+
+@dataclass(frozen=True)
+class Decoded:
+    """A sample with N target tokens, decoded."""
+
+    reading: MemoryReading
+    """What was read from the memory at each of them."""
+    target: Tensor
+    """[N], the right tokens."""
+    logits: Tensor
+    """[batch, time, vocabulary]."""
+    real: Tensor
+    """[batch, time] bool, where the N tokens are."""
+
+    def log_prob(self) -> Tensor:
+        """log p(target) [N] of the softmax alone."""
+        target = torch.zeros_like(self.real, dtype=torch.int64)
+        target[self.real] = self.target
+        log_prob, _ = token_log_probs(self.logits.flatten(0, 1), target.flatten())
+        return log_prob[self.real.flatten()]
 
 
 class Translator:
@@ -141,19 +163,12 @@ class Translator:
                 bar.update(sample["ntokens"])
 
     @torch.no_grad()
-    def decode(self, sample: dict) -> tuple[Any, Tensor, Tensor]:
-        """Decode the right targets of a sample.
-
-        Returns:
-            What was read from the memory at the N tokens, the targets [N], and their
-            log-probabilities [N] by the softmax alone.
-        """
+    def decode(self, sample: dict) -> "Decoded":
+        """Decode the right targets of a sample."""
         with self._autocast():
             logits, extra = self.model(**sample["net_input"])
-        target = sample["target"]  # [batch, time]
-        real = target != self.task.target_dictionary.pad()
-        log_prob, _ = token_log_probs(logits.flatten(0, 1), target.flatten())
-        return extra["memory"], target[real], log_prob[real.flatten()]
+        real = sample["target"] != self.task.target_dictionary.pad()  # [batch, time]
+        return Decoded(extra["memory"], sample["target"][real], logits, real)
 
     def _autocast(self) -> Any:
         if self.autocast == "none":
@@ -196,12 +211,14 @@ def _fill_batch(
     translator: Translator, sample: dict, policy: WritePolicy, report: FillReport
 ) -> FillReport:
     memory = translator.memory
-    reading, target, log_prob = translator.decode(sample)
-    chosen = policy(target, reading.mix_target(log_prob, target))
-    if bool(chosen.all()):
-        memory.stage(reading.query, target, force=True)  # which answers from its last search
+    decoded = translator.decode(sample)
+    query, target = decoded.reading.query, decoded.target
+    if policy.kind == "all":
+        memory.stage(query, target, force=True)  # the memory still knows the answer to this query
     else:
-        memory.stage(reading.query[chosen], target[chosen], force=True)
+        log_prob = decoded.reading.mix_target(decoded.log_prob(), target)
+        chosen = policy(target, log_prob)
+        memory.stage(query[chosen], target[chosen], force=True)
     done = memory.commit()
     return replace(
         report,
