@@ -400,7 +400,9 @@ class _Similarities(torch.autograd.Function):
     """q . K[slots] that were found without gradients, given their gradient to q."""
 
     @staticmethod
-    def forward(ctx: Any, unit: Tensor, similarities: Tensor, slots: Tensor, keys: Tensor) -> Tensor:
+    def forward(
+        ctx: Any, unit: Tensor, similarities: Tensor, slots: Tensor, keys: Tensor
+    ) -> Tensor:
         ctx.save_for_backward(slots, keys)
         return similarities.clone()
 

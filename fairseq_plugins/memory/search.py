@@ -16,6 +16,7 @@ queries are in the batch.
 """
 
 import os
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
 from typing import Protocol
@@ -74,7 +75,7 @@ class Mirror:
             self.stale += len(changed)
 
     def _copy(self, keys: Tensor, slots: Tensor | slice) -> None:
-        exact = keys[slots] - self.center
+        exact = keys[slots] - self.center if self.center is not None else keys[slots]
         rounded = exact.to(self.keys.dtype)
         self.keys[slots] = rounded
         if len(exact):
@@ -210,9 +211,7 @@ class ExactSearch:
         """The k best of candidate ``slots`` [n, m] by float32 similarity, packed, best first."""
         similarities = dot_products(query, self.keys, slots)  # [n, m]
         if len(self.holes):
-            similarities = similarities.masked_fill(
-                torch.isin(slots, self.holes), -torch.inf
-            )
+            similarities = similarities.masked_fill(torch.isin(slots, self.holes), -torch.inf)
         return largest_packed(pack(similarities, slots), k)
 
 
@@ -326,7 +325,7 @@ def largest_packed(packed: Tensor, k: int) -> Tensor:
     return rowwise(best, packed)
 
 
-def rowwise(function, values: Tensor) -> Tensor:
+def rowwise(function: Callable[[np.ndarray], np.ndarray], values: Tensor) -> Tensor:
     """Apply a numpy function to blocks of rows, on as many threads as torch uses."""
     threads = min(torch.get_num_threads(), len(values))
     rows = values.numpy()

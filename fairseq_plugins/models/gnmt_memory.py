@@ -1,7 +1,6 @@
 """The GNMT translator with a life-long memory: ``--arch gnmt_memory`` and its sizes."""
 
 from dataclasses import dataclass, field
-from typing import Any
 
 import torch
 from fairseq.dataclass import ChoiceEnum

@@ -69,6 +69,8 @@ class Attention(nn.Module):
         dim: width in which both are compared.
     """
 
+    score: ScaledDotAttention | NormalizedAttention
+
     def __init__(self, kind: str, query_dim: int, source_dim: int, dim: int) -> None:
         super().__init__()
         if kind not in ATTENTIONS:

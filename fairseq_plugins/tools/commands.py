@@ -14,7 +14,7 @@ logger = logging.getLogger(__name__)
 PLUGINS = Path(__file__).resolve().parents[1]
 
 
-def run(command: Sequence[str | Path], log: Path, threads: int) -> None:
+def run(command: Sequence[object], log: Path, threads: int) -> None:
     """Run a command to its end, its output in ``log``.
 
     Raises:
@@ -23,7 +23,7 @@ def run(command: Sequence[str | Path], log: Path, threads: int) -> None:
     wait(launch(command, log, threads), log)
 
 
-def launch(command: Sequence[str | Path], log: Path, threads: int) -> subprocess.Popen:
+def launch(command: Sequence[object], log: Path, threads: int) -> subprocess.Popen:
     """Start a command on so many threads, its output in ``log``."""
     logger.debug("%s", " ".join(map(str, command)))
     log.parent.mkdir(parents=True, exist_ok=True)

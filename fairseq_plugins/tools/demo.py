@@ -89,7 +89,7 @@ def train(plan: Plan, corpus: Path) -> None:
         wait(process, log)
 
 
-def train_command(plan: Plan, corpus: Path, arch: str) -> list[str | Path]:
+def train_command(plan: Plan, corpus: Path, arch: str) -> list[object]:
     """What a user would type."""
     return [
         program("fairseq-train"), corpus / "data-bin", "--user-dir", PLUGINS,
