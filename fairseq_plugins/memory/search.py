@@ -10,9 +10,9 @@ row as long as the memory:
 3. *Re-score*: the m candidates in float32, and the k best of those, ties to the lower slot.
 
 Rounding in step 1 is bounded, so a row whose k-th similarity is not clear of everything that
-step 2 left out is recognised, and searched again without rounding, and with a larger m. The result is therefore that
-of a full float32 search, and the similarity of a query and a key does not depend on which other
-queries are in the batch.
+step 2 left out is recognised, and searched again without rounding, and with a larger m. The
+result is therefore that of a full float32 search, and the similarity of a query and a key does
+not depend on which other queries are in the batch.
 """
 
 import os
