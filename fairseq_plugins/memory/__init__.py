@@ -1,6 +1,7 @@
 """The life-long key-value memory that all models share. Pure torch: knows nothing of fairseq."""
 
 from fairseq_plugins.memory.config import MemoryConfig
-from fairseq_plugins.memory.key_value_memory import CommitReport, KeyValueMemory, MemoryHits
+from fairseq_plugins.memory.hits import CommitReport, MemoryHits
+from fairseq_plugins.memory.key_value_memory import KeyValueMemory
 
 __all__ = ["CommitReport", "KeyValueMemory", "MemoryConfig", "MemoryHits"]

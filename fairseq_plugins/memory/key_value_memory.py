@@ -19,46 +19,8 @@ from torch import Tensor, nn
 
 from fairseq_plugins.memory.collective import gather_rows
 from fairseq_plugins.memory.config import MemoryConfig
+from fairseq_plugins.memory.hits import NOTHING, CommitReport, MemoryHits, Similarities
 from fairseq_plugins.memory.search import BACKENDS, ExactSearch, NearestNeighbors
-
-NOTHING = -1  # the value of an empty slot, and the slot of a neighbour that does not exist
-
-
-@dataclass(frozen=True)
-class MemoryHits:
-    """The k nearest slots of each of N queries, best first.
-
-    Where fewer than k slots are filled, the rest has value -1, similarity -inf, slot -1 and
-    weight 0.
-
-    Attributes:
-        values: [N, k] int64, V[slots].
-        similarities: [N, k] float32, q . K[slots]; differentiable in the query.
-        slots: [N, k] int64.
-        weights: [N, k] float32, softmax over k of t * similarities.
-    """
-
-    values: Tensor
-    similarities: Tensor
-    slots: Tensor
-    weights: Tensor
-
-    @property
-    def confidence(self) -> Tensor:
-        """[N], the weight of the best neighbour; 0 where the memory is empty."""
-        return self.weights[:, 0]
-
-
-@dataclass(frozen=True)
-class CommitReport:
-    """What one commit did, over all ranks."""
-
-    pairs: int = 0
-    """Pairs that were staged."""
-    merged: int = 0
-    """Pairs whose best neighbour had the right value."""
-    evicted: int = 0
-    """Slots that forgot what they held."""
 
 
 @dataclass(frozen=True)
@@ -179,7 +141,7 @@ class KeyValueMemory(nn.Module):
         """
         unit, similarities, slots = self._neighbors_of(query)
         if unit.requires_grad and torch.is_grad_enabled():
-            similarities = _Similarities.apply(unit, similarities, slots, self.keys)
+            similarities = Similarities.apply(unit, similarities, slots, self.keys)
         values = self._at(self.values, slots)
         if not len(self):
             weights = torch.zeros_like(similarities)
@@ -394,26 +356,6 @@ class KeyValueMemory(nn.Module):
         if self.keys.dtype != torch.float32:
             self.keys = keys.to(self.keys.device, torch.float32)
         return self
-
-
-class _Similarities(torch.autograd.Function):
-    """q . K[slots] that were found without gradients, given their gradient to q."""
-
-    @staticmethod
-    def forward(
-        ctx: Any, unit: Tensor, similarities: Tensor, slots: Tensor, keys: Tensor
-    ) -> Tensor:
-        ctx.save_for_backward(slots, keys)
-        return similarities.clone()
-
-    @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
-        slots, keys = ctx.saved_tensors
-        weights = gradients[0].masked_fill(slots == NOTHING, 0.0)
-        unit_gradient = F.embedding_bag(
-            slots.clamp(min=0), keys, per_sample_weights=weights, mode="sum"
-        )
-        return unit_gradient, None, None, None
 
 
 def _first(slots: Tensor, wanted: Tensor) -> Tensor:

@@ -56,7 +56,10 @@ class NormalizedAttention(nn.Module):
         return torch.tanh(queries + keys.unsqueeze(1)) @ vector.to(keys.dtype)
 
 
-ATTENTIONS: dict[str, type[ScaledDotAttention] | type[NormalizedAttention]] = {"scaled-dot": ScaledDotAttention, "normalized": NormalizedAttention}
+ATTENTIONS: dict[str, type[ScaledDotAttention] | type[NormalizedAttention]] = {
+    "scaled-dot": ScaledDotAttention,
+    "normalized": NormalizedAttention,
+}
 
 
 class Attention(nn.Module):

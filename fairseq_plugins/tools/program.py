@@ -17,7 +17,8 @@ def start() -> None:
         datefmt="%H:%M:%S",
         force=True,
     )
-    logging.getLogger("fairseq").setLevel(logging.WARNING)  # what it loads is ours to tell
+    for library in ("fairseq", "sacrebleu"):
+        logging.getLogger(library).setLevel(logging.WARNING)  # what they do is ours to tell
 
 
 def positive(text: str) -> int:

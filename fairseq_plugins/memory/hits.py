@@ -1,0 +1,67 @@
+"""What a memory answers, and what it says it did."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+NOTHING = -1  # the value of an empty slot, and the slot of a neighbour that does not exist
+
+
+@dataclass(frozen=True)
+class MemoryHits:
+    """The k nearest slots of each of N queries, best first.
+
+    Where fewer than k slots are filled, the rest has value -1, similarity -inf, slot -1 and
+    weight 0.
+
+    Attributes:
+        values: [N, k] int64, V[slots].
+        similarities: [N, k] float32, q . K[slots]; differentiable in the query.
+        slots: [N, k] int64.
+        weights: [N, k] float32, softmax over k of t * similarities.
+    """
+
+    values: Tensor
+    similarities: Tensor
+    slots: Tensor
+    weights: Tensor
+
+    @property
+    def confidence(self) -> Tensor:
+        """[N], the weight of the best neighbour; 0 where the memory is empty."""
+        return self.weights[:, 0]
+
+
+@dataclass(frozen=True)
+class CommitReport:
+    """What one commit did, over all ranks."""
+
+    pairs: int = 0
+    """Pairs that were staged."""
+    merged: int = 0
+    """Pairs whose best neighbour had the right value."""
+    evicted: int = 0
+    """Slots that forgot what they held."""
+
+
+class Similarities(torch.autograd.Function):
+    """q . K[slots] that were found without gradients, given their gradient to q."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, unit: Tensor, similarities: Tensor, slots: Tensor, keys: Tensor
+    ) -> Tensor:
+        ctx.save_for_backward(slots, keys)
+        return similarities.clone()
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
+        slots, keys = ctx.saved_tensors
+        weights = gradients[0].masked_fill(slots == NOTHING, 0.0)
+        unit_gradient = F.embedding_bag(
+            slots.clamp(min=0), keys, per_sample_weights=weights, mode="sum"
+        )
+        return unit_gradient, None, None, None
