@@ -101,13 +101,14 @@ _load_state_dict = BaseFairseqModel.load_state_dict
 
 def unreadable(path: str | Path, error: Exception) -> InputError:
     """Say in one line why ``torch.load`` or fairseq could not read a checkpoint."""
-    banned = re.search(r"GLOBAL (\S+) was not an allowed", str(error))
-    if isinstance(error, pickle.UnpicklingError) and banned:
+    message = str(error) or type(error).__name__
+    banned = re.search(r"GLOBAL (\S+) (?:was not an allowed|whose module)", message)
+    if banned:
         return InputError(
             f"{path}: refused, because loading it would run {banned.group(1)}, and a checkpoint "
             "is data, not code; use only checkpoints from people you trust"
         )
-    reason = (str(error) or type(error).__name__).splitlines()[0]
+    reason = message.rpartition("WeightsUnpickler error: ")[2].splitlines()[0].strip()
     return InputError(
         f"{path}: damaged, cut short, or not a checkpoint of fairseq ({reason}); "
         "copy it again, or go back to an earlier checkpoint"
@@ -161,7 +162,8 @@ def misfit(model: nn.Module, state: Mapping[str, Tensor]) -> str:
     """
     own = model.state_dict()
     differing = [k for k in own if k in state and own[k].shape != state[k].shape]
-    vocabularies = {len(m.dictionary) for m in model.modules() if hasattr(m, "dictionary")}
+    dictionaries = (getattr(module, "dictionary", None) for module in model.modules())
+    vocabularies = {len(dictionary) for dictionary in dictionaries if dictionary is not None}
     for name in differing:
         here, there = own[name].shape, state[name].shape
         if len(here) > 1 and here[0] in vocabularies and here[1:] == there[1:]:

@@ -45,7 +45,7 @@ def parse() -> argparse.Namespace:
     add("--clear", action="store_true", help="forget first what the memory holds")
     add("--epochs", type=int, default=1, help="passes over the split; 0 only calibrates")
     add("--calibrate", metavar="SPLIT",
-        help="fit the gate and the temperature on this part of the data, for instance valid")  # fmt: skip
+        help="fit gate and temperature on this part of the data, for instance valid")  # fmt: skip
     add("--max-tokens", type=positive, default=4000, help="target tokens a batch")
     add("--seed", type=int, default=1, help="of the order of the batches")
     add("--autocast", choices=("none", "bfloat16"), default="none",

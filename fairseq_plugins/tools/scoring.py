@@ -4,6 +4,7 @@ import math
 import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from sacrebleu.metrics import BLEU, CHRF
 from sacrebleu.significance import PairedTest
@@ -92,8 +93,9 @@ class Scorer:
             test_type="bs",
             n_samples=samples,
         )
-        _, results = test()
-        return {name: float(results[name][1].p_value) for name in self._metrics()}
+        results: dict[str, Any] = test()[1]
+        of_system = {name: results[name][1] for name in self._metrics()}
+        return {name: result.p_value for name, result in of_system.items()}
 
     def _metrics(self) -> dict:
         return {"BLEU": self.bleu, "chrF2": self.chrf}
