@@ -13,11 +13,10 @@ import collections
 import contextlib
 import ctypes
 import hashlib
-import pickle
 import re
 import sys
 import warnings
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -53,8 +52,9 @@ def one_line_errors() -> None:
 
 
 def _report(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
-    if isinstance(error, OSError) and error.filename is not None:
-        sys.stderr.write(f"error: {error.filename}: {error.strerror}\n")
+    if isinstance(error, OSError) and (error.filename or not error.errno):
+        where = f"{error.filename}: {error.strerror}" if error.filename else error
+        sys.stderr.write(f"error: {where}\n")
         return
     cause: BaseException | None = error
     while cause is not None and not isinstance(cause, InputError):
@@ -99,42 +99,52 @@ _load_ema_from_checkpoint = checkpoint_utils.load_ema_from_checkpoint
 _load_state_dict = BaseFairseqModel.load_state_dict
 
 
-def unreadable(path: str | Path, error: Exception) -> InputError:
-    """Say in one line why ``torch.load`` or fairseq could not read a checkpoint."""
-    message = str(error) or type(error).__name__
-    banned = re.search(r"GLOBAL (\S+) (?:was not an allowed|whose module)", message)
-    if banned:
-        return InputError(
-            f"{path}: refused, because loading it would run {banned.group(1)}, and a checkpoint "
-            "is data, not code; use only checkpoints from people you trust"
-        )
-    reason = message.rpartition("WeightsUnpickler error: ")[2].splitlines()[0].strip()
-    return InputError(
-        f"{path}: damaged, cut short, or not a checkpoint of fairseq ({reason}); "
-        "copy it again, or go back to an earlier checkpoint"
-    )
+@contextlib.contextmanager
+def reading(path: str | Path) -> Iterator[None]:
+    """Say in one line why ``torch.load`` or fairseq cannot read a checkpoint.
+
+    Args:
+        path: of the checkpoint that is read meanwhile.
+
+    Raises:
+        InputError: if it is damaged, or holds more than data.
+        OSError: if it cannot be opened.
+    """
+    try:
+        yield
+    except Exception as error:
+        if isinstance(error, InputError) or (isinstance(error, OSError) and error.filename):
+            raise
+        message = str(error) or type(error).__name__
+        banned = re.search(r"GLOBAL (\S+) (?:was not an allowed|whose module)", message)
+        if banned:
+            raise InputError(
+                f"{path}: refused, because loading it would run {banned.group(1)}, and a "
+                "checkpoint is data, not code; use only checkpoints from people you trust"
+            ) from error
+        reason = message.rpartition("WeightsUnpickler error: ")[2].splitlines()[0].strip()
+        raise InputError(
+            f"{path}: damaged, cut short, or not a checkpoint of fairseq ({reason}); "
+            "copy it again, or go back to an earlier checkpoint"
+        ) from error
 
 
 def _readable_or_input_error(path: str, *args: Any, **kwargs: Any) -> dict:
-    try:
+    with reading(path):
         state = _load_checkpoint_to_cpu(path, *args, **kwargs)
         weights = state["model"]
-    except OSError:
-        raise
-    except Exception as error:
-        raise unreadable(path, error) from error
     with contextlib.suppress(AttributeError):  # a plain dict has no room for it
         weights.path = path  # for the message when it turns out to fit no model
     return state
 
 
 def _ema_or_input_error(path: str) -> dict:
-    try:
-        return _load_ema_from_checkpoint(path)
-    except KeyError as error:
-        raise InputError(f"{path}: holds no moving average; train with --store-ema") from error
-    except (pickle.UnpicklingError, RuntimeError, EOFError) as error:
-        raise unreadable(path, error) from error
+    with reading(path):
+        try:
+            return _load_ema_from_checkpoint(path)
+        except KeyError as error:
+            message = f"{path}: holds no moving average; train with --store-ema"
+            raise InputError(message) from error
 
 
 def _load_fitting_state_dict(self: BaseFairseqModel, state_dict: Any, *args: Any, **kw: Any) -> Any:

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from omegaconf import DictConfig, OmegaConf
 
-from fairseq_plugins.compat import InputError, unreadable
+from fairseq_plugins.compat import InputError, reading
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:
@@ -25,14 +25,9 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
         InputError: if it is damaged, not a checkpoint, or holds more than data.
         OSError: if it cannot be opened.
     """
-    try:
-        with path.open("rb") as file:
-            state = torch.load(file, map_location="cpu", weights_only=True)
+    with reading(path), path.open("rb") as file:
+        state = torch.load(file, map_location="cpu", weights_only=True)
         num_updates(state), state["model"]
-    except OSError:
-        raise
-    except Exception as error:
-        raise unreadable(path, error) from error
     return state
 
 

@@ -105,9 +105,11 @@ class Scorer:
 
 
 def mean_and_deviation(numbers: Sequence[float]) -> tuple[float, float]:
-    """Mean and sample standard deviation, 0 for a single number."""
-    deviation = statistics.stdev(numbers) if len(numbers) > 1 else 0.0
-    return statistics.fmean(numbers), deviation
+    """Mean and sample standard deviation, 0 for a single number; NaN if one is."""
+    mean = statistics.fmean(numbers)
+    if math.isnan(mean):
+        return mean, mean
+    return mean, statistics.stdev(numbers) if len(numbers) > 1 else 0.0
 
 
 def table(groups: dict[str, list[Scores]]) -> str:

@@ -215,6 +215,7 @@ def test_missing_file_is_shown_in_one_line(shown: Any, tmp_path: Path) -> None:
     with pytest.raises(OSError) as caught:
         (tmp_path / "no.pt").open()
     assert re.fullmatch(r"error: .*no\.pt: No such file or directory\n", shown(caught.value))
+    assert shown(OSError("Model file not found: no.pt")) == "error: Model file not found: no.pt\n"
 
 
 def test_mistakes_of_ours_keep_their_traceback(shown: Any) -> None:

@@ -1,0 +1,5 @@
+"""Fixtures for integration tests."""
+
+from tests.tiny_training import tiny_data, tiny_text, trained
+
+__all__ = ["tiny_data", "tiny_text", "trained"]
