@@ -13,6 +13,7 @@ import collections
 import contextlib
 import ctypes
 import hashlib
+import os
 import re
 import sys
 import warnings
@@ -49,6 +50,7 @@ def one_line_errors() -> None:
     files that cannot be opened. Everything else keeps its traceback.
     """
     sys.excepthook = _report
+    os.environ.setdefault("HYDRA_FULL_ERROR", "1")  # else hydra prints errors in its own way
 
 
 def _report(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:

@@ -71,9 +71,10 @@ def main() -> None:
         translator.memory.clear()
     counts = torch.tensor(translator.task.target_dictionary.count)
     policy = WritePolicy(args.memory_write, args.memory_surprise, args.memory_rare, counts)
-    begin = time.perf_counter()
-    report = fill(translator, args.split, policy, args.epochs)
-    logger.info("%s", replace(report, seconds=time.perf_counter() - begin))
+    if args.epochs:
+        begin = time.perf_counter()
+        report = fill(translator, args.split, policy, args.epochs)
+        logger.info("%s", replace(report, seconds=time.perf_counter() - begin))
     if args.calibrate:
         logger.info("%s", calibrate(translator, args.calibrate))
     translator.save(args.output)

@@ -101,6 +101,18 @@ def test_truncated_checkpoint_is_named(trained: Any, tmp_path: Path) -> None:
     assert_one_line(generate(trained, path), "checkpoint_last.pt: damaged, cut short")
 
 
+def test_hydra_shows_one_line_too(trained: Any, tmp_path: Path) -> None:
+    path = tmp_path / "checkpoint_last.pt"
+    path.write_bytes(trained.last.read_bytes()[:-1000])
+    done = trained.fairseq(
+        "hydra-train", "--config-dir", trained.plugins.parent / "configs", "--config-name",
+        "multi30k_en_de", f"common.user_dir={trained.plugins}", f"task.data={trained.data}",
+        "task.source_lang=xx", "task.target_lang=yy", f"checkpoint.save_dir={tmp_path}",
+        f"hydra.run.dir={tmp_path}/hydra",
+    )  # fmt: skip
+    assert_one_line(done, "checkpoint_last.pt: damaged, cut short")
+
+
 def test_other_vocabulary_is_named(trained: Any, tmp_path: Path) -> None:
     other = tmp_path / "data"
     shutil.copytree(trained.data, other)

@@ -183,6 +183,7 @@ def load(trained: Any, state: dict) -> None:
 def shown(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture) -> Any:
     """What a program shows that ends with an error."""
     monkeypatch.setattr(sys, "excepthook", sys.excepthook)
+    monkeypatch.setenv("HYDRA_FULL_ERROR", "1")
     compat.one_line_errors()
 
     def show(error: BaseException) -> str:
