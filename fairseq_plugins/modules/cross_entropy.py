@@ -28,7 +28,7 @@ class _TokenLogProbs(torch.autograd.Function):
         gradient = torch.empty_like(logits)
         for rows in range(0, len(logits), ROWS):
             part = slice(rows, rows + ROWS)
-            block = logits[part].float().sub_(size[part].unsqueeze(1)).exp_()  # probabilities
+            block = (logits[part] - size[part].unsqueeze(1)).exp_()  # probabilities, float32
             block.mul_(-(of_target[part] + of_mean[part]).unsqueeze(1))
             block.add_((of_mean[part] / logits.shape[1]).unsqueeze(1))
             block.scatter_add_(1, target[part].unsqueeze(1), of_target[part].unsqueeze(1))
