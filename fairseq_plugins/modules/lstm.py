@@ -21,6 +21,8 @@ class Dropout(nn.Module):
 
     def __init__(self, p: float, variational: bool = False) -> None:
         super().__init__()
+        if not 0 <= p < 1:
+            raise ValueError(f"dropout must be at least 0 and below 1, not {p}")
         self.p, self.variational = p, variational
 
     def forward(self, x: Tensor) -> Tensor:
@@ -28,7 +30,7 @@ class Dropout(nn.Module):
             return x
         # Drawing bytes costs a quarter of drawing floats, and dropout is all random numbers.
         shape = (1, *x.shape[1:]) if self.variational else x.shape
-        threshold = round(256 * self.p)
+        threshold = min(round(256 * self.p), 255)
         keep = torch.randint(0, 256, shape, dtype=torch.uint8, device=x.device) >= threshold
         return x * keep.to(x.dtype).mul_(256 / (256 - threshold))
 
