@@ -122,6 +122,7 @@ class ExactSearch:
         """Copies and pickles leave the scratch space behind."""
         return self.__dict__ | {"_workspace": None}
 
+    @torch.inference_mode(False)  # what is kept here must outlive a caller's inference mode
     def update(self, keys: Tensor, values: Tensor, changed: Tensor | None = None) -> None:
         """See :class:`NearestNeighbors`."""
         filled = values >= 0
@@ -131,11 +132,12 @@ class ExactSearch:
         self.keys = keys
         mirror = self.mirror
         # The center is worth finding anew after as many changes as there are keys.
-        if changed is None or mirror is None or mirror.stale + len(changed) > self.extent:
+        if changed is None or mirror is None or mirror.stale + len(changed) >= self.extent:
             self.mirror = Mirror(keys, self.extent, coarse_dtype(self.dtype, keys.device))
         else:
             mirror.update(keys, changed)
 
+    @torch.inference_mode(False)
     def search(self, query: Tensor, k: int) -> tuple[Tensor, Tensor]:
         """Find the k best slots of unit queries [N, D]. See :class:`NearestNeighbors`."""
         found = min(k, self.extent)
