@@ -214,6 +214,7 @@ class KeyValueMemory(nn.Module):
         Returns:
             What was done.
         """
+        self._refresh_search()
         query, target, merge_slot = gather_rows(*self._take_staged())
         missed = merge_slot == NOTHING
         merged = self._merge(query[~missed], merge_slot[~missed])
@@ -302,20 +303,21 @@ class KeyValueMemory(nn.Module):
         is kept as long as neither the query nor the memory has changed.
         """
         self._refresh_search()
-        state = (query._version, torch.is_grad_enabled(), *self._searched)
-        if self._last and self._last[0]() is query and self._last[1] == state:
-            return self._last[2]
-        self._check_query(query)
+        version = _version(query)
+        known = self._last and self._last[0]() is query and self._last[1] == version
+        if not known:
+            self._check_query(query)
         with torch.autocast(query.device.type, enabled=False):
-            unit = F.normalize(query.float(), dim=1)
-            similarities, slots = self._search.search(unit.detach(), self.neighbors)
-        found = unit, similarities, slots
-        self._last = weakref.ref(query), state, found
-        return found
+            # Not kept with the answer: each use of it has a graph of its own.
+            unit = F.normalize(query.float().contiguous(), dim=1)
+            if not known:
+                found = self._search.search(unit.detach(), self.neighbors)
+                self._last = weakref.ref(query), version, found
+        return unit, *self._last[2]
 
     def _refresh_search(self, changed: Tensor | None = None) -> None:
         """Tell the search what has changed, also if somebody else wrote to the buffers."""
-        state = self.keys, self.keys._version, self.values, self.values._version
+        state = self.keys, _version(self.keys), self.values, _version(self.values)
         known = self._searched
         if changed is None and known and all(
             a is b if isinstance(a, Tensor) else a == b for a, b in zip(state, known, strict=True)
@@ -323,7 +325,7 @@ class KeyValueMemory(nn.Module):
             return
         self._search.update(self.keys, self.values, changed if known else None)
         self._filled = int((self.values != NOTHING).sum())
-        self._searched = state
+        self._searched, self._last = state, ()
 
     def _similarity(self, unit: Tensor, slots: Tensor, missing: float) -> Tensor:
         """q . K[slot] for one slot a query [N], ``missing`` where the slot is -1."""
@@ -338,8 +340,8 @@ class KeyValueMemory(nn.Module):
     def _check_query(self, query: Tensor) -> None:
         if query.dim() != 2 or query.shape[1] != self.key_dim:
             raise ValueError(f"queries must be [N, {self.key_dim}], not {list(query.shape)}")
-        if not bool(torch.isfinite(query).all()):
-            raise ValueError("a query holds a number that is not finite")
+        if not bool(torch.isfinite(query.float().norm(dim=1)).all()):
+            raise ValueError("a query holds a number that is not finite, or too large to square")
 
     def _check_target(self, query: Tensor, target: Tensor) -> None:
         if target.shape != query.shape[:1] or target.dtype != torch.int64:
@@ -356,6 +358,11 @@ class KeyValueMemory(nn.Module):
         if self.keys.dtype != torch.float32:
             self.keys = keys.to(self.keys.device, torch.float32)
         return self
+
+
+def _version(tensor: Tensor) -> Any:
+    """Changes when the tensor does. One made in inference mode may always have changed."""
+    return object() if tensor.is_inference() else tensor._version
 
 
 def _first(slots: Tensor, wanted: Tensor) -> Tensor:
