@@ -13,6 +13,7 @@ import collections
 import contextlib
 import ctypes
 import hashlib
+import logging
 import os
 import re
 import sys
@@ -308,6 +309,7 @@ for _message, _category in (
     (r"Sparse CSR tensor support is in beta state", UserWarning),
 ):
     warnings.filterwarnings("ignore", message=_message, category=_category)
+logging.getLogger("hydra").setLevel(logging.INFO)  # fairseq-interactive shows even its DEBUG lines
 
 
 # --- Speed ----------------------------------------------------------------------------------------
