@@ -322,7 +322,7 @@ def largest_packed(packed: Tensor, k: int) -> Tensor:
 
     def best(rows: np.ndarray) -> np.ndarray:
         rows = np.partition(rows, cut, axis=1)[:, cut:] if cut else rows
-        return np.ascontiguousarray(np.sort(rows, axis=1)[:, ::-1])
+        return np.sort(rows, axis=1)[:, ::-1].copy()  # torch takes no negative strides
 
     return rowwise(best, packed)
 
