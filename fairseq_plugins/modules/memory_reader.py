@@ -162,5 +162,5 @@ class MemoryReader(nn.Module):
         nearest = hits.similarities[:, 0].masked_fill(hits.slots[:, 0] < 0, 0.0)
         kth = hits.similarities[:, -1].masked_fill(hits.slots[:, -1] < 0, 0.0)
         features = torch.stack([agreement, nearest, kth], dim=1).detach()
-        gate = self.gate(torch.cat([state.float(), features], dim=1)).squeeze(1).float()
+        gate = self.gate(torch.cat([state, features.to(state.dtype)], dim=1)).squeeze(1).float()
         return gate.masked_fill(hits.slots[:, 0] < 0, -1e4)  # an empty memory has no say
