@@ -139,4 +139,4 @@ def test_given_scale_bounds_every_parameter_and_is_used_up() -> None:
     module = encoder(2)
     initialize(module, [module.embedding], 0.1)
     for name, parameter in module.named_parameters():
-        assert 0.05 < float(parameter.abs().max()) <= 0.1, name
+        assert 0.05 < float(parameter.detach().abs().max()) <= 0.1, name

@@ -1,0 +1,89 @@
+"""Small translators, made in the process, for tests that need no training."""
+
+from typing import Any
+
+import torch
+from fairseq.data import Dictionary, LanguagePairDataset
+from fairseq.models import ARCH_MODEL_REGISTRY, MODEL_DATACLASS_REGISTRY
+from torch import Tensor, nn
+
+import fairseq_plugins  # noqa: F401  (registers everything)
+from fairseq_plugins.tasks.translation_memory import TranslationMemoryConfig, TranslationMemoryTask
+
+WORDS = 20
+SIZES: dict[str, Any] = {
+    "units": 8,
+    "encoder_layers": 2,
+    "decoder_layers": 2,
+    "dropout": 0.0,
+    "max_source_positions": 50,
+    "max_target_positions": 50,
+}
+MEMORY: dict[str, Any] = {"memory_size": 40, "memory_key_dim": 6, "memory_neighbors": 5}
+READS, QUERIES = ("embed", "interpolate", "both"), ("attention", "output", "both")
+
+# Pairs of sentences of many lengths, as numbers of words.
+PAIRS = [
+    ([3, 1, 4, 1, 5, 9], [2, 7, 1, 8, 2, 8, 1]),
+    ([2], [6, 5]),
+    ([3, 5, 8, 9], [7]),
+    ([9, 9, 10], [11, 12, 13, 14]),
+    ([14, 13, 12, 11, 10, 9, 8, 7], [1, 2, 3, 4, 5, 6]),
+]
+
+
+def dictionary(words: int = WORDS) -> Dictionary:
+    """Words w0, w1, ...; w0 was seen once in training, w1 twice and so on."""
+    result = Dictionary()
+    for number in range(words):
+        result.add_symbol(f"w{number}", n=number + 1)
+    return result
+
+
+def translation_task(source: int = WORDS, target: int = WORDS, **options: Any) -> Any:
+    """The task, for dictionaries of so many words."""
+    cfg = TranslationMemoryConfig(data="", source_lang="xx", target_lang="yy", **options)
+    return TranslationMemoryTask(cfg, dictionary(source), dictionary(target))
+
+
+def tiny_model(arch: str, task: Any = None, **options: Any) -> Any:
+    """A model of the smallest size, in training mode, with an empty memory if it has one."""
+    if "memory" in arch:
+        options = MEMORY | options
+    cfg = MODEL_DATACLASS_REGISTRY[arch](**(SIZES | options))
+    return ARCH_MODEL_REGISTRY[arch].build_model(cfg, task or translation_task())
+
+
+def dataset(pairs: list = PAIRS, left_pad_source: bool = False) -> LanguagePairDataset:
+    """Numbers of words as fairseq's dataset."""
+    words = dictionary()
+
+    def encode(numbers: list[int]) -> Tensor:
+        return torch.tensor([*(words.nspecial + number for number in numbers), words.eos()])
+
+    sides = [[encode(sentence) for sentence in side] for side in zip(*pairs, strict=True)]
+    lengths = [[len(sentence) for sentence in side] for side in sides]
+    return LanguagePairDataset(
+        sides[0], lengths[0], words, sides[1], lengths[1], words, left_pad_source=left_pad_source
+    )
+
+
+def batch(pairs: list = PAIRS, left_pad_source: bool = False) -> dict:
+    """All pairs as one sample, in the order that fairseq gives it; ``id`` are their indices."""
+    data = dataset(pairs, left_pad_source)
+    return data.collater([data[index] for index in range(len(pairs))])
+
+
+def remembering(arch: str = "gnmt_memory", **options: Any) -> Any:
+    """A model in evaluation mode whose memory holds ``PAIRS``, and that listens to it."""
+    model = tiny_model(arch, **options)
+    reader, sample = model.decoder.reader, batch()
+    for name, parameter in model.named_parameters():
+        if "combine" in name or "gate" in name:
+            nn.init.normal_(parameter)
+    model.eval()
+    with torch.no_grad():
+        query = model(**sample["net_input"])[1]["memory"].query
+    target = sample["target"]
+    reader.memory.write(query, target[target != model.decoder.dictionary.pad()])
+    return model
