@@ -8,6 +8,7 @@ from fairseq.models import ARCH_MODEL_REGISTRY, MODEL_DATACLASS_REGISTRY
 from torch import Tensor, nn
 
 import fairseq_plugins  # noqa: F401  (registers everything)
+from fairseq_plugins.criterions.memory_cross_entropy import MemoryCrossEntropy
 from fairseq_plugins.tasks.translation_memory import TranslationMemoryConfig, TranslationMemoryTask
 
 WORDS = 20
@@ -87,3 +88,16 @@ def remembering(arch: str = "gnmt_memory", **options: Any) -> Any:
     target = sample["target"]
     reader.memory.write(query, target[target != model.decoder.dictionary.pad()])
     return model
+
+
+def criterion(**options: Any) -> MemoryCrossEntropy:
+    """The criterion with its defaults, but for what is given."""
+    defaults = {
+        "label_smoothing": 0.1,
+        "memory_loss_weight": 1.0,
+        "memory_write": "all",
+        "memory_surprise": 0.5,
+        "memory_rare": 100,
+        "sentence_avg": False,
+    }
+    return MemoryCrossEntropy(translation_task(), **(defaults | options))

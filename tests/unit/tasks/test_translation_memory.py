@@ -1,0 +1,152 @@
+"""What a training step does to the memory, and which sentences there are in a batch."""
+
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from fairseq_plugins.memory import KeyValueMemory
+from fairseq_plugins.memory import key_value_memory as memory_module
+from tests.tiny_models import PAIRS, batch, criterion, dataset, tiny_model, translation_task
+
+TOKENS = sum(len(target) + 1 for _, target in PAIRS)
+
+
+class NoOptimizer:
+    """What fairseq's train_step asks of an optimizer."""
+
+    def backward(self, loss: Tensor) -> None:
+        loss.backward()
+
+
+def step(task: Any, model: Any, ignore_grad: bool = False) -> tuple[Tensor, int, dict]:
+    return task.train_step(batch(), model, criterion(), NoOptimizer(), 0, ignore_grad)
+
+
+def memory_of(model: Any) -> KeyValueMemory:
+    return model.decoder.reader.memory
+
+
+# --- Commits --------------------------------------------------------------------------------------
+
+
+def test_training_step_remembers_the_batch_after_its_backward_pass() -> None:
+    model = tiny_model("gnmt_memory")
+    seen: list[int] = []
+    model.decoder.reader.project.weight.register_hook(
+        lambda gradient: seen.append(len(memory_of(model)))
+    )
+    step(translation_task(), model)
+    assert seen == [0]  # while gradients flow, the memory is as it was when it was asked
+    assert len(memory_of(model)) == TOKENS
+
+
+def test_every_step_is_one_commit() -> None:
+    task, model = translation_task(), tiny_model("gnmt_memory")
+    for count in (1, 2, 3):
+        step(task, model)
+        assert int(memory_of(model).commits) == count
+
+
+def test_validation_commits_nothing() -> None:
+    model = tiny_model("gnmt_memory")
+    translation_task().valid_step(batch(), model, criterion())
+    assert int(memory_of(model).commits) == 0 and len(memory_of(model)) == 0
+
+
+def test_dummy_batch_teaches_nothing_but_takes_part_in_the_commit() -> None:
+    model = tiny_model("gnmt_memory")
+    loss, _, log = step(translation_task(), model, ignore_grad=True)
+    assert float(loss) == 0.0
+    assert len(memory_of(model)) == 0 and int(memory_of(model).commits) == 1
+    assert log["memory_written"] == 0
+
+
+def test_dummy_batch_calls_the_collective(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: list[int] = []
+
+    def gather(*tensors: Tensor) -> tuple[Tensor, ...]:
+        calls.append(len(tensors[0]))
+        return tensors
+
+    monkeypatch.setattr(memory_module, "gather_rows", gather)
+    step(translation_task(), tiny_model("gnmt_memory"), ignore_grad=True)
+    step(translation_task(), tiny_model("gnmt_memory"))
+    assert calls == [0, TOKENS]
+
+
+def test_step_reports_the_health_of_the_memory() -> None:
+    task, model = translation_task(), tiny_model("gnmt_memory")
+    memory = memory_of(model)
+    _, _, log = step(task, model)
+    assert log["memory_commits"] == 1 and log["memory_written"] == TOKENS
+    assert log["memory_fill"] == TOKENS / memory.size and log["memory_evicted"] == 0
+    assert log["memory_age"] == 0.0
+    _, _, log = step(task, model)
+    assert log["memory_age"] == pytest.approx(float(memory.ages[memory.values >= 0].float().mean()))
+
+
+def test_report_counts_what_a_full_memory_forgot() -> None:
+    task, model = translation_task(), tiny_model("gnmt_memory", memory_size=TOKENS)
+    memory = memory_of(model)
+    memory.write(torch.randn(TOKENS, memory.key_dim), torch.full((TOKENS,), 3))  # never a target
+    _, _, log = step(task, model)
+    assert log["memory_evicted"] == log["memory_written"] == TOKENS
+    assert log["memory_fill"] == 1.0
+
+
+def test_logs_hold_plain_numbers_only() -> None:
+    _, _, log = step(translation_task(), tiny_model("gnmt_memory"))
+    assert {type(value) for value in log.values()} <= {int, float}
+
+
+def test_model_without_memory_trains_as_with_the_plain_task() -> None:
+    model = tiny_model("gnmt")
+    loss, size, log = step(translation_task(), model)
+    assert float(loss) > 0 and size == TOKENS
+    assert not any(name.startswith("memory") for name in log)
+    assert model.decoder.output.weight.grad is not None
+
+
+# --- Number format --------------------------------------------------------------------------------
+
+
+def logits_dtype(task: Any, run: str) -> torch.dtype:
+    model = tiny_model("gnmt_memory")
+    seen: list[torch.dtype] = []
+    model.decoder.output.register_forward_hook(lambda *call: seen.append(call[2].dtype))
+    if run == "train":
+        step(task, model)
+        assert {parameter.grad.dtype for parameter in model.parameters()} == {torch.float32}
+    else:
+        task.valid_step(batch(), model, criterion())
+    return seen[0]
+
+
+def test_bfloat16_is_for_training_only() -> None:
+    task = translation_task(autocast="bfloat16")
+    assert logits_dtype(task, "train") == torch.bfloat16
+    assert logits_dtype(task, "valid") == torch.float32
+
+
+def test_float32_is_the_default() -> None:
+    assert logits_dtype(translation_task(), "train") == torch.float32
+
+
+# --- Batches --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("multiple", [1, 8])
+@pytest.mark.parametrize("limits", [{"max_sentences": 3}, {"max_tokens": 25}, {}])
+def test_no_sentence_is_dropped_to_round_a_batch(limits: dict, multiple: int) -> None:
+    data = dataset(PAIRS * 3)
+    iterator = translation_task().get_batch_iterator(
+        data, required_batch_size_multiple=multiple, **limits
+    )
+    batches = list(iterator.next_epoch_itr(shuffle=False))
+    assert sorted(number for sample in batches for number in sample["id"].tolist()) == list(
+        range(len(data))
+    )
+    if limits == {"max_sentences": 3}:
+        assert [sample["nsentences"] for sample in batches] == [3] * 5
