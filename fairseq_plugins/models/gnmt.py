@@ -14,6 +14,7 @@ from fairseq.models import (
 from omegaconf import II
 from torch import Tensor, nn
 
+from fairseq_plugins.compat import InputError
 from fairseq_plugins.modules.attention import ATTENTIONS
 from fairseq_plugins.modules.gnmt import (
     GNMTDecoderLayers,
@@ -232,7 +233,7 @@ def embeddings(cfg: GNMTConfig, task: Any) -> tuple[nn.Embedding, nn.Embedding]:
     if not cfg.share_all_embeddings:
         return nn.Embedding(len(source), cfg.units, source.pad()), target_embedding
     if source != target:
-        raise ValueError(
+        raise InputError(
             "--share-all-embeddings needs one dictionary for both languages: "
             "prepare the data with a joined dictionary, or leave the option out"
         )

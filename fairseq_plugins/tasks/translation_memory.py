@@ -37,7 +37,7 @@ class TranslationMemoryConfig(TranslationConfig):
 
 
 @register_task("translation_memory", dataclass=TranslationMemoryConfig)
-class TranslationMemoryTask(TranslationTask):
+class TranslationMemoryTask(compat.RemembersDictionaries, TranslationTask):
     """Translate, and remember."""
 
     cfg: TranslationMemoryConfig

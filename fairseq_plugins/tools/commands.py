@@ -47,18 +47,13 @@ def wait(process: subprocess.Popen, log: Path) -> None:
 
 
 def read_hypotheses(lines: Iterable[str]) -> list[str]:
-    """The H-lines of ``fairseq-generate``, sorted by sentence."""
-    found = {}
+    """The H-lines of ``fairseq-generate``, sorted by sentence; the first one, its best, of each."""
+    found: dict[int, str] = {}
     for line in lines:
         if line.startswith("H-"):
             number, _, text = line[2:].split("\t", 2)
-            found[int(number)] = text
+            found.setdefault(int(number), text)
     return [found[number] for number in sorted(found)]
-
-
-def read_lines(path: Path) -> list[str]:
-    """The lines of a UTF-8 file."""
-    return path.read_text(encoding="utf-8").splitlines()
 
 
 def program(name: str) -> Path:

@@ -20,10 +20,10 @@ from fairseq_plugins.tools.commands import (
     launch,
     program,
     read_hypotheses,
-    read_lines,
     run,
     wait,
 )
+from fairseq_plugins.tools.hypotheses import read_lines
 from fairseq_plugins.tools.rare_words import accuracy_by_frequency
 
 logger = logging.getLogger(__name__)

@@ -61,8 +61,7 @@ def hypotheses(path: Path, count: int, remove_bpe: str | None, generation: Gener
     """
     lines = read_lines(translate(path, generation) if path.suffix == ".pt" else path)
     if any(GENERATED.match(line) for line in lines):
-        # Of several hypotheses, the best comes first; the last one of a number is taken.
-        lines = read_hypotheses(reversed(lines))
+        lines = read_hypotheses(lines)
     if len(lines) != count:
         raise InputError(
             f"{path}: holds {len(lines)} translations for {count} references; give the "

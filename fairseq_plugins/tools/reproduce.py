@@ -11,7 +11,8 @@ from pathlib import Path
 
 import sacrebleu
 
-from fairseq_plugins.tools.commands import PLUGINS, program, read_hypotheses, read_lines, run
+from fairseq_plugins.tools.commands import PLUGINS, program, read_hypotheses, run
+from fairseq_plugins.tools.hypotheses import read_lines
 from fairseq_plugins.tools.rare_words import accuracy_by_frequency
 
 logger = logging.getLogger(__name__)
