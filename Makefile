@@ -1,18 +1,22 @@
 # Everything a user or developer does, one word each. `make` lists them.
 
-PYTHON ?= python3
+# The Python to make the environment with; empty: the first suitable one on the PATH.
+PYTHON ?=
 VENV ?= .venv
-# More arguments for pip, for instance an index: make demo PIP_ARGS="--index-url ..."
+# More arguments for pip. On Linux PyPI's torch comes with CUDA; for the smaller one without:
+#   make demo PIP_ARGS="--extra-index-url https://download.pytorch.org/whl/cpu"
 PIP_ARGS ?=
 
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench format multi30k clean
+.PHONY: help setup demo test check bench multi30k format clean
 
 help: ## show this list
-	@grep -hE '^[a-z0-9_-]+:.*##' Makefile | sed -E 's/:[^#]*## /\t/' | sort | expand -t 12
+	@awk -F ':.*## ' '/^[a-z0-9_-]+:.*## / {printf "%-10s %s\n", $$1, $$2}' Makefile
+
+setup: $(READY) ## only make the virtual environment (every other target does, too)
 
 demo: $(READY) ## train a small translator that remembers, and teach it new words (minutes)
 	"$(BIN)/python" scripts/demo.py
@@ -44,5 +48,5 @@ clean: ## remove what the programs made, but not the virtual environment
 
 # The environment is made once, and again when the pinned versions change.
 $(READY): pyproject.toml constraints.txt scripts/setup_env.sh
-	@bash scripts/setup_env.sh "$(PYTHON)" "$(VENV)" $(PIP_ARGS)
+	@bash scripts/setup_env.sh "$(VENV)" "$(PYTHON)" $(PIP_ARGS)
 	@touch "$@"

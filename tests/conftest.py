@@ -15,6 +15,10 @@ PLUGINS = ROOT / "fairseq_plugins"
 settings.register_profile("project", deadline=None, print_blob=True)
 settings.load_profile("project")
 
+# One thread: faster for small tensors, and the same sums on every machine. Programs inherit it.
+torch.set_num_threads(1)
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 
 @pytest.fixture(autouse=True)
 def seeded() -> None:
