@@ -1,0 +1,72 @@
+"""The benchmark programs run, and report what was measured. Nothing here depends on speed."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+
+pytestmark = pytest.mark.integration
+
+
+def benchmark(folder: Path, name: str, *arguments: str) -> tuple[str, dict[str, Any]]:
+    """Run a benchmark at its smallest: its table, and its report."""
+    path = folder / "report.json"
+    command = [sys.executable, ROOT / "scripts" / f"benchmark_{name}.py", "--quick"]
+    done = subprocess.run(
+        [*map(str, command), "--json", str(path), *arguments],
+        capture_output=True, text=True, timeout=300, cwd=ROOT,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    return done.stdout, json.loads(path.read_text())
+
+
+def check(report: dict[str, Any], table: str) -> None:
+    assert {"processor", "cores", "threads", "torch", "load_before"} <= set(report["machine"])
+    assert report["settings"]["quick"] is True
+    for result in report["results"]:
+        assert result["title"] in table
+        assert result["ours"]["name"] in table
+        assert len(result["ours"]["seconds"]) == len(result["rival"]["seconds"]) >= 5
+        low, high = result["time_ratio_range"]
+        assert 0 < low <= result["time_ratio"] <= high
+
+
+def test_the_benchmark_of_the_memory_checks_and_reports(tmp_path: Path) -> None:
+    table, report = benchmark(tmp_path, "memory", "--check")
+    check(report, table)
+    assert [result["slots"] for result in report["results"]] == [1024]
+
+
+def test_the_benchmark_of_search_alone_reports_both_products(tmp_path: Path) -> None:
+    table, report = benchmark(tmp_path, "memory", "--search")
+    check(report, table)
+    rivals = [result["rival"]["name"] for result in report["results"]]
+    assert rivals == ["mm in float32", "mm in bfloat16"]
+
+
+def test_the_benchmark_of_training_reports_all_that_was_asked_for(tmp_path: Path) -> None:
+    table, report = benchmark(
+        tmp_path, "train", "--only", "float32", "bfloat16-float32-apart", "memory-float32"
+    )
+    check(report, table)
+    allocators = [result["rival_allocator"] for result in report["results"]]
+    assert allocators == ["kept", "default", "kept"]
+    assert all(result["unit"] == "words" for result in report["results"])
+
+
+def test_the_benchmark_of_training_measures_the_rival_only_where_wanted(tmp_path: Path) -> None:
+    _, report = benchmark(
+        tmp_path, "train", "--rival-allocator", "kept", "--only", "float32", "float32-apart"
+    )
+    assert [result["title"] for result in report["results"]] == ["float32"]
+
+
+def test_the_benchmark_of_decoding_reports_both_ways_without_memory(tmp_path: Path) -> None:
+    table, report = benchmark(tmp_path, "decode")
+    check(report, table)
+    assert [result["rival"]["name"] for result in report["results"]] == ["gnmt", "empty memory"]
