@@ -1,0 +1,176 @@
+"""A memory as part of a model: saved, copied, moved, changed from outside."""
+
+import copy
+import io
+import pickle
+
+import pytest
+import torch
+
+from fairseq_plugins.memory import KeyValueMemory, MemoryConfig
+
+SHAPE = {"size": 300, "key_dim": 8, "num_values": 20, "neighbors": 4}
+
+
+def lived(rounds: int = 6, search_dtype: str = "bfloat16") -> KeyValueMemory:
+    """A full memory, that has forgotten too."""
+    memory = KeyValueMemory(**SHAPE, search_dtype=search_dtype)  # type: ignore[arg-type]
+    live_on(memory, rounds)
+    return memory
+
+
+def live_on(memory: KeyValueMemory, rounds: int, seed: int = 1) -> None:
+    generator = torch.Generator().manual_seed(seed)
+    for _ in range(rounds):
+        query = torch.randn(100, 8, generator=generator)
+        memory.write(query, torch.randint(20, (100,), generator=generator))
+        again = query[:30] + 0.05 * torch.randn(30, 8, generator=generator)
+        memory.write(again, memory.query(again).values[:, 0])
+
+
+def assert_same(first: KeyValueMemory, second: KeyValueMemory) -> None:
+    assert dict(first.named_buffers()).keys() == dict(second.named_buffers()).keys()
+    for name, buffer in first.named_buffers():
+        assert torch.equal(buffer, second.get_buffer(name)), name
+    query = torch.randn(50, 8)
+    expected, found = first.query(query), second.query(query)
+    assert torch.equal(expected.slots, found.slots)
+    assert torch.equal(expected.similarities, found.similarities)
+
+
+def test_two_lives_are_the_same_to_the_last_bit() -> None:
+    assert_same(lived(), lived())
+
+
+def test_type_of_the_coarse_product_changes_nothing() -> None:
+    memory = lived()
+    assert_same(memory, lived(search_dtype="float32"))
+    assert_same(memory, lived(search_dtype="float16"))
+
+
+def test_state_dict_goes_on_where_it_stopped() -> None:
+    memory = lived(3)
+    buffer = io.BytesIO()
+    torch.save(memory.state_dict(), buffer)
+    buffer.seek(0)
+    other = KeyValueMemory(**SHAPE)  # type: ignore[arg-type]
+    other.query(torch.randn(2, 8))  # knows of an empty memory, and has to learn anew
+    other.load_state_dict(torch.load(buffer))
+    assert_same(memory, other)
+    live_on(memory, 3, seed=2)
+    live_on(other, 3, seed=2)
+    assert_same(memory, other)
+
+
+def test_loading_then_committing_nothing_leaves_no_old_keys_behind() -> None:
+    memory, other = lived(), lived(2)
+    other.query(torch.randn(2, 8))
+    other.load_state_dict(memory.state_dict())
+    other.commit()
+    memory.commit()
+    assert_same(memory, other)
+
+
+def test_first_commit_into_a_memory_that_was_asked_while_empty() -> None:
+    memory, query = KeyValueMemory(**SHAPE, search_dtype="bfloat16"), torch.randn(200, 8)  # type: ignore[arg-type]
+    memory.query(query)
+    memory.write(query, torch.arange(200) % 20)
+    assert memory.query(query).slots[:, 0].tolist() == list(range(200))
+
+
+def through_pickle(memory: KeyValueMemory) -> KeyValueMemory:
+    return pickle.loads(pickle.dumps(memory))
+
+
+@pytest.mark.parametrize("clone", [copy.deepcopy, through_pickle])
+def test_copies_are_equal_and_independent(clone) -> None:  # type: ignore[no-untyped-def]
+    memory = lived(2)
+    query = torch.randn(3, 8)
+    memory.stage(query, torch.tensor([1, 2, 3]))
+    other, before = clone(memory), memory.keys.clone()
+    assert_same(memory, other)
+    assert other.commit().pairs == 3  # what waits is copied too
+    live_on(other, 1)
+    assert torch.equal(memory.keys, before)
+    assert memory.commit().pairs == 3
+
+
+def test_half_precision_models_keep_the_keys() -> None:
+    model = torch.nn.ModuleDict({"memory": lived(), "layer": torch.nn.Linear(2, 2)})
+    memory = model["memory"]
+    assert isinstance(memory, KeyValueMemory)
+    keys, query = memory.keys.clone(), torch.randn(5, 8)
+    before = memory.query(query).similarities
+    for change in (model.half, model.bfloat16, model.double):
+        change()
+        assert memory.keys.dtype == torch.float32 and torch.equal(memory.keys, keys)
+        assert torch.equal(memory.query(query).similarities, before)
+    assert model["layer"].weight.dtype == torch.float64
+
+
+def test_buffers_changed_from_outside_are_noticed() -> None:
+    memory, query = lived(), torch.randn(1, 8)
+    first = int(memory.query(query).slots[0, 0])
+    memory.values[first] = -1
+    assert len(memory) == SHAPE["size"] - 1
+    assert first not in memory.query(query).slots[0]
+    memory.keys[(first + 1) % 300] = query[0] / query.norm()
+    assert memory.query(query).slots[0, 0] == (first + 1) % 300
+    memory.values = torch.full_like(memory.values, -1)  # another tensor
+    assert len(memory) == 0 and (memory.query(query).slots == -1).all()
+
+
+def test_query_changed_in_place_is_asked_again() -> None:
+    memory, query = lived(), torch.randn(4, 8)
+    before = memory.query(query).slots
+    query.neg_()
+    after = memory.query(query).slots
+    assert not torch.equal(before, after)
+    assert torch.equal(after, memory.query(query.clone()).slots)
+
+
+def test_same_query_is_searched_once() -> None:
+    memory, query = lived(), torch.randn(4, 8)
+    searches = []
+    search = memory._search.search
+    memory._search.search = lambda *args: searches.append(1) or search(*args)  # type: ignore[method-assign, func-returns-value]
+    memory.query(query)
+    memory.loss(query, torch.zeros(4, dtype=torch.int64))
+    memory.stage(query, torch.zeros(4, dtype=torch.int64))
+    assert len(searches) == 1
+    memory.commit()
+    memory.query(query)
+    assert len(searches) == 2
+
+
+def test_strides_of_a_query_do_not_matter() -> None:
+    memory, query = lived(), torch.randn(60, 8)
+    strided = query.t().contiguous().t()
+    assert not strided.is_contiguous()
+    expected, found = memory.query(query), memory.query(strided)
+    assert torch.equal(expected.similarities, found.similarities)
+
+
+def test_inference_mode_reads_and_teaches() -> None:
+    memory, other, query = lived(), lived(), torch.randn(40, 8)
+    with torch.inference_mode():
+        made_there = query.clone()
+        memory.write(made_there, torch.arange(40) % 20)
+        memory.query(made_there)
+    other.write(query, torch.arange(40) % 20)
+    assert_same(memory, other)
+    query.requires_grad_()
+    memory.query(query).weights.sum().backward()
+    live_on(memory, 1)
+    live_on(other, 1)
+    assert_same(memory, other)
+
+
+def test_settings_make_a_memory() -> None:
+    memory = KeyValueMemory.from_config(MemoryConfig(size=10, key_dim=3, num_values=4))
+    assert (memory.size, memory.key_dim, memory.num_values, memory.neighbors) == (10, 3, 4, 256)
+    assert "size=10" in repr(memory) and "filled=0" in repr(memory)
+
+
+def test_an_empty_memory_is_true() -> None:
+    assert KeyValueMemory(1, 1, 1)
