@@ -1,6 +1,7 @@
-"""Hypothesis strategies: memories that have lived a little, and what to ask and teach them."""
+"""Memories that have lived a little, and what to ask and teach them."""
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -48,3 +49,26 @@ def memories(draw: st.DrawFn, noise: float = 0.0) -> KeyValueMemory:
     for slot in draw(st.lists(st.integers(0, memory.size - 1), max_size=2)):
         memory.values[slot] = -1
     return memory
+
+
+def lived(size: int = 40, key_dim: int = 6, num_values: int = 9, rounds: int = 3) -> KeyValueMemory:
+    """A memory with a history and settings of its own."""
+    memory = KeyValueMemory(size, key_dim, num_values, 5, margin=0.2, age_noise=2.0, seed=7)
+    for _ in range(rounds):
+        query = torch.randn(size // 2, key_dim)
+        memory.write(query, torch.randint(num_values, (size // 2,)))
+    return memory
+
+
+def assert_same(first: KeyValueMemory, second: KeyValueMemory) -> None:
+    """Check that two memories hold the same, to the last bit."""
+    names = [name for name, _ in first.named_buffers()]
+    assert names == [name for name, _ in second.named_buffers()]
+    for name in names:
+        assert torch.equal(first.get_buffer(name), second.get_buffer(name)), name
+
+
+def only_file(folder: Path) -> str:
+    """The one file in a folder: nothing temporary was left behind."""
+    (path,) = folder.iterdir()
+    return path.name

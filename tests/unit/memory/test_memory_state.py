@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from fairseq_plugins.memory import KeyValueMemory, MemoryConfig
+from tests.unit.memory import states
 
 SHAPE = {"size": 300, "key_dim": 8, "num_values": 20, "neighbors": 4}
 
@@ -29,9 +30,8 @@ def live_on(memory: KeyValueMemory, rounds: int, seed: int = 1) -> None:
 
 
 def assert_same(first: KeyValueMemory, second: KeyValueMemory) -> None:
-    assert dict(first.named_buffers()).keys() == dict(second.named_buffers()).keys()
-    for name, buffer in first.named_buffers():
-        assert torch.equal(buffer, second.get_buffer(name)), name
+    """They hold the same and answer the same."""
+    states.assert_same(first, second)
     query = torch.randn(50, 8)
     expected, found = first.query(query), second.query(query)
     assert torch.equal(expected.slots, found.slots)

@@ -1,0 +1,316 @@
+"""A memory as a file of its own: save, load, look at.
+
+A snapshot is a safetensors file: the memory's buffers, and a header in JSON (entry ``header`` of
+the file's metadata) that says how large the memory is, how it was set up and which model asked
+it, with a checksum of everything. It is read without running any code that it could carry.
+"""
+
+import hashlib
+import json
+import os
+from collections.abc import Iterable
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any, NoReturn, get_type_hints
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from fairseq_plugins.memory.hits import NOTHING
+from fairseq_plugins.memory.key_value_memory import KeyValueMemory
+
+FORMAT = "fairseq-memory"
+VERSION = 1
+SETTINGS = ("size", "key_dim", "num_values", "neighbors", "margin", "age_noise", "seed")
+
+
+class SnapshotError(ValueError):
+    """A snapshot that cannot be used or written; the message says which, why, and what to do."""
+
+
+@dataclass(frozen=True)
+class SnapshotHeader:
+    """What a snapshot says about itself. The settings are those of :class:`KeyValueMemory`."""
+
+    size: int
+    key_dim: int
+    num_values: int
+    neighbors: int
+    margin: float
+    age_noise: float
+    seed: int
+    filled: int
+    """Slots that hold something."""
+    fingerprint: str = ""
+    """:func:`model_fingerprint` of the model that makes the queries; empty if not known."""
+    extra: dict[str, Any] = field(default_factory=dict)
+    """What the writer wished to add."""
+    checksum: str = ""
+    """SHA-256 of all other entries and of the buffers."""
+    format: str = FORMAT
+    version: int = VERSION
+
+
+def save_memory(
+    memory: KeyValueMemory,
+    path: Path | str,
+    fingerprint: str = "",
+    extra: dict[str, Any] | None = None,
+) -> SnapshotHeader:
+    """Write a memory to a file, whole or not at all.
+
+    A file that is there already stays as it was until the new one is safely on the disk. Pairs
+    that wait for a commit are not saved. Of several ranks only one should call this.
+
+    Args:
+        memory: to save.
+        path: of the file; its folder must exist.
+        fingerprint: :func:`model_fingerprint` of the model that asks the memory.
+        extra: more to put into the header, anything that JSON can say.
+
+    Returns:
+        The header that was written.
+
+    Raises:
+        SnapshotError: if the file cannot be written, for instance on a full disk.
+    """
+    path = Path(path)
+    tensors = {name: buffer.cpu().contiguous() for name, buffer in memory.named_buffers()}
+    header = SnapshotHeader(
+        **{name: getattr(memory, name) for name in SETTINGS},
+        filled=len(memory),
+        fingerprint=fingerprint,
+        extra=json.loads(json.dumps(extra or {})),  # as it will be read
+    )
+    header = replace(header, checksum=_checksum(header, tensors))
+    metadata = {"header": json.dumps(asdict(header))}
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        temporary.touch()
+        mode = temporary.stat().st_mode  # as the user's umask wants it; save_file has its own
+        save_file(tensors, temporary, metadata)
+        temporary.chmod(mode)
+        _flush(temporary)
+        os.replace(temporary, path)
+        with suppress(OSError):  # not every file system can do it
+            _flush(path.parent)
+    except (OSError, SafetensorError) as error:
+        why = os.strerror(error.errno) if isinstance(error, OSError) and error.errno else error
+        raise SnapshotError(
+            f"cannot write the memory to {path}: {why}; see to the folder and the space on its "
+            "disk, what was there is unchanged"
+        ) from error
+    finally:
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
+    return header
+
+
+def read_header(path: Path | str) -> SnapshotHeader:
+    """Read what a snapshot says about itself, without its tensors.
+
+    Raises:
+        SnapshotError: if the file is missing, damaged, no snapshot, or of an unknown version.
+    """
+    return _read(Path(path), ())[0]
+
+
+def load_memory(path: Path | str) -> KeyValueMemory:
+    """Make a memory from a snapshot, on the CPU.
+
+    Raises:
+        SnapshotError: as :func:`read_header`, and if the contents do not match the checksum.
+    """
+    header, tensors = _read_all(Path(path))
+    memory = KeyValueMemory(**{name: getattr(header, name) for name in SETTINGS})
+    memory.load_state_dict(tensors)
+    return memory
+
+
+def restore_memory(
+    memory: KeyValueMemory, path: Path | str, fingerprint: str | None = None
+) -> SnapshotHeader:
+    """Put the contents of a snapshot into a memory, in place of its own.
+
+    The memory keeps its settings (neighbours, margin, noise, seed). Its staged pairs are
+    dropped, since they were looked up among what it held before. On an error nothing changes.
+
+    Args:
+        memory: of the same size, key_dim and num_values.
+        path: of the snapshot.
+        fingerprint: :func:`model_fingerprint` of the model that will ask; None takes a snapshot
+            of any model, whose keys may then mean nothing to this one.
+
+    Raises:
+        SnapshotError: as :func:`load_memory`, and if sizes or fingerprint differ.
+    """
+    path = Path(path)
+    header, tensors = _read_all(path)
+    theirs = _shape(header.size, header.key_dim, header.num_values)
+    ours = _shape(memory.size, memory.key_dim, memory.num_values)
+    if theirs != ours:
+        raise SnapshotError(
+            f"{path} holds a memory of {theirs}, but this one has {ours}; make a memory of the "
+            "snapshot's size, or use a snapshot of this model"
+        )
+    if fingerprint is not None and fingerprint != header.fingerprint:
+        whose = "another model" if header.fingerprint else "a model that it does not name"
+        raise SnapshotError(
+            f"{path} belongs to {whose}, whose keys mean nothing to this one; use the model it "
+            "was saved with, or fill a new memory"
+        )
+    memory.discard()
+    memory.load_state_dict(tensors)
+    return header
+
+
+def summarize(path: Path | str) -> dict[str, Any]:
+    """Read a whole snapshot, check it, and describe it.
+
+    Returns:
+        The header, and ``commits``, ``distinct_values``, ``mean_age``, ``greatest_age`` (in
+        commits, over filled slots; None if there are none).
+
+    Raises:
+        SnapshotError: as :func:`load_memory`.
+    """
+    header, tensors = _read_all(Path(path))
+    filled = tensors["values"] != NOTHING
+    ages = tensors["ages"][filled]
+    return asdict(header) | {
+        "commits": int(tensors["commits"]),
+        "distinct_values": len(tensors["values"][filled].unique()),
+        "mean_age": float(ages.double().mean()) if len(ages) else None,
+        "greatest_age": int(ages.max()) if len(ages) else None,
+    }
+
+
+def model_fingerprint(module: nn.Module) -> str:
+    """Tell models apart whose queries differ.
+
+    Keys are only meaningful to the weights that made them. The fingerprint is the SHA-256 of
+    names, types, shapes and bytes of everything in the module's state dict, except what belongs
+    to its memories: parameters and persistent buffers, also of layers behind the query.
+
+    Args:
+        module: the model.
+
+    Returns:
+        64 hexadecimal digits.
+    """
+    parts = module.named_modules(remove_duplicate=False)
+    memories = [name for name, part in parts if isinstance(part, KeyValueMemory)]
+    own = tuple(f"{name}." if name else "" for name in memories)
+    state = module.state_dict()
+    return _sha256(
+        (name, entry)
+        for name, entry in state.items()
+        if isinstance(entry, Tensor) and not name.startswith(own)
+    )
+
+
+# --- How it is done -------------------------------------------------------------------------------
+
+
+def _read_all(path: Path) -> tuple[SnapshotHeader, dict[str, Tensor]]:
+    """Header and checked tensors."""
+    header, tensors = _read(path, ("keys", "values", "ages", "recent", "commits"))
+    expected = {
+        "keys": ((header.size, header.key_dim), torch.float32),
+        "values": ((header.size,), torch.int64),
+        "ages": ((header.size,), torch.int64),
+        "recent": ((header.num_values,), torch.int64),
+        "commits": ((), torch.int64),
+    }
+    if any(
+        (tuple(tensors[name].shape), tensors[name].dtype) != expected[name] for name in expected
+    ):
+        _damaged(path, "its tensors are not as large as its header says")
+    if _checksum(header, tensors) != header.checksum:
+        _damaged(path, "its contents do not match its checksum")
+    values, recent = tensors["values"], tensors["recent"]
+    sound = (
+        bool(torch.isfinite(tensors["keys"]).all())
+        and bool(((values >= NOTHING) & (values < header.num_values)).all())
+        and bool(((recent >= NOTHING) & (recent < header.size)).all())
+        and int((values != NOTHING).sum()) == header.filled
+    )
+    if not sound:
+        _damaged(path, "it holds numbers that no memory holds")
+    return header, tensors
+
+
+def _read(path: Path, names: Iterable[str]) -> tuple[SnapshotHeader, dict[str, Tensor]]:
+    """Header and some of the tensors, unchecked."""
+    if not path.is_file():
+        raise SnapshotError(f"{path}: there is no such file; give one that save_memory wrote")
+    try:
+        with safe_open(path, framework="pt") as file:
+            header = _parse(path, (file.metadata() or {}).get("header", ""))
+            return header, {name: file.get_tensor(name) for name in names}
+    except SafetensorError as error:
+        _damaged(path, str(error).lower(), error)
+    except OSError as error:
+        raise SnapshotError(f"cannot read {path}: {error}; check its permissions") from error
+
+
+def _parse(path: Path, text: str) -> SnapshotHeader:
+    try:
+        entries = json.loads(text)
+    except ValueError:
+        entries = None
+    if not isinstance(entries, dict) or entries.get("format") != FORMAT:
+        raise SnapshotError(
+            f"{path} is a safetensors file, but no snapshot of a memory; give one that "
+            "save_memory wrote"
+        )
+    if entries.get("version") != VERSION:
+        raise SnapshotError(
+            f"{path} has format version {entries.get('version')}, this program reads version "
+            f"{VERSION}; use the fairseq-memory that wrote it"
+        )
+    types = get_type_hints(SnapshotHeader)
+    types |= {"margin": (int, float), "age_noise": (int, float), "extra": dict}
+    if entries.keys() != types.keys() or not all(
+        isinstance(entry, types[name]) for name, entry in entries.items()
+    ):
+        _damaged(path, "its header is incomplete")
+    return SnapshotHeader(**entries)
+
+
+def _damaged(path: Path, why: str, cause: Exception | None = None) -> NoReturn:
+    raise SnapshotError(
+        f"{path} is damaged or cut short ({why}); copy it again or save the memory anew"
+    ) from cause
+
+
+def _shape(size: int, key_dim: int, num_values: int) -> str:
+    return f"{size} slots x {key_dim} dimensions x {num_values} values"
+
+
+def _checksum(header: SnapshotHeader, tensors: dict[str, Tensor]) -> str:
+    """Of everything but the checksum itself."""
+    rest = json.dumps(asdict(replace(header, checksum="")), sort_keys=True)
+    return hashlib.sha256((rest + _sha256(tensors.items())).encode()).hexdigest()
+
+
+def _sha256(tensors: Iterable[tuple[str, Tensor]]) -> str:
+    """Of names, types, shapes and bytes, in the order of the names."""
+    digest = hashlib.sha256()
+    for name, tensor in sorted(tensors, key=lambda entry: entry[0]):
+        digest.update(f"{name} {tensor.dtype} {list(tensor.shape)}\n".encode())
+        flat = tensor.detach().cpu().reshape(-1).contiguous()
+        digest.update(flat.view(torch.uint8).numpy().data)
+    return digest.hexdigest()
+
+
+def _flush(path: Path) -> None:
+    """Make sure that a file, or the names in a folder, are on the disk."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
