@@ -27,6 +27,7 @@ import numpy as np
 import torch
 from fairseq import checkpoint_utils
 from fairseq.distributed import utils as distributed_utils
+from fairseq.file_io import PathManager
 from fairseq.models import BaseFairseqModel
 from fairseq.models.ema.ema import EMA
 from numpy._core.multiarray import _reconstruct as rebuild_array
@@ -158,6 +159,21 @@ def _load_fitting_state_dict(self: BaseFairseqModel, state_dict: Any, *args: Any
         raise InputError(f"{path}: {misfit(self, state_dict)}") from error
 
 
+_copy = PathManager.copy
+
+
+def _copy_all_or_nothing(source: str, destination: str, overwrite: bool = False) -> bool:
+    """fairseq writes checkpoint_last.pt as a copy, into which a kill must leave no gap."""
+    if not PathManager.supports_rename(destination):
+        return _copy(source, destination, overwrite)
+    unfinished = f"{destination}.tmp"
+    copied = bool(_copy(source, unfinished, overwrite=True))
+    if copied:
+        os.replace(unfinished, destination)
+    return copied
+
+
+PathManager.copy = staticmethod(_copy_all_or_nothing)
 checkpoint_utils.load_checkpoint_to_cpu = _readable_or_input_error
 checkpoint_utils.load_ema_from_checkpoint = _ema_or_input_error
 BaseFairseqModel.load_state_dict = _load_fitting_state_dict  # type: ignore[method-assign]
