@@ -33,7 +33,7 @@ for python in "${pythons[@]}"; do
     python=
 done
 [ -n "$python" ] ||
-    fail "none of ${pythons[*]} is Python 3.11 or later with venv and headers; install one" \
+    fail "no Python 3.11 or later with venv and headers (tried: ${pythons[*]}); install one" \
         "(Debian: apt install python3.11-venv python3.11-dev) or name it: make PYTHON=..."
 
 # An environment without pip is what an interruption leaves.
