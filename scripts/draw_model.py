@@ -57,13 +57,12 @@ class Canvas:
         text: str = "",
         colors: tuple[str, str] = PLAIN,
         size: float = 10,
-        dashed: bool = False,
     ) -> None:
         """A box with its lower left corner at (x, y)."""
         self.axes.add_patch(
             FancyBboxPatch(
                 (x, y), width, height, boxstyle="round,pad=0,rounding_size=0.9", lw=1.3,
-                fc=colors[0], ec=colors[1], ls="--" if dashed else "-", zorder=2,
+                fc=colors[0], ec=colors[1], zorder=2,
             )
         )  # fmt: skip
         self.text(x + width / 2, y + height / 2, text, size)

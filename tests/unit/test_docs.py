@@ -4,6 +4,8 @@ import contextlib
 import dataclasses
 import io
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -65,3 +67,10 @@ def test_readme_knows_every_option_of_the_memory(config: type[FairseqDataclass])
         if field.name.startswith("memory_"):
             option = "--" + field.name.replace("_", "-")
             assert f"| `{option}` | {field.default} |" in text, option
+
+
+def test_picture_is_what_the_script_draws(tmp_path: Path) -> None:
+    drawn = tmp_path / "model.svg"
+    script = ROOT / "scripts" / "draw_model.py"
+    subprocess.run([sys.executable, script, "--output", drawn], check=True, timeout=60)
+    assert drawn.read_bytes() == (ROOT / "docs" / "images" / "model.svg").read_bytes()
