@@ -227,10 +227,14 @@ def coarse_dtype(name: str, device: torch.device) -> torch.dtype:
     if device.type == "cuda":
         native = torch.cuda.is_bf16_supported(including_emulation=False)
     else:
-        native = torch.ops.mkldnn._is_mkldnn_bf16_supported() and (
-            "avx512_bf16" in cpu_flags() or "amx_bf16" in cpu_flags()
-        )
+        native = native_bfloat16()
     return torch.bfloat16 if native else torch.float32
+
+
+def native_bfloat16() -> bool:
+    """This processor multiplies bfloat16 without emulation."""
+    supported = torch.ops.mkldnn._is_mkldnn_bf16_supported()
+    return supported and not cpu_flags().isdisjoint({"avx512_bf16", "amx_bf16"})
 
 
 @lru_cache

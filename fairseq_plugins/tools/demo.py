@@ -15,6 +15,7 @@ from pathlib import Path
 import sacrebleu
 from tqdm import tqdm
 
+from fairseq_plugins.memory.search import native_bfloat16
 from fairseq_plugins.tools.commands import (
     PLUGINS,
     launch,
@@ -102,6 +103,7 @@ def train_command(plan: Plan, corpus: Path, arch: str) -> list[object]:
         "--batch-size", "64", "--max-update", str(plan.updates), "--seed", str(plan.seed),
         "--save-dir", plan.out / arch, "--no-epoch-checkpoints", "--num-workers", "0",
         "--log-format", "json", "--log-interval", "20", "--cpu",
+        "--autocast", "bfloat16" if native_bfloat16() else "none",
     ]  # fmt: skip
 
 
