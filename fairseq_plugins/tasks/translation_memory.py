@@ -1,8 +1,9 @@
 """Translation with models that remember: ``--task translation_memory``.
 
-fairseq's translation task, with three differences: after each backward pass what the batch
+fairseq's translation task, with four differences: after each backward pass what the batch
 taught is committed to the memory, by all workers together; batches are never cut to a multiple
-of eight sentences; and training can run in bfloat16 on a CPU.
+of eight sentences; a training that is resumed goes on with the same batches; and training can run
+in bfloat16 on a CPU.
 """
 
 import logging
@@ -48,10 +49,17 @@ class TranslationMemoryTask(compat.RemembersDictionaries, TranslationTask):
         compat.keep_freed_memory()
         return super().setup_task(cfg, **kwargs)
 
-    def get_batch_iterator(self, *args: Any, **kwargs: Any) -> Any:
-        """As fairseq's, but no sentence is dropped to make batches a multiple of eight."""
+    def get_batch_iterator(self, *args: Any, epoch: int = 1, **kwargs: Any) -> Any:
+        """As fairseq's, but no sentence is dropped to make batches a multiple of eight.
+
+        Which sentences share a batch is drawn once, from the seed. fairseq would draw it from the
+        epoch too in which a program starts: another training after every interruption.
+        """
         kwargs["required_batch_size_multiple"] = 1
-        return super().get_batch_iterator(*args, **kwargs)
+        iterator = super().get_batch_iterator(*args, epoch=1, **kwargs)
+        if iterator.next_epoch_idx == 1:  # a new one
+            iterator.epoch = max(epoch, 1)
+        return iterator
 
     def train_step(
         self,

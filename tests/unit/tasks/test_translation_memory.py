@@ -150,3 +150,27 @@ def test_no_sentence_is_dropped_to_round_a_batch(limits: dict, multiple: int) ->
     )
     if limits == {"max_sentences": 3}:
         assert [sample["nsentences"] for sample in batches] == [3] * 5
+
+
+def epochs(start: int, count: int) -> list[list[list[int]]]:
+    """The sentences of every batch in so many epochs."""
+    iterator = translation_task().get_batch_iterator(
+        dataset(PAIRS * 8), max_sentences=3, epoch=start, seed=5
+    )
+    return [[sample["id"].tolist() for sample in iterator.next_epoch_itr()] for _ in range(count)]
+
+
+def test_training_that_starts_in_a_later_epoch_sees_the_same_batches() -> None:
+    whole = epochs(1, 4)
+    assert epochs(3, 2) == whole[2:]
+    assert whole[0] != whole[1]  # in another order
+
+
+def test_iterator_in_use_goes_on_with_its_epochs() -> None:
+    task, data = translation_task(), dataset(PAIRS * 8)
+    task.datasets["train"] = data
+    iterator = task.get_batch_iterator(data, max_sentences=3)
+    for epoch in (1, 2, 3):
+        list(iterator.next_epoch_itr())
+        assert iterator.epoch == epoch
+        assert task.get_batch_iterator(data, epoch=iterator.next_epoch_idx) is iterator
