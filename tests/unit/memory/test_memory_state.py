@@ -144,7 +144,8 @@ def test_same_query_is_searched_once() -> None:
 
 
 def test_strides_of_a_query_do_not_matter() -> None:
-    memory, query = lived(), torch.randn(60, 8)
+    memory, query = KeyValueMemory(50, 100, 20), torch.randn(64, 100)
+    memory.write(torch.randn(50, 100), torch.arange(50) % 20)
     strided = query.t().contiguous().t()
     assert not strided.is_contiguous()
     expected, found = memory.query(query), memory.query(strided)
@@ -164,6 +165,17 @@ def test_inference_mode_reads_and_teaches() -> None:
     live_on(memory, 1)
     live_on(other, 1)
     assert_same(memory, other)
+
+
+def test_what_was_asked_in_inference_mode_is_learned_from_outside_it() -> None:
+    memory = KeyValueMemory(**SHAPE, search_dtype="bfloat16")  # type: ignore[arg-type]
+    memory.load_state_dict(lived().state_dict())
+    query = torch.randn(40, 8, requires_grad=True)
+    with torch.inference_mode():
+        memory.query(query)
+    memory.query(query).weights[:, 0].sum().backward()
+    assert query.grad is not None and query.grad.any()
+    memory.query(torch.randn(40, 8))  # in the same scratch space
 
 
 def test_settings_make_a_memory() -> None:

@@ -1,5 +1,6 @@
 """Exact search: whatever the keys, the type of the coarse product and the blocks."""
 
+import copy
 from collections.abc import Iterator
 from itertools import product
 
@@ -166,17 +167,28 @@ def test_without_near_ties_nothing_is_searched_twice(searches: list) -> None:
     assert len(searches) == 1
 
 
+def coarse_grained(size: int, dim: int) -> Tensor:
+    """Small multiples of 1/16, and their negatives: exact in any type, as is their mean, 0."""
+    half = torch.randint(-3, 4, (size // 2, dim)) / 16.0
+    return torch.cat([half, -half])
+
+
 @pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
-def test_bound_holds_for_every_key(dtype: str) -> None:
-    """No exact similarity exceeds what the bound says may hide behind its coarse one."""
-    for make in KEYS:
-        keys, query = make(500, 24), unit(40, 24)
-        mirror = searcher(keys, dtype).mirror
-        assert mirror is not None
-        coarse = (query.to(mirror.keys.dtype) @ mirror.keys.t()).float()  # [40, 500]
-        exact = query.double() @ keys.double().t()
-        bound = torch.stack([mirror.bound(query, column) for column in coarse.t()], dim=1)
-        assert (exact <= bound.double()).all()
+@pytest.mark.parametrize("make_query", [unit, coarse_grained])
+@pytest.mark.parametrize("make_keys", [*KEYS, coarse_grained])
+def test_bound_holds_for_every_key(make_keys, make_query, dtype: str) -> None:  # type: ignore[no-untyped-def]
+    """No exact similarity exceeds what the bound says may hide behind its coarse one.
+
+    Where keys, queries or both are coarse-grained, only the other one's rounding, or only that
+    of the product, is left to be bounded.
+    """
+    keys, query = make_keys(500, 24), make_query(60, 24)
+    mirror = searcher(keys, dtype).mirror
+    assert mirror is not None
+    coarse = (query.to(mirror.keys.dtype) @ mirror.keys.t()).float()  # [60, 500]
+    exact = query.double() @ keys.double().t()
+    bound = torch.stack([mirror.bound(query, column) for column in coarse.t()], dim=1)
+    assert (exact <= bound.double()).all()
 
 
 # --- Changes ----------------------------------------------------------------------------------
@@ -230,6 +242,15 @@ def test_one_row_is_held_even_beyond_the_budget() -> None:
     found.search(unit(3, 2), 1)
     assert found._workspace is not None
     assert len(found._workspace) == pytest.approx(300_000 * 4, rel=0.01)
+
+
+def test_copies_leave_the_scratch_space_behind() -> None:
+    keys, query = spread(2000, 8), unit(3, 8)
+    found = searcher(keys, "bfloat16")
+    found.search(query, 4)
+    other = copy.deepcopy(found)
+    assert other._workspace is None
+    assert torch.equal(other.search(query, 4)[1], found.search(query, 4)[1])
 
 
 def test_budget_must_be_positive() -> None:

@@ -281,6 +281,10 @@ def test_every_number_counts(name: str) -> None:
 
 
 def test_names_and_types_count() -> None:
+    zeros, integers = model(), model()
+    zeros.register_buffer("zeros", torch.zeros(2))
+    integers.register_buffer("zeros", torch.zeros(2, dtype=torch.int32))  # of the same bytes
+    assert model_fingerprint(zeros) != model_fingerprint(integers)
     renamed = torch.nn.ModuleDict({"map": model()["layer"], "norm": model()["norm"]})
     prints = [model_fingerprint(m) for m in (model(), renamed, model().bfloat16())]
     assert len(set(prints)) == 3
