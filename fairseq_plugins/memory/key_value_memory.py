@@ -323,7 +323,7 @@ class KeyValueMemory(nn.Module):
             a is b if isinstance(a, Tensor) else a == b for a, b in zip(state, known, strict=True)
         ):  # fmt: skip
             return
-        self._search.update(self.keys, self.values, changed if known else None)
+        self._search.update(self.keys, self.values, changed)
         self._filled = int((self.values != NOTHING).sum())
         self._searched, self._last = state, ()
 
