@@ -1,0 +1,102 @@
+"""A translator that has learned its tiny language, for the tests of fairseq's programs."""
+
+import os
+import re
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import torch
+
+from tests.tiny_training import PLUGINS
+
+UPDATES = 500
+ENVIRONMENT = os.environ | {"OMP_NUM_THREADS": "1"}
+
+
+def program(name: str, *arguments: object) -> list[str]:
+    """The command line of one of fairseq's programs."""
+    return [str(Path(sys.executable).with_name(f"fairseq-{name}")), *map(str, arguments)]
+
+
+def fairseq(name: str, *arguments: object, stdin: str = "") -> subprocess.CompletedProcess:
+    """Run one of fairseq's programs to its end on one thread; it has to succeed."""
+    done = subprocess.run(
+        program(name, *arguments),
+        input=stdin, capture_output=True, text=True, timeout=120, env=ENVIRONMENT,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    return done
+
+
+def languages(task: str = "translation_memory", plugins: Path = PLUGINS) -> list[object]:
+    """Options that all of fairseq's programs want."""
+    return ["--user-dir", plugins, "--task", task, "-s", "xx", "-t", "yy", "--cpu"]
+
+
+def sizes() -> list[object]:
+    """Options of a small model with memory, and of how fast it learns."""
+    return [
+        "--arch", "gnmt_memory_tiny", "--share-all-embeddings", "--units", 64, "--dropout", 0.4,
+        "--memory-size", 512, "--memory-key-dim", 32, "--memory-neighbors", 8,
+        "--criterion", "memory_cross_entropy", "--optimizer", "adam", "--clip-norm", 1,
+        "--lr", 0.005, "--lr-scheduler", "inverse_sqrt", "--warmup-updates", 50,
+        "--num-workers", 0, "--log-format", "simple",
+    ]  # fmt: skip
+
+
+def training(data: Path, folder: Path) -> list[object]:
+    """Arguments of fairseq-train for the whole training, into a folder."""
+    return [
+        data, *languages(), *sizes(), "--batch-size", 16, "--max-update", UPDATES,
+        "--validate-interval", 20, "--save-interval", 10, "--no-epoch-checkpoints",
+        "--save-interval-updates", 100,
+        "--keep-interval-updates", 1, "--save-dir", folder,
+    ]  # fmt: skip
+
+
+def checkpoint(folder: Path) -> dict:
+    """What the last checkpoint in a folder holds."""
+    return torch.load(folder / "checkpoint_last.pt", weights_only=True)
+
+
+def memory(state: dict) -> dict[str, torch.Tensor]:
+    """The memory's arrays in a checkpoint."""
+    prefix = "decoder.reader.memory."
+    return {
+        name.removeprefix(prefix): tensor
+        for name, tensor in state["model"].items()
+        if name.startswith(prefix)
+    }
+
+
+def logged(log: str, split: str, name: str) -> list[float]:
+    """The values of one number in the log of fairseq-train or fairseq-hydra-train, in order."""
+    summary = re.compile(rf"\| INFO \| {split} \||\[{split}\]\[INFO\]")
+    lines = [line for line in log.splitlines() if summary.search(line)]
+    return [float(value) for line in lines for value in re.findall(rf"\| {name} (\S+)", line)]
+
+
+@dataclass(frozen=True)
+class Learned:
+    """A finished training."""
+
+    data: Path
+    text: Path
+    folder: Path
+    log: str
+
+    @property
+    def last(self) -> Path:
+        """Its last checkpoint."""
+        return self.folder / "checkpoint_last.pt"
+
+
+@pytest.fixture(scope="session")
+def learned(tiny_data: Path, tiny_text: Path, tmp_path_factory: pytest.TempPathFactory) -> Learned:
+    """A small translator with memory that has learned to translate most words."""
+    folder = tmp_path_factory.mktemp("learned")
+    done = fairseq("train", *training(tiny_data, folder))
+    return Learned(tiny_data, tiny_text, folder, done.stdout + done.stderr)
