@@ -120,7 +120,7 @@ def test_other_vocabulary_is_named(trained: Any, tmp_path: Path) -> None:
         with (other / name).open("a") as file:
             file.write("more 1\nwords 1\n")
     done = generate(trained, trained.last, other)
-    assert_one_line(done, "checkpoint_last.pt: made for a vocabulary of", "data folder")
+    assert_one_line(done, "dict.xx.txt of the data is not the dictionary", "data folder")
 
 
 def test_other_memory_is_named_on_resume(trained: Any, tmp_path: Path) -> None:
