@@ -36,11 +36,14 @@ from omegaconf.base import ContainerMetadata, Metadata
 from torch import Tensor, nn
 
 from fairseq_plugins.memory import KeyValueMemory
+from fairseq_plugins.memory.snapshot import SnapshotError
 
 
 class InputError(ValueError):
     """Bad input. The message is one line: which file, what is wrong, and what to do about it."""
 
+
+USER_ERRORS = (InputError, SnapshotError)  # memory/ knows nobody, and so has an error of its own
 
 # --- Errors of one line ---------------------------------------------------------------------------
 
@@ -48,7 +51,7 @@ class InputError(ValueError):
 def one_line_errors() -> None:
     """Show the user's mistakes as one line on stderr instead of a traceback; the exit code is 1.
 
-    These are :class:`InputError`, also where fairseq wraps it in an exception of its own, and
+    These are ``USER_ERRORS``, also where fairseq wraps it in an exception of its own, and
     files that cannot be opened. Everything else keeps its traceback.
     """
     sys.excepthook = _report
@@ -61,7 +64,7 @@ def _report(kind: type[BaseException], error: BaseException, trace: TracebackTyp
         sys.stderr.write(f"error: {where}\n")
         return
     cause: BaseException | None = error
-    while cause is not None and not isinstance(cause, InputError):
+    while cause is not None and not isinstance(cause, USER_ERRORS):
         cause = cause.__cause__ or cause.__context__
     if cause is None:
         sys.__excepthook__(kind, error, trace)

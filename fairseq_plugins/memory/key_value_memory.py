@@ -20,7 +20,10 @@ from torch import Tensor, nn
 from fairseq_plugins.memory.collective import gather_rows
 from fairseq_plugins.memory.config import MemoryConfig
 from fairseq_plugins.memory.hits import NOTHING, CommitReport, MemoryHits, Similarities
-from fairseq_plugins.memory.search import BACKENDS, ExactSearch, NearestNeighbors
+from fairseq_plugins.memory.search import BACKENDS, NearestNeighbors
+
+# Far apart, so that two seeds do not draw the same noise a few commits later.
+_SEED_STRIDE = 0x9E3779B97F4A7C15
 
 
 @dataclass(frozen=True)
@@ -43,7 +46,7 @@ class KeyValueMemory(nn.Module):
         margin: alpha of the margin loss.
         age_noise: amplitude of the uniform noise on the ages when a slot has to be forgotten.
         search: nearest-neighbour backend, a name in ``search.BACKENDS``.
-        search_dtype: type of the coarse product, see :class:`ExactSearch`.
+        search_dtype: type of the coarse product, see :class:`~.search.ExactSearch`.
         search_budget_mb: MiB of similarities held at once.
         seed: of the noise on the ages.
 
@@ -94,7 +97,7 @@ class KeyValueMemory(nn.Module):
         # The slot that each value was last written to, for a positive neighbour beyond the k.
         self.register_buffer("recent", torch.full((num_values,), NOTHING))
         self.register_buffer("commits", torch.zeros((), dtype=torch.int64))
-        self._search: NearestNeighbors = ExactSearch(search_dtype, search_budget_mb)
+        self._search: NearestNeighbors = BACKENDS[search](search_dtype, search_budget_mb)
         self._searched: tuple[Any, ...] = ()  # the state of keys and values the search knows
         self._last: tuple[Any, ...] = ()  # the last query and its neighbours
         self._staged: list[_Staged] = []
@@ -279,7 +282,7 @@ class KeyValueMemory(nn.Module):
         if needed == 0:
             return empty
         noise = torch.Generator(self.ages.device)
-        noise.manual_seed(hash((self.seed, int(self.commits))))
+        noise.manual_seed((self.seed * _SEED_STRIDE + int(self.commits)) % 2**63)
         jitter = torch.rand(self.size, generator=noise, device=self.ages.device)
         age = self.ages + self.age_noise * (2 * jitter.double() - 1)
         age.masked_fill_(self.values == NOTHING, -torch.inf)

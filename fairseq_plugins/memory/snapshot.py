@@ -8,7 +8,7 @@ it, with a checksum of everything. It is read without running any code that it c
 import hashlib
 import json
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -203,8 +203,21 @@ def model_fingerprint(module: nn.Module) -> str:
     """
     parts = module.named_modules(remove_duplicate=False)
     memories = [name for name, part in parts if isinstance(part, KeyValueMemory)]
-    own = tuple(f"{name}." if name else "" for name in memories)
-    state = module.state_dict()
+    prefixes = [f"{name}." if name else "" for name in memories]
+    return weights_fingerprint(module.state_dict(), prefixes)
+
+
+def weights_fingerprint(state: Mapping[str, Any], memories: Iterable[str]) -> str:
+    """:func:`model_fingerprint` from a state dict alone, as a checkpoint holds it.
+
+    Args:
+        state: of the model.
+        memories: prefixes of the names that belong to its memories.
+
+    Returns:
+        64 hexadecimal digits.
+    """
+    own = tuple(memories)
     return _sha256(
         (name, entry)
         for name, entry in state.items()

@@ -93,7 +93,7 @@ class MemoryReader(nn.Module):
         embedding: of the values, shared with the model; its width must be ``state_dim``.
     """
 
-    FEATURES = 3  # that the gate sees beside the state, see :meth:`_gate`
+    FEATURES = 3  # that the gate sees beside the state, see :meth:`gate_logit`
 
     def __init__(
         self,
@@ -138,11 +138,11 @@ class MemoryReader(nn.Module):
         if self.mode != "interpolate":
             state = self._embed(state, hits, positions)
         if self.mode != "embed":
-            log_weights = self._log_weights(hits)
-            gate = self._gate(state[positions], hits, log_weights)
+            log_weights = self.log_weights(hits)
+            gate = self.gate_logit(state[positions], hits, log_weights)
         return state, MemoryReading(self.memory, query, hits, positions, log_weights, gate)
 
-    def _log_weights(self, hits: MemoryHits) -> Tensor:
+    def log_weights(self, hits: MemoryHits) -> Tensor:
         """log softmax over the k neighbours [N, k] with the learned temperature."""
         missing = hits.slots < 0
         # -inf times a parameter would make the parameter's gradient NaN.
@@ -155,7 +155,7 @@ class MemoryReader(nn.Module):
         read = self.combine(value * hits.confidence.unsqueeze(1).to(value.dtype))
         return state.index_put((positions,), read.to(state.dtype), accumulate=True)
 
-    def _gate(self, state: Tensor, hits: MemoryHits, log_weights: Tensor) -> Tensor:
+    def gate_logit(self, state: Tensor, hits: MemoryHits, log_weights: Tensor) -> Tensor:
         """Logit of the gate, from the state and how near and how unanimous the answer is."""
         same = hits.values == hits.values[:, :1]
         agreement = _masked_logsumexp(log_weights, same).exp()

@@ -51,8 +51,8 @@ class _Tokens:
 
     def nll(self, reader: MemoryReader) -> Tensor:
         """Mean negative log-likelihood of the mixture."""
-        log_weights = reader._log_weights(self.hits)
-        gate = reader._gate(self.state, self.hits, log_weights)
+        log_weights = reader.log_weights(self.hits)
+        gate = reader.gate_logit(self.state, self.hits, log_weights)
         reading = MemoryReading(reader.memory, self.state, self.hits, self.state, log_weights, gate)
         return -reading.mix_target(self.log_prob, self.target).mean()
 

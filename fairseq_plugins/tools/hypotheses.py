@@ -86,12 +86,18 @@ def translate(checkpoint: Path, generation: Generation) -> Path:
     if generation.data is None:
         raise InputError(f"{checkpoint}: to translate with a checkpoint, add --data DATA-BIN")
     task = read_checkpoint(checkpoint)["cfg"]["task"]
+    # Languages that training found out from its data are not noted; translating finds them too.
+    languages = [
+        word
+        for option, name in (("--source-lang", "source_lang"), ("--target-lang", "target_lang"))
+        if task[name]
+        for word in (option, task[name])
+    ]
     output = checkpoint.with_suffix(f".{generation.subset}.txt")
     logger.info("Translating with %s; see %s", checkpoint, output)
     command = [
         program("fairseq-generate"), generation.data, "--user-dir", PLUGINS,
-        "--task", task["_name"], "--source-lang", task["source_lang"],
-        "--target-lang", task["target_lang"], "--path", checkpoint,
+        "--task", task["_name"], *languages, "--path", checkpoint,
         "--gen-subset", generation.subset, "--beam", str(generation.beam),
         "--batch-size", "100", "--required-batch-size-multiple", "1",
     ]  # fmt: skip

@@ -12,8 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from fairseq_plugins.memory import search
-from fairseq_plugins.memory.search import ExactSearch, dot_products
+from fairseq_plugins.memory.search import ExactSearch
+from fairseq_plugins.memory.selection import dot_products, pack, unpack
 
 DTYPES = ["float32", "bfloat16", "float16"]
 ROUNDING = 2e-6
@@ -293,9 +293,9 @@ def test_threads_change_nothing() -> None:
 @given(st.lists(st.floats(width=32, allow_nan=False), min_size=2, max_size=20))
 def test_packing_sorts_by_similarity_then_by_lower_slot(numbers: list[float]) -> None:
     similarity, slots = torch.tensor(numbers), torch.arange(len(numbers))
-    packed = search.pack(similarity, slots).sort(descending=True).values
+    packed = pack(similarity, slots).sort(descending=True).values
     expected = sorted(range(len(numbers)), key=lambda slot: (-numbers[slot], slot))
-    unpacked, found = search.unpack(packed)
+    unpacked, found = unpack(packed)
     finite = [slot if numbers[slot] != -np.inf else -1 for slot in expected]
     assert found.tolist() == finite
     assert unpacked.tolist() == [numbers[slot] for slot in expected]
