@@ -88,14 +88,17 @@ def parse() -> argparse.Namespace:
     add("--memory-size", type=positive, default=8192, help="slots (8192)")
     add("--memory-key-dim", type=positive, default=128, help="width of keys (128)")
     add("--updates", type=positive, default=3, help="a turn (3)")
-    add("--warm-up", type=positive, default=10, help="updates before, also fill the memory (10)")
+    add("--warm-up", type=positive, default=10, help="updates before (10)")
+    add("--memory-warm-up", type=positive, default=300,
+        help="updates before of models with memory: one that has learned nothing asks the same "
+        "at every word, and its search cannot tell near from nearest (300)")  # fmt: skip
     add("--sentences", type=positive, default=20000, help="of the generated corpus (20000)")
     add_options(parser, seconds=60)
     args = parser.parse_args()
     if args.quick:
         args.units, args.vocabulary, args.max_tokens, args.sentences = 16, 200, 200, 100
         args.memory_size, args.memory_key_dim = 64, 8
-        args.updates, args.warm_up, args.seconds = 1, 1, 0.0
+        args.updates, args.warm_up, args.memory_warm_up, args.seconds = 1, 1, 1, 0.0
     return args
 
 
@@ -121,13 +124,15 @@ def compare(args: argparse.Namespace, folder: Path, comparison: Comparison) -> D
 
     def contender(model: Model) -> functools.partial[Training]:
         more: list[object] = []
+        warm_up = args.warm_up
         if model.arch == "gnmt_memory":
+            warm_up = args.memory_warm_up
             more = ["--memory-size", args.memory_size, "--memory-key-dim", args.memory_key_dim]
         if model.arch == "lstm" and args.rival_bidirectional:
             more = ["--encoder-bidirectional"]
         given = arguments(model.arch, args.units, args.layers, model.autocast, model.loss, *more)
         return functools.partial(
-            Training, folder, given, args.device, args.max_tokens, args.updates, args.warm_up,
+            Training, folder, given, args.device, args.max_tokens, args.updates, warm_up,
             args.threads,
         )  # fmt: skip
 

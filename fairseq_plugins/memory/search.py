@@ -103,7 +103,8 @@ class ExactSearch:
 
     Args:
         dtype: type of the coarse product: ``float32``, ``bfloat16``, ``float16`` or ``auto``.
-        budget_mb: MiB that the coarse similarities may take at once. One row is always held.
+        budget_mb: MiB that the coarse similarities and the selection of candidates may take at
+            once. One row is always held.
         spare: how many candidates beyond k are re-scored at least; half of k if that is more.
             Too small a value costs time, never exactness.
     """
@@ -159,7 +160,7 @@ class ExactSearch:
         then with four times the candidates.
         """
         candidates = min(candidates, self.extent)
-        step = max(1, self.budget // (self._columns(candidates) * mirror.keys.element_size()))
+        step = max(1, self.budget // self._row_bytes(candidates, mirror.keys.element_size()))
         blocks, doubtful = [], []
         for rows in query.split(step):
             best, doubt = self._search_block(rows, k, candidates, mirror)
@@ -197,6 +198,12 @@ class ExactSearch:
     def _columns(self, candidates: int) -> int:
         group = self._group(candidates)
         return -(-self.extent // group) * group
+
+    def _row_bytes(self, candidates: int, element_size: int) -> int:
+        """What a row takes while its candidates are selected."""
+        columns = self._columns(candidates)
+        selection = 4 + 8  # a group's maximum in float32, and its index
+        return columns * element_size + columns // self._group(candidates) * selection
 
     def _coarse(self, query: Tensor, candidates: int, mirror: Mirror) -> tuple[Tensor, int]:
         """Coarse similarities [n, columns] in the workspace; -inf where no key is."""
