@@ -230,7 +230,12 @@ def test_scratch_space_stays_within_its_budget_and_is_used_again(dtype: str) -> 
     expected = searcher(keys, dtype, budget=64).search(query, 10)
     first = found.search(query, 10)
     space = found._workspace
-    assert space is not None and 0.9 * (1 << 20) < len(space) <= 1 << 20
+    # A row takes its similarities, and for each of 1,250 groups a float32 maximum and an index.
+    similarities = 20_000 * (4 if dtype == "float32" else 2)
+    row = similarities + 1_250 * (4 + 8)
+    assert space is not None and len(space) % similarities == 0
+    rows = len(space) // similarities
+    assert rows * row <= 1 << 20 < (rows + 1) * row
     again = found.search(query, 10)
     assert found._workspace is space
     for a, b, c in zip(expected, first, again, strict=True):
