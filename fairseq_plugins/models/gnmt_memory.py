@@ -116,8 +116,11 @@ class GNMTMemoryModel(GNMTModel):
                 raise ValueError(
                     "a memory that interpolates needs whole sentences: leave out --softmax-batch"
                 )
-            mixed = reading.mix(result[reading.positions])
-            result = result.index_put((reading.positions,), mixed)
+            if bool(reading.positions.all()):  # always, when tokens come one at a time
+                result = reading.mix(result.flatten(0, 1)).view_as(result)
+            else:
+                mixed = reading.mix(result[reading.positions])
+                result = result.index_put((reading.positions,), mixed)
         return result if log_probs else result.exp()
 
 

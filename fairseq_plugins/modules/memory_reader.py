@@ -60,7 +60,8 @@ class MemoryReading:
         of_memory = _masked_logsumexp(weights, same)  # [N, k], for each value all of its slots
         gate = self.gate.unsqueeze(1)
         mixed = _mix(log_probs.gather(1, values), of_memory, gate)
-        return (log_probs + F.logsigmoid(-gate)).scatter(1, values, mixed)
+        # In place in the sum: a copy of [N, vocabulary] costs more than the search.
+        return (log_probs + F.logsigmoid(-gate)).scatter_(1, values, mixed)
 
 
 def _masked_logsumexp(log_weights: Tensor, mask: Tensor) -> Tensor:
