@@ -48,25 +48,29 @@ class NearestNeighbors(Protocol):
 
 
 class Mirror:
-    """Keys as the coarse product sees them: less their mean, in a short type.
+    """Keys as the coarse product sees them: about their mean c, in a short type.
 
-    A query's similarity to the mean is the same for all slots and cannot change their order, so
-    it is left out before rounding: the closer the keys are together, the less is rounded away.
+    With x = q - c, a similarity is q . K = q . c + c . (K - c) + x . (K - c). The first term is the
+    same for all slots and cannot change their order, so it is left out; the second is a number per
+    slot and is rounded twice over, as two more columns; the third is what is rounded. So all that
+    rounding loses shrinks with the distances between keys, not with their length.
 
     Attributes:
-        keys: [S, D].
-        center: [D], what has been subtracted; None for the keys as they are.
-        error: largest distance of a key, less the center, from its row.
-        radius: largest norm of a row.
+        keys: [S, D + 2]: K - c rounded, then c . (K - c) as a sum of two; [S, D], the keys as they
+            are, if there is no center.
+        center: [D], c; None if nothing is rounded.
+        error: largest distance of a K - c from its rounding.
+        radius: largest norm of a K - c.
+        offset_error: largest error of the sum of two.
     """
 
     def __init__(self, keys: Tensor, extent: int, dtype: torch.dtype) -> None:
         self.center: Tensor | None = None
-        self.error, self.radius, self.stale = 0.0, 1.0, 0
+        self.error, self.radius, self.offset_error, self.stale = 0.0, 1.0, 0.0, 0
         self.keys = keys
         if dtype != torch.float32:
             self.center = keys[:extent].mean(dim=0)
-            self.keys = keys.new_zeros(keys.shape, dtype=dtype)
+            self.keys = keys.new_zeros((len(keys), keys.shape[1] + 2), dtype=dtype)
             self.radius = 0.0
             self._copy(keys, slice(extent))
 
@@ -79,23 +83,41 @@ class Mirror:
             self.stale += len(changed)
 
     def _copy(self, keys: Tensor, slots: Tensor | slice) -> None:
-        exact = keys[slots] - self.center if self.center is not None else keys[slots]
-        rounded = exact.to(self.keys.dtype)
-        self.keys[slots] = rounded
-        if len(exact):
-            self.error = max(self.error, float((exact - rounded.float()).norm(dim=1).max()))
-            self.radius = max(self.radius, float(rounded.float().norm(dim=1).max()))
+        assert self.center is not None
+        dtype = self.keys.dtype
+        difference = keys[slots] - self.center  # [C, D]
+        rounded = difference.to(dtype)
+        offset = difference @ self.center  # [C]
+        high = offset.to(dtype)
+        low = (offset - high.float()).to(dtype)
+        self.keys[slots] = torch.cat([rounded, high[:, None], low[:, None]], dim=1)
+        if len(offset):
+            lost = (offset - high.float() - low.float()).abs().max()
+            self.error = max(self.error, float((difference - rounded).norm(dim=1).max()))
+            self.radius = max(self.radius, float(difference.norm(dim=1).max()))
+            self.offset_error = max(self.offset_error, float(lost))
+
+    def queries(self, query: Tensor) -> Tensor:
+        """The other side of the coarse product: [n, D] -> [n, D + 2], or as they are."""
+        if self.center is None:
+            return query
+        rounded = (query - self.center).to(self.keys.dtype)
+        return torch.cat([rounded, rounded.new_ones(len(query), 2)], dim=1)
 
     def bound(self, query: Tensor, coarse: Tensor) -> Tensor:
-        """Greatest exact similarity [n] that may hide behind a coarse one [n] for [n, D]."""
-        rounded = query.to(self.keys.dtype)
-        # q . K = q . center + q' . K' + q . (K - center - K') + (q - q') . K'
-        unit = torch.finfo(self.keys.dtype).eps / 2  # of the product's own rounding
-        bound = coarse + unit * coarse.abs() + self.error
-        bound += (query - rounded.float()).norm(dim=1) * self.radius
-        if self.center is not None:
-            bound += query @ self.center
-        return bound + 2 * query.shape[1] * torch.finfo(torch.float32).eps
+        """Greatest float32 similarity [n] that may hide behind a coarse one [n] for [n, D]."""
+        unit = torch.finfo(self.keys.dtype).eps / 2  # of the coarse similarity's own rounding
+        bound = (coarse + unit * coarse.abs()).double()
+        accumulated = query.shape[1] * torch.finfo(torch.float32).eps / 2  # of a sum of D products
+        if self.center is None:
+            return bound + 2 * accumulated
+        x = query - self.center
+        # x . (K - c) = x' . K' + (x - x') . (K - c) + x' . (K - c - K'), where ' is rounded.
+        length = x.norm(dim=1) * (1 + unit)
+        bound += (x - x.to(self.keys.dtype)).norm(dim=1) * self.radius + length * self.error
+        bound += query.double() @ self.center.double()
+        # The float32 sums: of the similarity itself, of c . (K - c), of the coarse product.
+        return bound + self.offset_error + accumulated * (1 + self.radius * (1 + length))
 
 
 class ExactSearch:
@@ -208,7 +230,7 @@ class ExactSearch:
     def _coarse(self, query: Tensor, candidates: int, mirror: Mirror) -> tuple[Tensor, int]:
         """Coarse similarities [n, columns] in the workspace; -inf where no key is."""
         group, columns = self._group(candidates), self._columns(candidates)
-        rounded = query.to(mirror.keys.dtype)
+        rounded = mirror.queries(query)
         needed = len(query) * columns * rounded.element_size()
         space = self._workspace  # bytes
         if space is None or len(space) < needed or space.device != query.device:

@@ -167,6 +167,16 @@ def test_without_near_ties_nothing_is_searched_twice(searches: list) -> None:
     assert len(searches) == 1
 
 
+@pytest.mark.parametrize("radius", [0.3, 0.1, 0.05])
+def test_a_narrow_cone_of_keys_is_told_apart(radius: float, searches: list) -> None:
+    """A young network's queries and keys all point one way; that alone must cost nothing."""
+    axis = unit(1, 64)
+    keys, query = F.normalize(axis + radius * unit(6050, 64), dim=1).split([6000, 50])
+    _, slots = searcher(keys, "bfloat16").search(query, 20)
+    assert len(searches) == 1
+    assert torch.equal(slots, full_search(keys, query, 20))
+
+
 def coarse_grained(size: int, dim: int) -> Tensor:
     """Small multiples of 1/16, and their negatives: exact in any type, as is their mean, 0."""
     half = torch.randint(-3, 4, (size // 2, dim)) / 16.0
@@ -185,10 +195,11 @@ def test_bound_holds_for_every_key(make_keys, make_query, dtype: str) -> None:  
     keys, query = make_keys(500, 24), make_query(60, 24)
     mirror = searcher(keys, dtype).mirror
     assert mirror is not None
-    coarse = (query.to(mirror.keys.dtype) @ mirror.keys.t()).float()  # [60, 500]
-    exact = query.double() @ keys.double().t()
+    coarse = (mirror.queries(query) @ mirror.keys.t()).float()  # [60, 500]
     bound = torch.stack([mirror.bound(query, column) for column in coarse.t()], dim=1)
-    assert (exact <= bound.double()).all()
+    assert (query.double() @ keys.double().t() <= bound).all()
+    every_slot = torch.arange(500).expand(60, -1)
+    assert (dot_products(query, keys, every_slot) <= bound).all()  # what ranks the candidates
 
 
 # --- Changes ----------------------------------------------------------------------------------
