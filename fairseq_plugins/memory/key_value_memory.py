@@ -131,7 +131,7 @@ class KeyValueMemory(nn.Module):
     # --- Reading ------------------------------------------------------------------------------
 
     def query(self, query: Tensor) -> MemoryHits:
-        """Find the k nearest neighbours of each query (section 2.1).
+        """Find the k nearest neighbours of each query (section 2).
 
         Args:
             query: [N, D], any float type; normalised here.
@@ -153,7 +153,7 @@ class KeyValueMemory(nn.Module):
         return MemoryHits(values, similarities, slots, weights)
 
     def loss(self, query: Tensor, target: Tensor) -> Tensor:
-        """Margin loss (section 2.2): max(0, d_neg - d_pos + alpha).
+        """Margin loss (section 2): max(0, d_neg - d_pos + alpha).
 
         d_pos is the similarity of the best of the k neighbours that holds the target, or else
         of the slot that last held it; d_neg that of the best one that holds something else.
@@ -209,7 +209,7 @@ class KeyValueMemory(nn.Module):
 
     @torch.no_grad()
     def commit(self) -> CommitReport:
-        """Write all staged pairs of all ranks, as one update (section 2.3).
+        """Write all staged pairs of all ranks, as one update (section 2, "memory update").
 
         With ``torch.distributed`` initialised this is a collective: every rank must call it,
         also one that staged nothing. The result is the same on all of them.
