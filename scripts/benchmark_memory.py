@@ -14,7 +14,7 @@ import logging
 import sys
 from dataclasses import asdict
 
-from fairseq_plugins.memory.search import DTYPES
+from fairseq_plugins.memory.mirror import DTYPES
 from fairseq_plugins.tools.benchmark import Duel, Effort, duel
 from fairseq_plugins.tools.benchmark_memory import MemorySizes, Step, check
 from fairseq_plugins.tools.benchmark_report import add_options, run

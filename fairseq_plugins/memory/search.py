@@ -15,13 +15,14 @@ result is therefore that of a full float32 search, and the similarity of a query
 not depend on which other queries are in the batch.
 """
 
-from functools import lru_cache
+from collections.abc import Iterator
 from typing import Protocol
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from fairseq_plugins.memory.mirror import DTYPES, Mirror, coarse_dtype
 from fairseq_plugins.memory.selection import (
     dot_products,
     largest_packed,
@@ -31,7 +32,8 @@ from fairseq_plugins.memory.selection import (
     unpack,
 )
 
-DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+CACHE = 2 << 20  # bytes of coarse similarities that a thread works on at once
+ROWS = 256  # that make a product efficient
 
 
 class NearestNeighbors(Protocol):
@@ -45,79 +47,6 @@ class NearestNeighbors(Protocol):
 
         ``changed`` [C] names the only slots that differ from the last call; None means any.
         """
-
-
-class Mirror:
-    """Keys as the coarse product sees them: about their mean c, in a short type.
-
-    With x = q - c, a similarity is q . K = q . c + c . (K - c) + x . (K - c). The first term is the
-    same for all slots and cannot change their order, so it is left out; the second is a number per
-    slot and is rounded twice over, as two more columns; the third is what is rounded. So all that
-    rounding loses shrinks with the distances between keys, not with their length.
-
-    Attributes:
-        keys: [S, D + 2]: K - c rounded, then c . (K - c) as a sum of two; [S, D], the keys as they
-            are, if there is no center.
-        center: [D], c; None if nothing is rounded.
-        error: largest distance of a K - c from its rounding.
-        radius: largest norm of a K - c.
-        offset_error: largest error of the sum of two.
-    """
-
-    def __init__(self, keys: Tensor, extent: int, dtype: torch.dtype) -> None:
-        self.center: Tensor | None = None
-        self.error, self.radius, self.offset_error, self.stale = 0.0, 1.0, 0.0, 0
-        self.keys = keys
-        if dtype != torch.float32:
-            self.center = keys[:extent].mean(dim=0)
-            self.keys = keys.new_zeros((len(keys), keys.shape[1] + 2), dtype=dtype)
-            self.radius = 0.0
-            self._copy(keys, slice(extent))
-
-    def update(self, keys: Tensor, changed: Tensor) -> None:
-        """Follow the keys [S, D] at the slots ``changed`` [C]."""
-        if self.center is None:
-            self.keys = keys
-        else:
-            self._copy(keys, changed)
-            self.stale += len(changed)
-
-    def _copy(self, keys: Tensor, slots: Tensor | slice) -> None:
-        assert self.center is not None
-        dtype = self.keys.dtype
-        difference = keys[slots] - self.center  # [C, D]
-        rounded = difference.to(dtype)
-        offset = difference @ self.center  # [C]
-        high = offset.to(dtype)
-        low = (offset - high.float()).to(dtype)
-        self.keys[slots] = torch.cat([rounded, high[:, None], low[:, None]], dim=1)
-        if len(offset):
-            lost = (offset - high.float() - low.float()).abs().max()
-            self.error = max(self.error, float((difference - rounded).norm(dim=1).max()))
-            self.radius = max(self.radius, float(difference.norm(dim=1).max()))
-            self.offset_error = max(self.offset_error, float(lost))
-
-    def queries(self, query: Tensor) -> Tensor:
-        """The other side of the coarse product: [n, D] -> [n, D + 2], or as they are."""
-        if self.center is None:
-            return query
-        rounded = (query - self.center).to(self.keys.dtype)
-        return torch.cat([rounded, rounded.new_ones(len(query), 2)], dim=1)
-
-    def bound(self, query: Tensor, coarse: Tensor) -> Tensor:
-        """Greatest float32 similarity [n] that may hide behind a coarse one [n] for [n, D]."""
-        unit = torch.finfo(self.keys.dtype).eps / 2  # of the coarse similarity's own rounding
-        bound = (coarse + unit * coarse.abs()).double()
-        accumulated = query.shape[1] * torch.finfo(torch.float32).eps / 2  # of a sum of D products
-        if self.center is None:
-            return bound + 2 * accumulated
-        x = query - self.center
-        # x . (K - c) = x' . K' + (x - x') . (K - c) + x' . (K - c - K'), where ' is rounded.
-        length = x.norm(dim=1) * (1 + unit)
-        bound += (x - x.to(self.keys.dtype)).norm(dim=1) * self.radius + length * self.error
-        bound += query.double() @ self.center.double()
-        # The float32 sums: of the similarity itself, of c . (K - c), of the coarse product.
-        return bound + self.offset_error + accumulated * (1 + self.radius * (1 + length))
 
 
 class ExactSearch:
@@ -182,9 +111,8 @@ class ExactSearch:
         then with four times the candidates.
         """
         candidates = min(candidates, self.extent)
-        step = max(1, self.budget // self._row_bytes(candidates, mirror.keys.element_size()))
         blocks, doubtful = [], []
-        for rows in query.split(step):
+        for rows in query.split(self._rows(candidates, mirror)):
             best, doubt = self._search_block(rows, k, candidates, mirror)
             blocks.append(best)
             doubtful.append(doubt)
@@ -205,42 +133,54 @@ class ExactSearch:
         if candidates == self.extent:
             slots = torch.arange(self.extent, device=query.device).expand(n, -1)
             return self._rescore(query, slots, k), query.new_zeros(n, dtype=torch.bool)
-        coarse, group = self._coarse(query, candidates, mirror)  # [n, columns]
-        slots, left_out = select(coarse, group, candidates)  # [n, candidates], [n]
+        tiles = self._coarse(query, candidates, mirror)
+        slots, left_out = select(tiles, candidates)  # [n, candidates], [n]
         packed = self._rescore(query, slots, k)
         kth = unpack(packed[:, -1])[0]
         doubt = (mirror.bound(query, left_out) >= kth) & (left_out > -torch.inf)
         return packed, doubt
 
-    def _group(self, candidates: int) -> int:
-        """Slots per group: about the square root of slots over candidates, a power of two."""
+    def _shape(self, candidates: int) -> tuple[int, int]:
+        """How slots are grouped for selection: slots a group, and groups.
+
+        A group has about the square root of slots over candidates, a power of two.
+        """
         ratio = self.extent / candidates
-        return 1 << max(0, round(np.log2(ratio) / 2)) if ratio > 4 else 1
+        members = 1 << max(0, round(np.log2(ratio) / 2)) if ratio > 4 else 1
+        return members, -(-self.extent // members)
 
-    def _columns(self, candidates: int) -> int:
-        group = self._group(candidates)
-        return -(-self.extent // group) * group
+    def _rows(self, candidates: int, mirror: Mirror) -> int:
+        """How many rows to search at once."""
+        members, groups = self._shape(candidates)
+        size = mirror.keys.element_size()
+        row = members * groups * size
+        packed = 3 * groups * size  # each group's maximum, and packed with its place
+        rows = self.budget // (row + packed)
+        if not mirror.keys.is_cuda:  # what is in the cache is selected from twice as fast
+            rows = min(rows, max(_cache() // row, ROWS))
+        return max(1, rows)
 
-    def _row_bytes(self, candidates: int, element_size: int) -> int:
-        """What a row takes while its candidates are selected."""
-        columns = self._columns(candidates)
-        selection = 4 + 8  # a group's maximum in float32, and its index
-        return columns * element_size + columns // self._group(candidates) * selection
-
-    def _coarse(self, query: Tensor, candidates: int, mirror: Mirror) -> tuple[Tensor, int]:
-        """Coarse similarities [n, columns] in the workspace; -inf where no key is."""
-        group, columns = self._group(candidates), self._columns(candidates)
+    def _coarse(self, query: Tensor, candidates: int, mirror: Mirror) -> Iterator[Tensor]:
+        """Coarse similarities [n, members, groups] tile by tile, -inf where no key is."""
         rounded = mirror.queries(query)
-        needed = len(query) * columns * rounded.element_size()
+        n, size = len(rounded), rounded.element_size()
+        members, groups = self._shape(candidates)
+        needed = n * members * groups * size
         space = self._workspace  # bytes
         if space is None or len(space) < needed or space.device != query.device:
             self._workspace = space = rounded.new_empty(needed, dtype=torch.uint8)
-        coarse = space[:needed].view(rounded.dtype).view(len(query), columns)
-        torch.mm(rounded, mirror.keys[: self.extent].t(), out=coarse[:, : self.extent])
-        coarse[:, self.extent :] = -torch.inf
-        if len(self.holes):
-            coarse.index_fill_(1, self.holes, -torch.inf)
-        return coarse, group
+        coarse = space[:needed].view(rounded.dtype)
+        at_once = members if query.is_cuda else max(1, _cache() // (n * groups * size))
+        for tile in torch.arange(members * groups).split(at_once * groups):
+            begin, end = int(tile[0]), int(tile[-1]) + 1
+            filled = min(end, self.extent)
+            similarity = coarse[n * begin : n * end].view(n, end - begin)
+            torch.mm(rounded, mirror.keys[begin:filled].t(), out=similarity[:, : filled - begin])
+            similarity[:, filled - begin :] = -torch.inf
+            holes = self.holes[(self.holes >= begin) & (self.holes < end)]
+            if len(holes):
+                similarity.index_fill_(1, holes - begin, -torch.inf)
+            yield similarity.view(n, -1, groups)
 
     def _rescore(self, query: Tensor, slots: Tensor, k: int) -> Tensor:
         """The k best of candidate ``slots`` [n, m] by float32 similarity, packed, best first."""
@@ -250,31 +190,9 @@ class ExactSearch:
         return largest_packed(pack(similarities, slots), k)
 
 
+def _cache() -> int:
+    """Bytes of coarse similarities to work on at once."""
+    return torch.get_num_threads() * CACHE
+
+
 BACKENDS = {"exact": ExactSearch}
-
-
-def coarse_dtype(name: str, device: torch.device) -> torch.dtype:
-    """The type of the coarse product: ``auto`` takes bfloat16 where it is native."""
-    if name != "auto":
-        return DTYPES[name]
-    if device.type == "cuda":
-        native = torch.cuda.is_bf16_supported(including_emulation=False)
-    else:
-        native = native_bfloat16()
-    return torch.bfloat16 if native else torch.float32
-
-
-def native_bfloat16() -> bool:
-    """This processor multiplies bfloat16 without emulation."""
-    supported = torch.ops.mkldnn._is_mkldnn_bf16_supported()
-    return supported and not cpu_flags().isdisjoint({"avx512_bf16", "amx_bf16"})
-
-
-@lru_cache
-def cpu_flags() -> frozenset[str]:
-    """Instruction sets of this processor, as Linux names them; empty elsewhere."""
-    try:
-        with open("/proc/cpuinfo", encoding="ascii", errors="replace") as lines:
-            return frozenset(next(line for line in lines if line.startswith("flags")).split())
-    except (OSError, StopIteration):
-        return frozenset()

@@ -14,7 +14,7 @@ import torch
 
 from fairseq_plugins import compat
 from fairseq_plugins.compat import InputError
-from fairseq_plugins.memory.search import coarse_dtype
+from fairseq_plugins.memory.mirror import coarse_dtype
 from fairseq_plugins.tools.benchmark import Duel, Turn
 from fairseq_plugins.tools.program import positive, start
 

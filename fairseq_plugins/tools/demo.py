@@ -15,7 +15,7 @@ from pathlib import Path
 import sacrebleu
 from tqdm import tqdm
 
-from fairseq_plugins.memory.search import native_bfloat16
+from fairseq_plugins.memory.mirror import native_bfloat16
 from fairseq_plugins.tools.commands import (
     PLUGINS,
     launch,

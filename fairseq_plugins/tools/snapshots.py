@@ -51,8 +51,10 @@ class MemoryOfCheckpoint:
         """
         buffers = {name: self.weights[full] for name, full in self.names.items()}
         settings = self.state["cfg"].model
+        size, key_dim = buffers["keys"].shape
         memory = KeyValueMemory(
-            *buffers["keys"].shape,
+            size,
+            key_dim,
             num_values=len(buffers["recent"]),
             neighbors=settings.memory_neighbors,
             margin=settings.memory_margin,

@@ -241,9 +241,9 @@ def test_scratch_space_stays_within_its_budget_and_is_used_again(dtype: str) -> 
     expected = searcher(keys, dtype, budget=64).search(query, 10)
     first = found.search(query, 10)
     space = found._workspace
-    # A row takes its similarities, and for each of 1,250 groups a float32 maximum and an index.
-    similarities = 20_000 * (4 if dtype == "float32" else 2)
-    row = similarities + 1_250 * (4 + 8)
+    # A row takes its similarities, and for each of 1,250 groups its maximum alone and packed.
+    size = 4 if dtype == "float32" else 2
+    similarities, row = 20_000 * size, 20_000 * size + 1_250 * (size + 2 * size)
     assert space is not None and len(space) % similarities == 0
     rows = len(space) // similarities
     assert rows * row <= 1 << 20 < (rows + 1) * row
