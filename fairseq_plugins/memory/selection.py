@@ -7,7 +7,7 @@ work is numpy's, on as many threads as torch uses.
 import os
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
-from functools import lru_cache, reduce
+from functools import lru_cache
 
 import numpy as np
 import torch
@@ -29,15 +29,16 @@ def select(tiles: Iterable[Tensor], m: int) -> tuple[Tensor, Tensor]:
         Columns [n, m], and an upper bound [n] in float32 of every value not selected.
     """
     members: list[Tensor] = []
-    maxima: list[Tensor] = []
-    scratch = None
+    scratch = maxima = None
     for tile in tiles:
         scratch = torch.empty_like(tile) if scratch is None else scratch
         ordered = _order(tile, scratch)
         members.append(ordered)
-        maxima.append(ordered.amax(1))
+        for member in ordered.unbind(1):  # several times faster than amax
+            maxima = member.clone() if maxima is None else torch.maximum(maxima, member, out=maxima)
+    assert maxima is not None  # there is at least one tile
     groups, dtype = tile.shape[2], tile.dtype
-    values, best = largest(reduce(torch.maximum, maxima), m)  # [n, m]
+    values, best = largest(maxima, m)  # [n, m]
     if len(members) > 1 or members[0].shape[1] > 1:
         index = best.unsqueeze(1)  # [n, 1, m]
         of_best = [tile.gather(2, index.expand(-1, tile.shape[1], -1)) for tile in members]
@@ -66,7 +67,7 @@ def largest(values: Tensor, m: int) -> tuple[Tensor, Tensor]:
     small = values.dtype == torch.int16 and columns <= 1 << 16
     word, shift = (torch.int32, 16) if small else (torch.int64, 32)
     column = torch.arange(columns, dtype=word, device=values.device)
-    packed = (values.to(word) << shift) | column
+    packed = values.to(word).bitwise_left_shift_(shift).bitwise_or_(column)
     if packed.is_cuda:
         packed = packed.topk(m, dim=1, sorted=False).values
     else:
