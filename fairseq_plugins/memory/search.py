@@ -32,8 +32,9 @@ from fairseq_plugins.memory.selection import (
     unpack,
 )
 
-CACHE = 2 << 20  # bytes of coarse similarities that a thread works on at once
+CACHE = 4 << 20  # bytes of coarse similarities that a thread works on at once
 ROWS = 256  # that make a product efficient
+TILE = 8192  # slots whose similarities stay in the cache
 
 
 class NearestNeighbors(Protocol):
@@ -140,47 +141,55 @@ class ExactSearch:
         doubt = (mirror.bound(query, left_out) >= kth) & (left_out > -torch.inf)
         return packed, doubt
 
-    def _shape(self, candidates: int) -> tuple[int, int]:
-        """How slots are grouped for selection: slots a group, and groups.
+    def _shape(self, candidates: int) -> tuple[int, int, int]:
+        """How slots are grouped: slots a group, groups, and how many of its slots a tile has.
 
         A group has about the square root of slots over candidates, a power of two.
         """
         ratio = self.extent / candidates
         members = 1 << max(0, round(np.log2(ratio) / 2)) if ratio > 4 else 1
-        return members, -(-self.extent // members)
+        groups = -(-self.extent // members)
+        return members, groups, min(members, max(1, TILE // groups))
 
     def _rows(self, candidates: int, mirror: Mirror) -> int:
         """How many rows to search at once."""
-        members, groups = self._shape(candidates)
+        members, groups, at_once = self._shape(candidates)
+        row = members * groups
+        packed = 3 * groups  # each group's maximum, and packed with its place
         size = mirror.keys.element_size()
-        row = members * groups * size
-        packed = 3 * groups * size  # each group's maximum, and packed with its place
-        rows = self.budget // (row + packed)
+        rows = self.budget // size // (row + at_once * groups + packed)
         if not mirror.keys.is_cuda:  # what is in the cache is selected from twice as fast
-            rows = min(rows, max(_cache() // row, ROWS))
+            fitting = CACHE * torch.get_num_threads() // (row * size)
+            rows = min(rows, max(fitting, ROWS))
         return max(1, rows)
 
-    def _coarse(self, query: Tensor, candidates: int, mirror: Mirror) -> Iterator[Tensor]:
-        """Coarse similarities [n, members, groups] tile by tile, -inf where no key is."""
+    def _coarse(
+        self, query: Tensor, candidates: int, mirror: Mirror
+    ) -> Iterator[tuple[Tensor, Tensor]]:
+        """Coarse similarities tile by tile, -inf where no key is; and space of the same shape."""
+        members, groups, at_once = self._shape(candidates)
         rounded = mirror.queries(query)
-        n, size = len(rounded), rounded.element_size()
-        members, groups = self._shape(candidates)
-        needed = n * members * groups * size
-        space = self._workspace  # bytes
-        if space is None or len(space) < needed or space.device != query.device:
-            self._workspace = space = rounded.new_empty(needed, dtype=torch.uint8)
-        coarse = space[:needed].view(rounded.dtype)
-        at_once = members if query.is_cuda else max(1, _cache() // (n * groups * size))
-        for tile in torch.arange(members * groups).split(at_once * groups):
-            begin, end = int(tile[0]), int(tile[-1]) + 1
+        n, row, tile = len(query), members * groups, at_once * groups
+        space = self._space(n * (row + tile) * rounded.element_size(), query.device)
+        coarse, scratch = space.view(rounded.dtype).split([n * row, n * tile])
+        for begin in range(0, row, tile):
+            end = min(begin + tile, row)
             filled = min(end, self.extent)
             similarity = coarse[n * begin : n * end].view(n, end - begin)
             torch.mm(rounded, mirror.keys[begin:filled].t(), out=similarity[:, : filled - begin])
             similarity[:, filled - begin :] = -torch.inf
-            holes = self.holes[(self.holes >= begin) & (self.holes < end)]
-            if len(holes):
+            if len(self.holes):
+                holes = self.holes[(self.holes >= begin) & (self.holes < end)]
                 similarity.index_fill_(1, holes - begin, -torch.inf)
-            yield similarity.view(n, -1, groups)
+            shape = n, -1, groups
+            yield similarity.view(shape), scratch[: similarity.numel()].view(shape)
+
+    def _space(self, size: int, device: torch.device) -> Tensor:
+        """So many bytes, not cleared: fresh memory costs more than what is done with it."""
+        space = self._workspace
+        if space is None or len(space) < size or space.device != device:
+            self._workspace = space = torch.empty(size, dtype=torch.uint8, device=device)
+        return space[:size]
 
     def _rescore(self, query: Tensor, slots: Tensor, k: int) -> Tensor:
         """The k best of candidate ``slots`` [n, m] by float32 similarity, packed, best first."""
@@ -188,11 +197,6 @@ class ExactSearch:
         if len(self.holes):
             similarities = similarities.masked_fill(torch.isin(slots, self.holes), -torch.inf)
         return largest_packed(pack(similarities, slots), k)
-
-
-def _cache() -> int:
-    """Bytes of coarse similarities to work on at once."""
-    return torch.get_num_threads() * CACHE
 
 
 BACKENDS = {"exact": ExactSearch}

@@ -17,21 +17,21 @@ LOW_WORD = 0xFFFFFFFF  # the lower half of a packed (similarity, slot) pair
 MAX_SLOT = 0x7FFFFFFF
 
 
-def select(tiles: Iterable[Tensor], m: int) -> tuple[Tensor, Tensor]:
+def select(tiles: Iterable[tuple[Tensor, Tensor]], m: int) -> tuple[Tensor, Tensor]:
     """The m greatest columns of every row, in any order.
 
     Args:
-        tiles: consecutive members of all groups, each [n, members, groups] of any float type, used
-            up. Group j holds the columns j, j + groups, j + 2 groups, ...
+        tiles: consecutive members of all groups, [n, members, groups] of any float type, each with
+            scratch space of the same shape; both are used up. Group j holds the columns j,
+            j + groups, j + 2 groups, ...
         m: how many columns to select.
 
     Returns:
         Columns [n, m], and an upper bound [n] in float32 of every value not selected.
     """
     members: list[Tensor] = []
-    scratch = maxima = None
-    for tile in tiles:
-        scratch = torch.empty_like(tile) if scratch is None else scratch
+    maxima = None
+    for tile, scratch in tiles:
         ordered = _order(tile, scratch)
         members.append(ordered)
         for member in ordered.unbind(1):  # several times faster than amax
@@ -90,8 +90,7 @@ def _order(values: Tensor, scratch: Tensor) -> Tensor:
     """Floats [n, members, groups] as integers of the same order, in their place."""
     integer = {2: torch.int16, 4: torch.int32}[values.element_size()]
     bits = values.view(integer)
-    # Fresh memory would cost more than the work.
-    return bits.bitwise_xor_(_mask(bits, out=scratch.view(integer)[:, : bits.shape[1]]))
+    return bits.bitwise_xor_(_mask(bits, out=scratch.view(integer)))
 
 
 def dot_products(query: Tensor, keys: Tensor, slots: Tensor) -> Tensor:

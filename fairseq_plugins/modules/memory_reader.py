@@ -56,8 +56,10 @@ class MemoryReading:
         # A missing neighbour repeats the first one, which changes nothing.
         values = torch.where(missing, self.hits.values[:, :1], self.hits.values).clamp(min=0)
         same = values.unsqueeze(2) == values.unsqueeze(1)  # [N, k, k]
-        weights = self.log_weights.unsqueeze(1).expand_as(same)
-        of_memory = _masked_logsumexp(weights, same)  # [N, k], for each value all of its slots
+        weights = self.log_weights.exp().unsqueeze(2)
+        # For each value all of its slots. A logsumexp would take several times as long.
+        of_memory = torch.bmm(same.to(weights.dtype), weights).squeeze(2)  # [N, k]
+        of_memory = of_memory.clamp(min=torch.finfo(weights.dtype).tiny).log()
         gate = self.gate.unsqueeze(1)
         mixed = _mix(log_probs.gather(1, values), of_memory, gate)
         # In place in the sum: a copy of [N, vocabulary] costs more than the search.

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from fairseq_plugins.memory.search import ExactSearch
+from fairseq_plugins.memory.search import TILE, ExactSearch
 from fairseq_plugins.memory.selection import dot_products, pack, unpack
 
 DTYPES = ["float32", "bfloat16", "float16"]
@@ -241,9 +241,10 @@ def test_scratch_space_stays_within_its_budget_and_is_used_again(dtype: str) -> 
     expected = searcher(keys, dtype, budget=64).search(query, 10)
     first = found.search(query, 10)
     space = found._workspace
-    # A row takes its similarities, and for each of 1,250 groups its maximum alone and packed.
+    # A row takes its similarities, a tile, and for each of 1,250 groups its maximum, then packed.
     size = 4 if dtype == "float32" else 2
-    similarities, row = 20_000 * size, 20_000 * size + 1_250 * (size + 2 * size)
+    similarities = (20_000 + 6 * 1_250) * size
+    row = similarities + 1_250 * (size + 2 * size)
     assert space is not None and len(space) % similarities == 0
     rows = len(space) // similarities
     assert rows * row <= 1 << 20 < (rows + 1) * row
@@ -257,7 +258,7 @@ def test_one_row_is_held_even_beyond_the_budget() -> None:
     found = searcher(spread(300_000, 2), "float32", budget=1)
     found.search(unit(3, 2), 1)
     assert found._workspace is not None
-    assert len(found._workspace) == pytest.approx(300_000 * 4, rel=0.01)
+    assert len(found._workspace) == pytest.approx((300_000 + TILE) * 4, rel=0.02)
 
 
 def test_copies_leave_the_scratch_space_behind() -> None:
