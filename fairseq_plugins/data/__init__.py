@@ -1,0 +1,1 @@
+"""Data that tasks draw batches from while training: images, episodes."""

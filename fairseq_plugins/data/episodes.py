@@ -1,0 +1,228 @@
+"""Batches and episodes of classes, drawn on the fly.
+
+Every draw is a function of (seed, index) and of nothing else: not of the process that makes it, nor
+of what was drawn before. So any number of workers makes the same data, and a training that is
+resumed goes on with exactly what would have come.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from fairseq.data import FairseqDataset
+from fairseq.data.iterators import EpochBatchIterator
+from torch import Tensor
+
+from fairseq_plugins.data.omniglot import OmniglotImages
+
+WHITE = 255.0  # the largest value of a pixel
+
+
+def generator(seed: int, index: int) -> np.random.Generator:
+    """Random numbers for one draw, independent of those for all others."""
+    return np.random.default_rng((seed, index))
+
+
+def draw(
+    images: OmniglotImages, classes: int, drawings: int, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
+    """Draw different classes, and different drawings of each.
+
+    Args:
+        images: to draw from.
+        classes: C, how many.
+        drawings: D, of each class.
+        rng: random numbers.
+
+    Returns:
+        Classes [C, 1] and drawings [C, D] int64: places in ``images.images``.
+    """
+    chosen = rng.choice(len(images), classes, replace=False)
+    order = rng.random((classes, images.drawings)).argsort(axis=1)  # [C, all drawings]
+    return chosen[:, None], order[:, :drawings]
+
+
+@dataclass(frozen=True)
+class Distortion:
+    """How much drawings are distorted, each in its own way; all amounts are largest ones.
+
+    Attributes:
+        shift: in pixels, to each side.
+        rotation: in degrees, either way.
+        shear: tangent of the angle, along each axis.
+        scale: as a share of the size, larger or smaller along each axis.
+    """
+
+    shift: float = 0.0
+    rotation: float = 0.0
+    shear: float = 0.0
+    scale: float = 0.0
+
+    def __bool__(self) -> bool:
+        """Whether it changes anything."""
+        return any((self.shift, self.rotation, self.shear, self.scale))
+
+    def __call__(self, images: Tensor, rng: np.random.Generator) -> Tensor:
+        """Distort all drawings of a batch by random affine maps, at once.
+
+        Args:
+            images: [N, size, size] float, 0 is paper.
+            rng: random numbers.
+
+        Returns:
+            [N, size, size], interpolated linearly; from beyond the edge comes paper.
+        """
+        if not self:
+            return images
+        count, size = len(images), images.shape[-1]
+        draws = rng.uniform(-1, 1, (7, count))
+        angle = np.deg2rad(self.rotation) * draws[0]
+        turn = np.stack([np.cos(angle), -np.sin(angle), np.sin(angle), np.cos(angle)], axis=1)
+        one = np.ones(count)
+        shear = np.stack([one, self.shear * draws[1], self.shear * draws[2], one], axis=1)
+        scale = 1 + self.scale * draws[3:5].T  # [N, 2]
+        linear = turn.reshape(-1, 2, 2) @ shear.reshape(-1, 2, 2) * scale[:, None]  # [N, 2, 2]
+        # affine_grid measures in half widths of the image.
+        shift = self.shift * draws[5:7].T[:, :, None] * (2 / size)  # [N, 2, 1]
+        maps = torch.from_numpy(np.concatenate([linear, shift], axis=2)).to(images.dtype)
+        grid = F.affine_grid(maps, [count, 1, size, size], align_corners=False)
+        return F.grid_sample(images.unsqueeze(1), grid, align_corners=False).squeeze(1)
+
+
+def to_float(images: np.ndarray) -> Tensor:
+    """uint8 drawings -> float32 with ink 1 and paper 0."""
+    return torch.from_numpy(images).float().div_(WHITE)
+
+
+class DrawnDataset(FairseqDataset):
+    """Base of datasets that have an item for every index from 0 on, without end.
+
+    An epoch is a convenience: so many batches, for validation and checkpoints.
+
+    Args:
+        batches: in an epoch.
+        batch_size: items in a batch.
+    """
+
+    def __init__(self, batches: int, batch_size: int = 1) -> None:
+        super().__init__()
+        self.batches, self.batch_size = batches, batch_size
+
+    def __len__(self) -> int:
+        """Items in an epoch."""
+        return self.batches * self.batch_size
+
+    def epoch_batches(self, epoch: int) -> Iterator[list[int]]:
+        """The indices of each batch of an epoch, which is counted from 1."""
+        for batch in range((epoch - 1) * self.batches, epoch * self.batches):
+            first = batch * self.batch_size
+            yield list(range(first, first + self.batch_size))
+
+    def collater(self, samples: list[Any]) -> Any:
+        """An item is a whole batch here. An empty list: a worker has nothing left to do."""
+        return samples[0] if samples else {}
+
+    def num_tokens(self, index: int) -> int:
+        """All items are of one size."""
+        return 1
+
+    def size(self, index: int) -> int:
+        """All items are of one size."""
+        return 1
+
+
+class ClassBatches(DrawnDataset):
+    """Batches of C classes with D drawings of each, for learning which drawings are alike.
+
+    Args:
+        images: the classes to draw from.
+        seed: of all draws.
+        classes: C.
+        drawings: D.
+        batches: in an epoch.
+        distortion: of the drawings.
+
+    Raises:
+        InputError: if there are fewer classes or drawings.
+    """
+
+    def __init__(
+        self,
+        images: OmniglotImages,
+        seed: int,
+        classes: int,
+        drawings: int,
+        batches: int,
+        distortion: Distortion | None = None,
+    ) -> None:
+        super().__init__(batches)
+        self.images, self.seed = images.require(classes, drawings), seed
+        self.classes, self.drawings = classes, drawings
+        self.distortion = distortion or Distortion()
+
+    def __getitem__(self, index: int) -> dict[str, Any]:
+        """A batch: images [N, size, size] float in [0, 1], target [N] int64, N = C x D."""
+        rng = generator(self.seed, index)
+        rows, columns = draw(self.images, self.classes, self.drawings, rng)
+        images = to_float(self.images.images[rows, columns]).flatten(0, 1)  # [N, size, size]
+        target = torch.from_numpy(rows.repeat(self.drawings))  # [N]
+        return {
+            "net_input": {"images": self.distortion(images, rng)},
+            "target": target,
+            "nsentences": len(target),
+            "ntokens": len(target),
+        }
+
+
+class AllDrawings(DrawnDataset):
+    """All drawings of all classes as one batch, from which validation draws its episodes.
+
+    An embedding does not depend on the episode, so that each drawing has to be embedded only once
+    for any number of episodes.
+
+    Args:
+        images: the classes.
+    """
+
+    def __init__(self, images: OmniglotImages) -> None:
+        super().__init__(batches=1)
+        self.images = images
+
+    def __getitem__(self, index: int) -> dict[str, Any]:
+        """Images [N, size, size] float, target [N]; ``drawings`` of each class follow each other."""
+        return {
+            "net_input": {"images": to_float(self.images.images).flatten(0, 1)},
+            "target": torch.arange(len(self.images)).repeat_interleave(self.images.drawings),
+            "drawings": self.images.drawings,
+            "nsentences": len(self.images) * self.images.drawings,
+            "ntokens": len(self.images) * self.images.drawings,
+        }
+
+
+def epoch_iterator(
+    dataset: DrawnDataset, training: bool, epoch: int, **options: Any
+) -> EpochBatchIterator:
+    """fairseq's iterator over the epochs of a dataset.
+
+    Args:
+        dataset: where the batches come from.
+        training: whether each epoch brings new batches; in validation all are the first one.
+        epoch: to begin with.
+        options: ``num_shards``, ``shard_id``, ``num_workers`` and the like, as fairseq gives them.
+    """
+
+    def batches(dataset: DrawnDataset, epoch: int) -> list[list[int]]:
+        return list(dataset.epoch_batches(epoch if training else 1))
+
+    return EpochBatchIterator(
+        dataset,
+        dataset.collater,
+        batches,
+        epoch=epoch,
+        disable_shuffling=True,  # the draws are random already
+        reuse_dataloader=True,
+        **options,
+    )
