@@ -70,9 +70,7 @@ def alphabet(name: str) -> str:
     return name.partition("/")[0]
 
 
-def _split(
-    parts: dict[str, Sequence[str]], rotated: set[str], seed: int | None
-) -> dict[str, Any]:
+def _split(parts: dict[str, Sequence[str]], rotated: set[str], seed: int | None) -> dict[str, Any]:
     return {
         "parts": {part: sorted(names) for part, names in parts.items()},
         "turns": {part: list(ALL_TURNS if part in rotated else ALL_TURNS[:1]) for part in parts},

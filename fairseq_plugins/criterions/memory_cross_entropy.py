@@ -15,6 +15,7 @@ from fairseq.utils import get_perplexity
 from omegaconf import II
 from torch import Tensor
 
+from fairseq_plugins.criterions.memory_health import log_memory_health, total
 from fairseq_plugins.modules.cross_entropy import token_log_probs
 from fairseq_plugins.modules.memory_reader import MemoryReading
 from fairseq_plugins.modules.write_policy import POLICIES, WritePolicy
@@ -126,33 +127,12 @@ class MemoryCrossEntropy(FairseqCriterion):
     @staticmethod
     def reduce_metrics(logging_outputs: list[dict]) -> None:
         """Average over all workers; memory health beside the losses."""
-
-        def total(name: str) -> float:
-            return sum(float(log.get(name, 0)) for log in logging_outputs)
-
-        tokens = total("ntokens")
-        size = total("sample_size")
-        metrics.log_scalar("loss", total("loss") / size / NATS_PER_BIT, size, round=3)
-        metrics.log_scalar("nll_loss", total("nll_loss") / tokens / NATS_PER_BIT, tokens, round=3)
+        tokens, size = total(logging_outputs, "ntokens"), total(logging_outputs, "sample_size")
+        loss, nll = total(logging_outputs, "loss"), total(logging_outputs, "nll_loss")
+        metrics.log_scalar("loss", loss / size / NATS_PER_BIT, size, round=3)
+        metrics.log_scalar("nll_loss", nll / tokens / NATS_PER_BIT, tokens, round=3)
         metrics.log_derived("ppl", lambda meters: get_perplexity(meters["nll_loss"].avg))
-        queries = total("memory_queries")
-        if not queries:
-            return
-        for name, key in (
-            ("memory_loss", "memory_loss"),
-            ("memory_hit_rate", "memory_right"),
-            ("memory_confidence", "memory_confidence"),
-            ("memory_gate", "memory_gate"),
-        ):
-            metrics.log_scalar(name, total(key) / queries, queries, round=3)
-        commits = total("memory_commits")
-        if commits:
-            writes = total("memory_written")
-            metrics.log_scalar("memory_fill", total("memory_fill") / commits, commits, round=3)
-            metrics.log_scalar("memory_age", total("memory_age") / commits, commits, round=1)
-            if writes:
-                evicted = total("memory_evicted") / writes
-                metrics.log_scalar("memory_evicted", evicted, writes, round=3)
+        log_memory_health(logging_outputs)
 
     @staticmethod
     def logging_outputs_can_be_summed() -> bool:

@@ -17,6 +17,7 @@ from fairseq.data.iterators import EpochBatchIterator
 from torch import Tensor
 
 from fairseq_plugins.data.omniglot import OmniglotImages
+from fairseq_plugins.modules.one_shot import classify
 
 WHITE = 255.0  # the largest value of a pixel
 
@@ -95,6 +96,61 @@ class Distortion:
 def to_float(images: np.ndarray) -> Tensor:
     """uint8 drawings -> float32 with ink 1 and paper 0."""
     return torch.from_numpy(images).float().div_(WHITE)
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """How an episode is played.
+
+    So many classes are shown by so many examples each, which are written to an empty memory in one
+    commit; then it is asked for the classes of other drawings of them.
+
+    Attributes:
+        ways: classes.
+        shots: examples of each.
+        queries: other drawings of each, to be classified.
+    """
+
+    ways: int
+    shots: int
+    queries: int = 15
+
+    @property
+    def name(self) -> str:
+        """For instance ``5way_1shot``."""
+        return f"{self.ways}way_{self.shots}shot"
+
+    def fits(self, classes: int, drawings: int) -> bool:
+        """Whether there are enough classes, and drawings of each."""
+        return self.ways <= classes and self.shots + self.queries <= drawings
+
+
+def play(keys: Tensor, protocol: Protocol, episodes: int, seed: int, temperature: float) -> Tensor:
+    """Play episodes with drawings that are embedded already.
+
+    Args:
+        keys: [classes, drawings, D], embeddings of all drawings.
+        protocol: of each episode.
+        episodes: how many.
+        seed: of the draws; episode i is a function of (seed, i).
+        temperature: of the votes, see :func:`~fairseq_plugins.modules.one_shot.classify`.
+
+    Returns:
+        Share of queries that were classified rightly [episodes] float32.
+    """
+    classes, drawings = keys.shape[:2]
+    need = protocol.shots + protocol.queries
+    shares = []
+    for index in range(episodes):
+        rng = generator(seed, index)
+        rows = rng.choice(classes, protocol.ways, replace=False)
+        columns = rng.random((protocol.ways, drawings)).argsort(axis=1)[:, :need]
+        chosen = keys[rows[:, None], columns]  # [ways, shots + queries, D]
+        support, query = chosen.split([protocol.shots, protocol.queries], dim=1)
+        answer = classify(query.flatten(0, 1), support, temperature).view(protocol.ways, -1)
+        right = answer == torch.arange(protocol.ways, device=keys.device).unsqueeze(1)
+        shares.append(right.float().mean())
+    return torch.stack(shares)
 
 
 class DrawnDataset(FairseqDataset):
@@ -192,7 +248,7 @@ class AllDrawings(DrawnDataset):
         self.images = images
 
     def __getitem__(self, index: int) -> dict[str, Any]:
-        """Images [N, size, size] float, target [N]; ``drawings`` of each class follow each other."""
+        """Images [N, size, size] float, target [N]; the drawings of a class follow each other."""
         return {
             "net_input": {"images": to_float(self.images.images).flatten(0, 1)},
             "target": torch.arange(len(self.images)).repeat_interleave(self.images.drawings),

@@ -1,4 +1,4 @@
-"""Drawings of characters, as ``data_prep.omniglot`` prepared them, and their division into parts."""
+"""Drawings of characters, as ``data_prep.omniglot`` prepared them, divided into parts."""
 
 import json
 import zipfile

@@ -1,5 +1,5 @@
 """fairseq tasks. Importing this package registers all of them."""
 
-from fairseq_plugins.tasks import translation_memory
+from fairseq_plugins.tasks import omniglot, translation_memory
 
-__all__ = ["translation_memory"]
+__all__ = ["omniglot", "translation_memory"]

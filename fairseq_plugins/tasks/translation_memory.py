@@ -6,21 +6,14 @@ of eight sentences; a training that is resumed goes on with the same batches; an
 in bfloat16 on a CPU.
 """
 
-import logging
-from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
-import torch
-from fairseq.dataclass import ChoiceEnum
 from fairseq.tasks import register_task
 from fairseq.tasks.translation import TranslationConfig, TranslationTask
-from torch import Tensor
 
 from fairseq_plugins import compat
-from fairseq_plugins.memory import KeyValueMemory
-
-logger = logging.getLogger(__name__)
+from fairseq_plugins.tasks.committing import NUMBER_FORMATS, CommitsMemory
 
 
 @dataclass
@@ -30,7 +23,7 @@ class TranslationMemoryConfig(TranslationConfig):
     left_pad_source: bool = field(
         default=False, metadata={"help": "pad the source on the left; LSTMs want the right"}
     )
-    autocast: ChoiceEnum(["none", "bfloat16"]) = field(  # type: ignore[valid-type]
+    autocast: NUMBER_FORMATS = field(  # type: ignore[valid-type]
         default="none",
         metadata={"help": "number format of matrix products in training; bfloat16 is about twice "
                           "as fast on processors that have it, and needs no loss scaling"},
@@ -38,7 +31,7 @@ class TranslationMemoryConfig(TranslationConfig):
 
 
 @register_task("translation_memory", dataclass=TranslationMemoryConfig)
-class TranslationMemoryTask(compat.RemembersDictionaries, TranslationTask):
+class TranslationMemoryTask(CommitsMemory, compat.RemembersDictionaries, TranslationTask):
     """Translate, and remember."""
 
     cfg: TranslationMemoryConfig
@@ -60,48 +53,3 @@ class TranslationMemoryTask(compat.RemembersDictionaries, TranslationTask):
         if iterator.next_epoch_idx == 1:  # a new one
             iterator.epoch = max(epoch, 1)
         return iterator
-
-    def train_step(
-        self,
-        sample: dict,
-        model: Any,
-        criterion: Any,
-        optimizer: Any,
-        update_num: int,
-        ignore_grad: bool = False,
-    ) -> tuple[Tensor, int, dict]:
-        """Forward, backward, then one commit to the memory, together with all workers.
-
-        A dummy batch (``ignore_grad``) teaches nothing but takes part in the commit.
-        """
-        memories = [module for module in model.modules() if isinstance(module, KeyValueMemory)]
-
-        def forward(model: Any, sample: dict) -> tuple[Tensor, int, dict]:
-            with self._autocast(sample):
-                return criterion(model, sample)
-
-        loss, size, log = super().train_step(
-            sample, model, forward, optimizer, update_num, ignore_grad
-        )
-        for memory in memories:
-            if ignore_grad:
-                memory.discard()
-            log |= self._commit(memory)
-        return loss, size, log
-
-    def _autocast(self, sample: dict) -> Any:
-        if str(self.cfg.autocast) == "none":
-            return nullcontext()
-        return torch.autocast(sample["target"].device.type, getattr(torch, str(self.cfg.autocast)))
-
-    @staticmethod
-    def _commit(memory: KeyValueMemory) -> dict[str, float]:
-        report = memory.commit()
-        filled = memory.values >= 0
-        return {
-            "memory_commits": 1,
-            "memory_written": report.pairs - report.merged,
-            "memory_evicted": report.evicted,
-            "memory_fill": len(memory) / memory.size,
-            "memory_age": float(memory.ages[filled].float().mean()) if len(memory) else 0.0,
-        }

@@ -1,0 +1,122 @@
+"""Losses for one-shot learning: neighbours within the batch, and the memory's margin loss.
+
+In training both teach the network to put drawings of one class near each other, and every drawing
+is staged in the memory. In validation, episodes are played with classes it was never trained on.
+"""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from fairseq.criterions import FairseqCriterion, register_criterion
+from fairseq.dataclass import FairseqDataclass
+from fairseq.logging import metrics
+from omegaconf import II
+from torch import Tensor
+
+from fairseq_plugins.criterions.memory_health import log_memory_health, total
+from fairseq_plugins.data.episodes import Protocol, play
+from fairseq_plugins.memory import KeyValueMemory
+from fairseq_plugins.modules.one_shot import neighborhood_loss
+
+NATS_PER_BIT = 0.6931471805599453  # fairseq logs losses in base 2
+AT_ONCE = 1000  # drawings embedded in validation
+PROTOCOLS = [Protocol(ways, shots) for ways in (5, 20) for shots in (1, 5)]
+
+
+@dataclass
+class OneShotConfig(FairseqDataclass):
+    """Weights of the losses, and how thoroughly to validate."""
+
+    neighborhood_weight: float = field(
+        default=1.0, metadata={"help": "weight of the loss within the batch; 0 for none"}
+    )
+    neighborhood_temperature: float = field(
+        default=0.1, metadata={"help": "temperature of the neighbours' cosines"}
+    )
+    memory_loss_weight: float = field(
+        default=0.0, metadata={"help": "weight of the memory's margin loss; the paper's only loss"}
+    )
+    episodes: int = field(default=1000, metadata={"help": "of validation, for every protocol"})
+    seed: int = II("common.seed")
+
+
+@register_criterion("one_shot", dataclass=OneShotConfig)
+class OneShot(FairseqCriterion):
+    """Sum over drawings of the two losses, weighted."""
+
+    def __init__(
+        self,
+        task: Any,
+        neighborhood_weight: float,
+        neighborhood_temperature: float,
+        memory_loss_weight: float,
+        episodes: int,
+        seed: int,
+    ) -> None:
+        super().__init__(task)
+        self.neighborhood_weight = neighborhood_weight
+        self.neighborhood_temperature = neighborhood_temperature
+        self.memory_loss_weight = memory_loss_weight
+        self.episodes, self.seed = episodes, seed
+
+    def forward(self, model: Any, sample: dict, reduce: bool = True) -> tuple[Tensor, int, dict]:
+        """Loss of a sample, the number it has to be divided by, and what to log."""
+        target = sample["target"]  # [N]
+        log = {"ntokens": sample["ntokens"], "nsentences": len(target), "sample_size": len(target)}
+        if not model.training:
+            log |= self._validate(model, sample)
+            return target.new_zeros((), dtype=torch.float32), len(target), log
+        query, extra = model(**sample["net_input"])
+        loss = query.new_zeros(())
+        if self.neighborhood_weight:
+            nearby = neighborhood_loss(query, target, self.neighborhood_temperature)
+            loss = loss + self.neighborhood_weight * nearby.sum()
+        margin_loss, memory_log = self._learn(extra["memory"], query, target)
+        loss = loss + self.memory_loss_weight * margin_loss
+        return loss, len(target), log | memory_log | {"loss": float(loss.detach())}
+
+    @staticmethod
+    def _learn(memory: KeyValueMemory, query: Tensor, target: Tensor) -> tuple[Tensor, dict]:
+        """The margin loss, and pairs for the next commit."""
+        with torch.no_grad():
+            hits = memory.query(query)
+        margin_loss = memory.loss(query, target).sum()
+        memory.stage(query, target)
+        return margin_loss, {
+            "memory_loss": float(margin_loss.detach()),
+            "memory_right": int((hits.values[:, 0] == target).sum()),
+            "memory_confidence": float(hits.confidence.sum()),
+            "memory_queries": len(target),
+        }
+
+    def _validate(self, model: Any, sample: dict) -> dict[str, float]:
+        """How many per cent of the queries of an episode are classified rightly."""
+        parts = [model(part) for part in sample["net_input"]["images"].split(AT_ONCE)]
+        query, memory = torch.cat([part[0] for part in parts]), parts[0][1]["memory"]
+        keys = query.view(-1, sample["drawings"], query.shape[1])  # [classes, drawings, D]
+        log = {"episodes": self.episodes}
+        for protocol in PROTOCOLS:
+            if protocol.fits(*keys.shape[:2]):
+                right = play(keys, protocol, self.episodes, self.seed, memory.temperature)
+                log[protocol.name] = 100 * float(right.sum())
+        return log
+
+    @staticmethod
+    def reduce_metrics(logging_outputs: list[dict]) -> None:
+        """Average over all workers; memory health beside the losses."""
+        size, episodes = total(logging_outputs, "sample_size"), total(logging_outputs, "episodes")
+        if episodes:
+            for protocol in PROTOCOLS:
+                if any(protocol.name in log for log in logging_outputs):
+                    accuracy = total(logging_outputs, protocol.name) / episodes
+                    metrics.log_scalar(protocol.name, accuracy, episodes, round=2)
+            return
+        loss = total(logging_outputs, "loss") / size / NATS_PER_BIT
+        metrics.log_scalar("loss", loss, size, round=3)
+        log_memory_health(logging_outputs)
+
+    @staticmethod
+    def logging_outputs_can_be_summed() -> bool:
+        """All of them are sums."""
+        return True

@@ -1,0 +1,74 @@
+"""The one-shot image classifier with a life-long memory: ``--arch omniglot_convnet_memory``."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from fairseq.dataclass import ChoiceEnum, FairseqDataclass
+from fairseq.models import BaseFairseqModel, register_model
+from omegaconf import II
+from torch import Tensor, nn
+
+from fairseq_plugins.compat import InputError
+from fairseq_plugins.memory import KeyValueMemory
+from fairseq_plugins.modules.convnet import NETWORKS, ConvEmbedder
+
+
+@dataclass
+class OmniglotConvnetMemoryConfig(FairseqDataclass):
+    """Sizes and options of the classifier."""
+
+    network: ChoiceEnum(list(NETWORKS)) = field(  # type: ignore[valid-type]
+        default="blocks",
+        metadata={"help": "convolutions: of the paper (64, 64, 128, 128), or four blocks of 64 "
+                          "with batch normalisation, which learn faster"},
+    )  # fmt: skip
+    dropout: float = field(default=0.0, metadata={"help": "dropout on the embedding"})
+    memory_size: int = field(default=8192, metadata={"help": "slots of the memory"})
+    memory_key_dim: int = field(default=64, metadata={"help": "width of the memory's keys"})
+    memory_neighbors: int = field(
+        default=256, metadata={"help": "k, how many nearest slots answer a query (the paper's)"}
+    )
+    memory_margin: float = field(default=0.1, metadata={"help": "alpha of the margin loss"})
+    image_size: int = II("task.image_size")
+
+
+@register_model("omniglot_convnet_memory", dataclass=OmniglotConvnetMemoryConfig)
+class OmniglotConvnetMemory(BaseFairseqModel):
+    """Embeds drawings as queries to a memory whose values are classes (Kaiser et al. 2017, 4.1).
+
+    Args:
+        embedder: of the drawings.
+        memory: that is asked.
+    """
+
+    def __init__(self, embedder: ConvEmbedder, memory: KeyValueMemory) -> None:
+        super().__init__()
+        self.embedder, self.memory = embedder, memory
+        self.project = nn.Linear(embedder.width, memory.key_dim)
+
+    @classmethod
+    def build_model(cls, cfg: OmniglotConvnetMemoryConfig, task: Any) -> "OmniglotConvnetMemory":
+        """Make a classifier for the task's classes, with an empty memory.
+
+        Raises:
+            InputError: if the drawings are too small.
+        """
+        try:
+            embedder = ConvEmbedder(NETWORKS[str(cfg.network)], cfg.image_size, cfg.dropout)
+        except ValueError as error:
+            raise InputError(f"{error}; prepare larger ones, or take --network paper") from error
+        memory = KeyValueMemory(
+            size=cfg.memory_size,
+            key_dim=cfg.memory_key_dim,
+            num_values=task.classes,
+            neighbors=cfg.memory_neighbors,
+            margin=cfg.memory_margin,
+        )
+        return cls(embedder, memory)
+
+    def forward(self, images: Tensor) -> tuple[Tensor, dict]:
+        """[N, size, size], ink 1 and paper 0 -> queries [N, key_dim], and whom to ask."""
+        return self.project(self.embedder(images)).float(), {"memory": self.memory}
+
+    def max_positions(self) -> None:
+        """There are no positions."""

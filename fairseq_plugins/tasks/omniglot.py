@@ -1,0 +1,133 @@
+"""One-shot learning on Omniglot: ``--task omniglot``.
+
+Training draws batches of classes; validation draws episodes of classes never trained on, and
+reports how often the memory names a class rightly that it was shown once, or five times.
+"""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from fairseq.dataclass import FairseqDataclass
+from fairseq.tasks import FairseqTask, register_task
+from omegaconf import II
+from torch import Tensor
+
+from fairseq_plugins import compat
+from fairseq_plugins.data.episodes import AllDrawings, ClassBatches, Distortion, epoch_iterator
+from fairseq_plugins.data.omniglot import load_part, load_splits
+from fairseq_plugins.tasks.committing import NUMBER_FORMATS, CommitsMemory
+
+TRAIN = "train"
+
+
+@dataclass
+class OmniglotConfig(FairseqDataclass):
+    """Which drawings, and how many at once."""
+
+    data: str | None = field(default=None, metadata={"help": "folder that data_prep.omniglot made"})
+    split: str = field(
+        default="vinyals",
+        metadata={"help": "division of the characters, a name in the folder's splits.json"},
+    )
+    image_size: int = field(default=28, metadata={"help": "of the drawings, in pixels"})
+    classes: int = field(default=60, metadata={"help": "different classes in a batch"})
+    drawings: int = field(default=2, metadata={"help": "different drawings of each, in a batch"})
+    batches: int = field(default=500, metadata={"help": "batches in an epoch"})
+    shift: float = field(
+        default=0.0, metadata={"help": "training drawings are moved by up to so many pixels"}
+    )
+    rotation: float = field(default=0.0, metadata={"help": "turned by up to so many degrees"})
+    shear: float = field(default=0.0, metadata={"help": "sheared by up to this tangent"})
+    scale: float = field(default=0.0, metadata={"help": "scaled by up to this share"})
+    autocast: NUMBER_FORMATS = field(  # type: ignore[valid-type]
+        default="none",
+        metadata={"help": "number format of matrix products; bfloat16 is about three times as "
+                          "fast on processors that have it, and needs no loss scaling"},
+    )  # fmt: skip
+    seed: int = II("common.seed")
+
+
+@register_task("omniglot", dataclass=OmniglotConfig)
+class OmniglotTask(CommitsMemory, FairseqTask):
+    """Tell characters apart that were seen once."""
+
+    cfg: OmniglotConfig
+
+    @classmethod
+    def setup_task(cls, cfg: OmniglotConfig, **kwargs: Any) -> "OmniglotTask":
+        """Check that the data are there.
+
+        Raises:
+            InputError: if not.
+        """
+        if not cfg.data:
+            raise compat.InputError("no data: name the folder that data_prep.omniglot made")
+        compat.keep_freed_memory()
+        load_splits(Path(cfg.data))
+        return cls(cfg, **kwargs)
+
+    @property
+    def classes(self) -> int:
+        """Classes to train on: the values of the memory."""
+        return len(self._part(TRAIN))
+
+    def _part(self, part: str) -> Any:
+        return load_part(Path(str(self.cfg.data)), self.cfg.image_size, self.cfg.split, part)
+
+    def load_dataset(self, split: str, *args: Any, **kwargs: Any) -> None:
+        """Load ``train``, ``valid`` or ``test``.
+
+        Raises:
+            InputError: if the split has no such part, or too few classes or drawings.
+        """
+        images, cfg = self._part(split), self.cfg
+        if split == TRAIN:
+            distortion = Distortion(cfg.shift, cfg.rotation, cfg.shear, cfg.scale)
+            self.datasets[split] = ClassBatches(
+                images, cfg.seed, cfg.classes, cfg.drawings, cfg.batches, distortion
+            )
+        else:
+            self.datasets[split] = AllDrawings(images)
+
+    def get_batch_iterator(
+        self,
+        dataset: Any,
+        *args: Any,
+        seed: int = 1,
+        num_shards: int = 1,
+        shard_id: int = 0,
+        num_workers: int = 0,
+        epoch: int = 1,
+        data_buffer_size: int = 0,
+        **kwargs: Any,
+    ) -> Any:
+        """Batches are what the dataset says; limits on their size mean nothing here."""
+        return epoch_iterator(
+            dataset,
+            isinstance(dataset, ClassBatches),
+            epoch,
+            seed=seed,
+            num_shards=num_shards,
+            shard_id=shard_id,
+            num_workers=num_workers,
+            buffer_size=data_buffer_size,
+        )
+
+    def valid_step(self, sample: dict, model: Any, criterion: Any) -> tuple[Tensor, int, dict]:
+        """Embed all drawings, in the number format of training, and play episodes with them."""
+        model.eval()
+        with torch.no_grad(), self.autocast(sample):
+            return criterion(model, sample)
+
+    def max_positions(self) -> None:
+        """There are no positions."""
+
+    @property
+    def source_dictionary(self) -> None:
+        """Drawings need none."""
+
+    @property
+    def target_dictionary(self) -> None:
+        """Classes need none."""

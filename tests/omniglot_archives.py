@@ -1,0 +1,81 @@
+"""Small archives in Omniglot's official layout, with characters that can be told apart."""
+
+import io
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image, ImageDraw
+
+from data_prep import omniglot, omniglot_splits
+from data_prep.omniglot_drawings import DRAWERS, SIDE, Archive
+
+STROKES, POINTS = 3, 3
+BACKGROUND = {"Greek": 6, "Latin": 6, "Runes": 6, "Braille": 6, "Ogham": 6, "Tifinagh": 6}
+EVALUATION = {"Glagolitic": 6, "Tengwar": 6}
+
+
+def archive(name: str, alphabets: dict[str, int]) -> Archive:
+    """What :mod:`data_prep.omniglot_drawings` has to know of such an archive."""
+    return Archive(name, "0" * 32, len(alphabets), sum(alphabets.values()))
+
+
+ARCHIVES = (archive("images_background", BACKGROUND), archive("images_evaluation", EVALUATION))
+
+
+def drawing(seed: int, drawer: int) -> bytes:
+    """A PNG file: a few strokes that make the character, with the unsteadiness of the drawer."""
+    strokes = np.random.default_rng(seed).uniform(15, 90, (STROKES, POINTS, 2))
+    strokes += np.random.default_rng((seed, drawer)).normal(0, 2, strokes.shape)
+    image = Image.new("1", (SIDE, SIDE), 1)
+    pen = ImageDraw.Draw(image)
+    for stroke in strokes:
+        pen.line([tuple(point) for point in stroke], fill=0, width=3)
+    file = io.BytesIO()
+    image.save(file, "PNG")
+    return file.getvalue()
+
+
+def members(name: str, alphabets: dict[str, int]) -> dict[str, bytes]:
+    """Path in the archive -> PNG file."""
+    files, number = {}, len(name) * 1000
+    for alphabet, characters in alphabets.items():
+        for character in range(1, characters + 1):
+            number += 1
+            for drawer in range(1, DRAWERS + 1):
+                path = f"{name}/{alphabet}/character{character:02}/{number:04}_{drawer:02}.png"
+                files[path] = drawing(number, drawer)
+    return files
+
+
+def write_zip(path: Path, files: dict[str, bytes]) -> Path:
+    """Write a zip file, with an entry for the folder as the official ones have."""
+    with zipfile.ZipFile(path, "w") as file:
+        file.writestr(f"{path.stem}/", b"")
+        for name, content in files.items():
+            file.writestr(name, content)
+    return path
+
+
+def write_archives(folder: Path) -> Path:
+    """Both archives."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for one, alphabets in zip(ARCHIVES, (BACKGROUND, EVALUATION), strict=True):
+        write_zip(folder / f"{one.name}.zip", members(one.name, alphabets))
+    return folder
+
+
+def small(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the preparation expect these archives instead of the official ones."""
+    monkeypatch.setattr(omniglot, "ARCHIVES", ARCHIVES)
+    monkeypatch.setattr(omniglot_splits, "TEST_CHARACTERS", 12)
+    monkeypatch.setattr(omniglot_splits, "VALID_CHARACTERS", 8)
+    monkeypatch.setattr(omniglot_splits, "VALID_ALPHABETS", 2)
+
+
+def prepare(source: Path, out: Path, size: int = 28) -> None:
+    """What ``python -m data_prep.omniglot`` does."""
+    omniglot.main(
+        omniglot.parse_arguments(["--source", str(source), "--out", str(out), "--sizes", str(size)])
+    )
