@@ -1,12 +1,13 @@
 """One-shot learning on Omniglot: ``--task omniglot``.
 
-Training draws batches of classes; validation draws episodes of classes never trained on, and
-reports how often the memory names a class rightly that it was shown once, or five times.
+Training draws batches of classes, ``--batch-size`` of them; validation draws episodes of classes
+never trained on, and reports how often the memory names a class rightly that it was shown once, or
+five times.
 """
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Optional
 
 import torch
 from fairseq.dataclass import FairseqDataclass
@@ -26,14 +27,17 @@ TRAIN = "train"
 class OmniglotConfig(FairseqDataclass):
     """Which drawings, and how many at once."""
 
-    data: str | None = field(default=None, metadata={"help": "folder that data_prep.omniglot made"})
+    data: Optional[str] = field(  # noqa: UP045  (fairseq's parser reads no other form)
+        default=None, metadata={"help": "folder that data_prep.omniglot made"}
+    )
     split: str = field(
         default="vinyals",
         metadata={"help": "division of the characters, a name in the folder's splits.json"},
     )
     image_size: int = field(default=28, metadata={"help": "of the drawings, in pixels"})
-    classes: int = field(default=60, metadata={"help": "different classes in a batch"})
-    drawings: int = field(default=2, metadata={"help": "different drawings of each, in a batch"})
+    drawings: int = field(
+        default=2, metadata={"help": "different drawings of each of the --batch-size classes"}
+    )
     batches: int = field(default=500, metadata={"help": "batches in an epoch"})
     shift: float = field(
         default=0.0, metadata={"help": "training drawings are moved by up to so many pixels"}
@@ -46,6 +50,7 @@ class OmniglotConfig(FairseqDataclass):
         metadata={"help": "number format of matrix products; bfloat16 is about three times as "
                           "fast on processors that have it, and needs no loss scaling"},
     )  # fmt: skip
+    batch_size: int = II("dataset.batch_size")
     seed: int = II("common.seed")
 
 
@@ -86,7 +91,7 @@ class OmniglotTask(CommitsMemory, FairseqTask):
         if split == TRAIN:
             distortion = Distortion(cfg.shift, cfg.rotation, cfg.shear, cfg.scale)
             self.datasets[split] = ClassBatches(
-                images, cfg.seed, cfg.classes, cfg.drawings, cfg.batches, distortion
+                images, cfg.seed, cfg.batch_size, cfg.drawings, cfg.batches, distortion
             )
         else:
             self.datasets[split] = AllDrawings(images)

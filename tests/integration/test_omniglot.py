@@ -1,0 +1,121 @@
+"""From archives to one-shot accuracy, with the real programs."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+
+from tests import omniglot_archives as archives
+from tests.tiny_training import PLUGINS, fairseq
+
+pytestmark = pytest.mark.integration
+SIZE = 20
+CHANCE = 20.0  # per cent, of five ways
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("omniglot")
+    with pytest.MonkeyPatch.context() as patch:
+        archives.small(patch)
+        archives.prepare(archives.write_archives(folder / "official"), folder / "data", SIZE)
+    return folder / "data"
+
+
+def options(data: Path, folder: Path, *more: object) -> list[object]:
+    return [
+        data, "--user-dir", PLUGINS, "--task", "omniglot", "--split", "validated",
+        "--image-size", SIZE, "--batch-size", 16, "--batches", 30,
+        "--arch", "omniglot_convnet_memory",
+        "--memory-size", 256, "--memory-neighbors", 32, "--criterion", "one_shot",
+        "--episodes", 100, "--optimizer", "adam", "--lr", 0.003, "--save-dir", folder, "--cpu",
+        "--best-checkpoint-metric", "5way_1shot", "--maximize-best-checkpoint-metric",
+        "--log-format", "simple", "--num-workers", 0, *more,
+    ]  # fmt: skip
+
+
+def accuracy(log: str) -> float:
+    return float(re.findall(r"5way_1shot ([\d.]+)", log)[-1])
+
+
+@pytest.fixture(scope="module")
+def learned(data: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    """Folder and log of a training of two epochs."""
+    folder = tmp_path_factory.mktemp("learned")
+    done = fairseq("train", *options(data, folder, "--max-epoch", 2))
+    assert done.returncode == 0, done.stderr[-2000:]
+    return folder, done.stdout + done.stderr
+
+
+def test_characters_never_trained_on_are_told_apart(learned: tuple[Path, str]) -> None:
+    folder, log = learned
+    assert accuracy(log) > 2.5 * CHANCE
+    best = torch.load(folder / "checkpoint_best.pt", weights_only=False)
+    assert best["extra_state"]["best"] > 2.5 * CHANCE
+
+
+def test_the_memory_lives_through_training(learned: tuple[Path, str]) -> None:
+    state = torch.load(learned[0] / "checkpoint_last.pt", weights_only=False)["model"]
+    assert int(state["memory.commits"]) == 60
+    assert (state["memory.values"] >= 0).all()  # long since full
+
+
+def test_validate_reports_what_training_did(data: Path, learned: tuple[Path, str]) -> None:
+    folder, log = learned
+    done = fairseq(
+        "validate", data, "--user-dir", PLUGINS, "--task", "omniglot", "--split", "validated",
+        "--image-size", SIZE, "--batch-size", 16, "--valid-subset", "valid",
+        "--path", folder / "checkpoint_last.pt",
+        "--cpu", "--num-workers", 0, "--criterion", "one_shot", "--episodes", 100,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert accuracy(done.stdout + done.stderr) == pytest.approx(accuracy(log), abs=0.01)
+
+
+def test_a_killed_training_goes_on_as_if_nothing_had_happened(
+    data: Path, learned: tuple[Path, str], tmp_path: Path
+) -> None:
+    train = Path(sys.executable).with_name("fairseq-train")
+    command = [train, *options(data, tmp_path, "--max-epoch", 2, "--save-interval-updates", 10)]
+    process = subprocess.Popen(
+        [*map(str, command)], stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+    )
+    deadline = time.monotonic() + 60
+    while not (tmp_path / "checkpoint_1_20.pt").exists() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    resumed = fairseq("train", *options(data, tmp_path, "--max-epoch", 2))
+    assert resumed.returncode == 0, resumed.stderr[-2000:]
+    ours, expected = (
+        torch.load(folder / "checkpoint_last.pt", weights_only=False)["model"]
+        for folder in (tmp_path, learned[0])
+    )
+    for name, weight in expected.items():
+        assert torch.equal(ours[name], weight), name
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        (["--split", "nonsense"], "no split 'nonsense'; there are"),
+        (["--batch-size", 500], "500 different classes are wanted"),
+        (["--drawings", 21], "21 drawings of a class are wanted and there are 20"),
+        (["--image-size", 30], "omniglot_30.npz: no such file; make it with"),
+        (["--split", "vinyals"], "no valid; give --disable-validation"),
+    ],
+)
+def test_what_cannot_be_is_a_line_of_advice(
+    data: Path, tmp_path: Path, wrong: list, message: str
+) -> None:
+    done = fairseq("train", *options(data, tmp_path, "--max-epoch", 1, *wrong))
+    assert done.returncode != 0
+    last = done.stderr.strip().splitlines()[-1]
+    assert message in last, done.stderr[-1000:]
+    assert "Traceback" not in done.stderr
