@@ -17,6 +17,7 @@ import json
 import logging
 import sys
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -142,7 +143,7 @@ def main(arguments: argparse.Namespace) -> None:
             workspace.run(
                 Stage(
                     f"images {size}x{size}", {"size": size}, inputs, [name],
-                    lambda scratch, size=size: make_images(sources, size, scratch),
+                    partial(make_images, sources, size),
                 )
             )  # fmt: skip
         images = arguments.out / f"omniglot_{sizes[0]}.npz"

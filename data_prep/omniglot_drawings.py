@@ -11,6 +11,7 @@ import zipfile
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path, PurePosixPath
 
 import numpy as np
@@ -208,7 +209,7 @@ def _in_zip(file: zipfile.ZipFile, path: Path, archive: Archive) -> list[Drawing
             drawing = _drawing(
                 place.relative_to(archive.name).as_posix(),
                 f"{path}, {member.filename}",
-                lambda member=member: file.read(member),
+                partial(file.read, member),
             )
             drawings += [drawing] if drawing else []
     return drawings

@@ -95,7 +95,7 @@ class OneShot(FairseqCriterion):
         parts = [model(part) for part in sample["net_input"]["images"].split(AT_ONCE)]
         query, memory = torch.cat([part[0] for part in parts]), parts[0][1]["memory"]
         keys = query.view(-1, sample["drawings"], query.shape[1])  # [classes, drawings, D]
-        log = {"episodes": self.episodes}
+        log: dict[str, float] = {"episodes": self.episodes}
         for protocol in PROTOCOLS:
             if protocol.fits(*keys.shape[:2]):
                 right = play(keys, protocol, self.episodes, self.seed, memory.temperature)

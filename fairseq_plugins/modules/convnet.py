@@ -60,7 +60,8 @@ class ConvEmbedder(nn.Module):
             size //= 2
         if not size:
             raise ValueError(f"drawings are too small to be halved {len(network.blocks)} times")
-        self.layers = nn.Sequential(*layers).to(memory_format=torch.channels_last)
+        self.layers = nn.Sequential(*layers)
+        self.layers.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.width = channels * size**2
         self.hidden = nn.Linear(self.width, network.hidden) if network.hidden else None
         if self.hidden:

@@ -1,0 +1,129 @@
+"""Measure one-shot learning: `python scripts/evaluate_omniglot.py --data omniglot --path best.pt`
+
+N-way K-shot: an episode draws N classes that were never trained on, writes K drawings of each to an
+empty memory in one commit, and asks for the classes of 15 other drawings of each. --showings,
+--lifelong and --lake ALL_RUNS measure more; --pixels measures nearest neighbours of plain pixels
+instead of a network. Results go to stdout, --json FILE keeps all numbers, --plots DIR draws them.
+"""
+
+import argparse
+import json
+import logging
+import re
+from dataclasses import asdict
+from pathlib import Path
+
+import torch
+
+from fairseq_plugins.data.episodes import Protocol
+from fairseq_plugins.data.omniglot import load_part
+from fairseq_plugins.tools import omniglot_plots
+from fairseq_plugins.tools.lake_runs import read_runs
+from fairseq_plugins.tools.one_shot_evaluation import (
+    Embedder,
+    few_shot,
+    lake_runs,
+    retention,
+    showings,
+)
+from fairseq_plugins.tools.program import positive, start
+
+logger = logging.getLogger("evaluate_omniglot")
+WRITES = (0, 10, 30, 100, 300, 1000, 3000, 10_000)
+MEMORY_SIZES = (1024, 8192)
+
+
+def protocol(text: str) -> Protocol:
+    """Parse ``5x1``: ways and shots."""
+    match = re.fullmatch(r"(\d+)x(\d+)", text)
+    if not match:
+        raise argparse.ArgumentTypeError(f"{text} is not of the form WAYSxSHOTS, like 5x1")
+    return Protocol(int(match[1]), int(match[2]))
+
+
+def parse() -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    add = parser.add_argument
+    add("--data", type=Path, required=True, help="folder that data_prep.omniglot made")
+    network = parser.add_mutually_exclusive_group(required=True)
+    network.add_argument("--path", type=Path, help="checkpoint of omniglot_convnet_memory")
+    network.add_argument("--pixels", action="store_true", help="compare plain pixels instead")
+    add("--split", default="vinyals", help="division of the characters, as in training")
+    add("--part", default="test", help="of the split")
+    add("--image-size", type=positive, default=28, help="of the drawings, in pixels")
+    add("--protocols", type=protocol, nargs="*", metavar="NxK",
+        default=[Protocol(ways, shots) for ways in (5, 20) for shots in (1, 5)],
+        help="ways and shots: 5x1 5x5 20x1 20x5")  # fmt: skip
+    add("--episodes", type=positive, default=1000, help="for each protocol")
+    add("--showings", type=positive, nargs="*", default=[], metavar="WAYS",
+        help="accuracy at the k-th showing of so many classes: 5 15")  # fmt: skip
+    add("--lifelong", action="store_true", help="what is remembered after up to 10,000 writes")
+    add("--lake", type=Path, metavar="ALL_RUNS", help="Lake's 20 runs: their folder or zip file")
+    add("--seed", type=int, default=1, help="of the episodes")
+    add("--json", type=Path, metavar="FILE", help="write all numbers there, too")
+    add("--plots", type=Path, metavar="DIR", help="draw pictures there")
+    return parser.parse_args()
+
+
+def main() -> None:
+    """Embed all drawings once, then measure."""
+    args = parse()
+    start()
+    images = load_part(args.data, args.image_size, args.split, args.part)
+    embedder = Embedder(args.path)
+    logger.info("Embedding %d drawings of %d classes", images.images[:, :, 0, 0].size, len(images))
+    keys = embedder(images.images)
+    result: dict = {"split": args.split, "part": args.part, "seed": args.seed}
+    shares = few_shot(keys, args.protocols, args.episodes, args.seed, embedder.temperature)
+    for name, share in shares.items():
+        print(f"{name:<14} {share} %")
+    result["few_shot"] = {name: asdict(share) for name, share in shares.items()}
+    by_ways = {ways: showings(keys, ways, args.episodes, args.seed) for ways in args.showings}
+    for ways, by_showing in by_ways.items():
+        print(f"{ways} classes, shown for the k-th time")
+        for k, share in by_showing.items():
+            print(f"  {k:>2}           {share} %")
+    result["showings"] = {
+        ways: {k: asdict(share) for k, share in table.items()} for ways, table in by_ways.items()
+    }
+    if args.lifelong:
+        result["lifelong"] = remembered = retention(keys, MEMORY_SIZES, WRITES, args.seed)
+        print("writes since  " + "".join(f"{size:>8,} slots" for size in remembered))
+        for count in WRITES:
+            row = "".join(f"{by_writes[count]:>14.2f}" for by_writes in remembered.values())
+            print(f"{count:>12,}  {row}")
+    if args.lake:
+        runs = read_runs(args.lake, args.image_size)
+        share = lake_runs(
+            [
+                (embedder(run.training), embedder(run.test), torch.from_numpy(run.labels))
+                for run in runs
+            ]
+        )
+        print(f"Lake, {len(runs)} runs {share} %")
+        result["lake"] = asdict(share)
+    if args.plots:
+        _draw(args, images, keys, by_ways, result)
+    if args.json:
+        args.json.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+
+
+def _draw(args: argparse.Namespace, images, keys, by_ways: dict, result: dict) -> None:  # type: ignore[no-untyped-def]
+    if by_ways:
+        named = {f"{ways} classes": table for ways, table in by_ways.items()}
+        omniglot_plots.bars(named, args.plots / "showings.png")
+    if "lifelong" in result:
+        omniglot_plots.retention(result["lifelong"], args.plots / "lifelong.png")
+    ways = 5
+    rows = torch.randperm(len(images), generator=torch.Generator().manual_seed(args.seed))[:ways]
+    omniglot_plots.episode_strip(
+        images.images[rows.numpy()], keys[rows], 1, args.plots / "episode.png"
+    )
+    logger.info("Pictures are in %s", args.plots)
+
+
+if __name__ == "__main__":
+    main()
