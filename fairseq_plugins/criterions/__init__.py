@@ -1,5 +1,5 @@
 """Training losses. Importing this package registers all of them."""
 
-from fairseq_plugins.criterions import memory_cross_entropy, one_shot
+from fairseq_plugins.criterions import memory_cross_entropy, one_shot, sequence_episodes
 
-__all__ = ["memory_cross_entropy", "one_shot"]
+__all__ = ["memory_cross_entropy", "one_shot", "sequence_episodes"]

@@ -37,7 +37,9 @@ class OneShotConfig(FairseqDataclass):
     memory_loss_weight: float = field(
         default=0.0, metadata={"help": "weight of the memory's margin loss; the paper's only loss"}
     )
-    episodes: int = field(default=1000, metadata={"help": "of validation, for every protocol"})
+    valid_episodes: int = field(
+        default=1000, metadata={"help": "of validation, for every protocol"}
+    )
     seed: int = II("common.seed")
 
 
@@ -51,14 +53,14 @@ class OneShot(FairseqCriterion):
         neighborhood_weight: float,
         neighborhood_temperature: float,
         memory_loss_weight: float,
-        episodes: int,
+        valid_episodes: int,
         seed: int,
     ) -> None:
         super().__init__(task)
         self.neighborhood_weight = neighborhood_weight
         self.neighborhood_temperature = neighborhood_temperature
         self.memory_loss_weight = memory_loss_weight
-        self.episodes, self.seed = episodes, seed
+        self.episodes, self.seed = valid_episodes, seed
 
     def forward(self, model: Any, sample: dict, reduce: bool = True) -> tuple[Tensor, int, dict]:
         """Loss of a sample, the number it has to be divided by, and what to log."""

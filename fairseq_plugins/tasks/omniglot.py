@@ -1,8 +1,9 @@
 """One-shot learning on Omniglot: ``--task omniglot``.
 
-Training draws batches of classes, ``--batch-size`` of them; validation draws episodes of classes
-never trained on, and reports how often the memory names a class rightly that it was shown once, or
-five times.
+With ``--episodes classes``, training draws batches of ``--batch-size`` classes; validation draws
+episodes of classes never trained on, and reports how often the memory names a class rightly that it
+was shown once, or five times. With ``--episodes sequences``, both draw ``--batch-size`` sequences
+of drawings, for networks that learn within an episode.
 """
 
 from dataclasses import dataclass, field
@@ -10,7 +11,7 @@ from pathlib import Path
 from typing import Any, Optional
 
 import torch
-from fairseq.dataclass import FairseqDataclass
+from fairseq.dataclass import ChoiceEnum, FairseqDataclass
 from fairseq.tasks import FairseqTask, register_task
 from omegaconf import II
 from torch import Tensor
@@ -18,9 +19,11 @@ from torch import Tensor
 from fairseq_plugins import compat
 from fairseq_plugins.data.episodes import AllDrawings, ClassBatches, Distortion, epoch_iterator
 from fairseq_plugins.data.omniglot import load_part, load_splits
+from fairseq_plugins.data.sequences import LABELS, SequenceEpisodes, positions, symbols
 from fairseq_plugins.tasks.committing import NUMBER_FORMATS, CommitsMemory
 
 TRAIN = "train"
+KINDS = ("classes", "sequences")
 
 
 @dataclass
@@ -35,10 +38,21 @@ class OmniglotConfig(FairseqDataclass):
         metadata={"help": "division of the characters, a name in the folder's splits.json"},
     )
     image_size: int = field(default=28, metadata={"help": "of the drawings, in pixels"})
+    episodes: ChoiceEnum(list(KINDS)) = field(  # type: ignore[valid-type]
+        default="classes",
+        metadata={"help": "what a batch is: drawings of --batch-size classes, or --batch-size "
+                          "sequences of drawings whose labels follow a step later"},
+    )  # fmt: skip
     drawings: int = field(
         default=2, metadata={"help": "different drawings of each of the --batch-size classes"}
     )
+    ways: int = field(default=5, metadata={"help": "for sequences: classes in each"})
+    length: int = field(default=50, metadata={"help": "for sequences: drawings in each"})
+    labels: ChoiceEnum(list(LABELS)) = field(  # type: ignore[valid-type]
+        default="one-hot", metadata={"help": "for sequences: one symbol, or five letters"}
+    )
     batches: int = field(default=500, metadata={"help": "batches in an epoch"})
+    valid_batches: int = field(default=60, metadata={"help": "for sequences: in validation"})
     shift: float = field(
         default=0.0, metadata={"help": "training drawings are moved by up to so many pixels"}
     )
@@ -78,6 +92,14 @@ class OmniglotTask(CommitsMemory, FairseqTask):
         """Classes to train on: the values of the memory."""
         return len(self._part(TRAIN))
 
+    @property
+    def label_shape(self) -> tuple[int, int] | None:
+        """Positions of a label, and symbols of each; None if no labels are shown."""
+        if str(self.cfg.episodes) == "classes":
+            return None
+        labels = str(self.cfg.labels)
+        return positions(labels), symbols(labels, self.cfg.ways)
+
     def _part(self, part: str) -> Any:
         return load_part(Path(str(self.cfg.data)), self.cfg.image_size, self.cfg.split, part)
 
@@ -87,9 +109,15 @@ class OmniglotTask(CommitsMemory, FairseqTask):
         Raises:
             InputError: if the split has no such part, or too few classes or drawings.
         """
-        images, cfg = self._part(split), self.cfg
-        if split == TRAIN:
-            distortion = Distortion(cfg.shift, cfg.rotation, cfg.shear, cfg.scale)
+        images, cfg, training = self._part(split), self.cfg, split == TRAIN
+        amounts = (cfg.shift, cfg.rotation, cfg.shear, cfg.scale) if training else ()
+        distortion = Distortion(*amounts)
+        if str(cfg.episodes) == "sequences":
+            self.datasets[split] = SequenceEpisodes(
+                images, cfg.seed, cfg.ways, cfg.length, str(cfg.labels),
+                cfg.batches if training else cfg.valid_batches, cfg.batch_size, distortion,
+            )  # fmt: skip
+        elif training:
             self.datasets[split] = ClassBatches(
                 images, cfg.seed, cfg.batch_size, cfg.drawings, cfg.batches, distortion
             )
@@ -111,7 +139,7 @@ class OmniglotTask(CommitsMemory, FairseqTask):
         """Batches are what the dataset says; limits on their size mean nothing here."""
         return epoch_iterator(
             dataset,
-            isinstance(dataset, ClassBatches),
+            dataset is self.datasets.get(TRAIN),
             epoch,
             seed=seed,
             num_shards=num_shards,

@@ -34,7 +34,8 @@ def options(data: Path, folder: Path, *more: object) -> list[object]:
         "--image-size", SIZE, "--batch-size", 16, "--batches", 30,
         "--arch", "omniglot_convnet_memory",
         "--memory-size", 256, "--memory-neighbors", 32, "--criterion", "one_shot",
-        "--episodes", 100, "--optimizer", "adam", "--lr", 0.003, "--save-dir", folder, "--cpu",
+        "--valid-episodes", 100, "--optimizer", "adam", "--lr", 0.003,
+        "--save-dir", folder, "--cpu",
         "--best-checkpoint-metric", "5way_1shot", "--maximize-best-checkpoint-metric",
         "--log-format", "simple", "--num-workers", 0, *more,
     ]  # fmt: skip
@@ -72,7 +73,7 @@ def test_validate_reports_what_training_did(data: Path, learned: tuple[Path, str
         "validate", data, "--user-dir", PLUGINS, "--task", "omniglot", "--split", "validated",
         "--image-size", SIZE, "--batch-size", 16, "--valid-subset", "valid",
         "--path", folder / "checkpoint_last.pt",
-        "--cpu", "--num-workers", 0, "--criterion", "one_shot", "--episodes", 100,
+        "--cpu", "--num-workers", 0, "--criterion", "one_shot", "--valid-episodes", 100,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-2000:]
     assert accuracy(done.stdout + done.stderr) == pytest.approx(accuracy(log), abs=0.01)
@@ -99,6 +100,25 @@ def test_a_killed_training_goes_on_as_if_nothing_had_happened(
     )
     for name, weight in expected.items():
         assert torch.equal(ours[name], weight), name
+
+
+@pytest.mark.parametrize("labels", ["one-hot", "strings"])
+def test_networks_that_learn_within_an_episode_are_trained_and_validated(
+    data: Path, tmp_path: Path, labels: str
+) -> None:
+    done = fairseq(
+        "train", data, "--user-dir", PLUGINS, "--task", "omniglot", "--split", "validated",
+        "--image-size", SIZE, "--episodes", "sequences", "--labels", labels, "--ways", 3,
+        "--length", 12, "--batch-size", 8, "--batches", 5, "--valid-batches", 3, "--arch", "mann",
+        "--units", 16, "--slots", 12, "--width", 8, "--heads", 2, "--max-epoch", 2,
+        "--criterion", "sequence_episodes", "--optimizer", "adam", "--lr", 0.003,
+        "--best-checkpoint-metric", "showing_2", "--maximize-best-checkpoint-metric",
+        "--save-dir", tmp_path, "--cpu", "--log-format", "simple", "--num-workers", 0,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-2000:]
+    shares = re.findall(r"valid on 'valid' subset.*showing_2 ([\d.]+)", done.stdout + done.stderr)
+    assert len(shares) == 2
+    assert (tmp_path / "checkpoint_best.pt").exists()
 
 
 @pytest.mark.parametrize(

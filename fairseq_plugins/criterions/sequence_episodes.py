@@ -1,0 +1,63 @@
+"""Loss of networks that learn within an episode, and accuracy by the k-th showing of a class."""
+
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from fairseq.criterions import FairseqCriterion, register_criterion
+from fairseq.dataclass import FairseqDataclass
+from fairseq.logging import metrics
+from torch import Tensor
+
+from fairseq_plugins.criterions.memory_health import total
+
+NATS_PER_BIT = 0.6931471805599453  # fairseq logs losses in base 2
+SHOWINGS = (1, 2, 3, 4, 5, 10)  # as both papers list them
+
+
+def showing(classes: Tensor) -> Tensor:
+    """How often each step's class was shown up to then: [batch, time] -> [batch, time], from 1."""
+    same = classes.unsqueeze(2) == classes.unsqueeze(1)  # [batch, time, time]
+    return same.tril().sum(2)
+
+
+@register_criterion("sequence_episodes", dataclass=FairseqDataclass)
+class SequenceEpisodesCriterion(FairseqCriterion):
+    """Sum over steps of the cross-entropy of the label, all its positions together."""
+
+    def forward(self, model: Any, sample: dict, reduce: bool = True) -> tuple[Tensor, int, dict]:
+        """Loss of a sample, the number it has to be divided by, and what to log."""
+        logits, _ = model(**sample["net_input"])  # [batch, time, positions, symbols]
+        target = sample["target"]  # [batch, time, positions]
+        loss = F.cross_entropy(logits.float().flatten(0, 2), target.flatten(), reduction="sum")
+        size = target.shape[0] * target.shape[1]
+        log: dict[str, float] = {
+            "loss": float(loss.detach()),
+            "ntokens": sample["ntokens"],
+            "nsentences": sample["nsentences"],
+            "sample_size": size,
+        }
+        with torch.no_grad():
+            right = (logits.argmax(-1) == target).all(-1)  # [batch, time]
+            times = showing(sample["classes"])
+            for k in SHOWINGS:
+                log[f"shown_{k}"] = int((times == k).sum())
+                log[f"right_{k}"] = int((right & (times == k)).sum())
+        return loss, size, log
+
+    @staticmethod
+    def reduce_metrics(logging_outputs: list[dict]) -> None:
+        """Average over all workers; accuracy by showing, in per cent."""
+        size = total(logging_outputs, "sample_size")
+        loss = total(logging_outputs, "loss") / size / NATS_PER_BIT
+        metrics.log_scalar("loss", loss, size, round=3)
+        for k in SHOWINGS:
+            shown = total(logging_outputs, f"shown_{k}")
+            if shown:
+                right = 100 * total(logging_outputs, f"right_{k}") / shown
+                metrics.log_scalar(f"showing_{k}", right, shown, round=2)
+
+    @staticmethod
+    def logging_outputs_can_be_summed() -> bool:
+        """All of them are sums."""
+        return True
