@@ -1,5 +1,5 @@
 """fairseq tasks. Importing this package registers all of them."""
 
-from fairseq_plugins.tasks import omniglot, translation_memory
+from fairseq_plugins.tasks import algorithmic, omniglot, translation_memory
 
-__all__ = ["omniglot", "translation_memory"]
+__all__ = ["algorithmic", "omniglot", "translation_memory"]

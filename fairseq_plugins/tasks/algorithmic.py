@@ -1,0 +1,184 @@
+"""Learning algorithms from examples: ``--task algorithmic --algorithm binary_addition``.
+
+Nothing is downloaded: examples are drawn on the fly from the seed. Any sequence-to-sequence model
+can learn them, with ``--criterion memory_cross_entropy``. Validation also says how many sequences
+are right from beginning to end. Subsets are ``train``, ``valid``, and ``test`` with examples of the
+longest length; ``test_60`` has examples of length 60.
+"""
+
+import re
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+import torch
+from fairseq.data import Dictionary
+from fairseq.dataclass import ChoiceEnum, FairseqDataclass
+from fairseq.logging import metrics
+from fairseq.tasks import FairseqTask, register_task
+from omegaconf import II
+from torch import Tensor
+
+from fairseq_plugins import compat
+from fairseq_plugins.data.algorithmic import AlgorithmicDataset, Curriculum, make_dictionary
+from fairseq_plugins.data.algorithms import ALGORITHMS
+from fairseq_plugins.data.episodes import epoch_iterator, generator
+from fairseq_plugins.data.rare_symbols import RareSymbols
+from fairseq_plugins.tasks.committing import NUMBER_FORMATS, CommitsMemory
+
+RARE = "rare_symbols"
+TRAIN, VALID = "train", "valid"
+SUBSET = re.compile(r"test(_(?P<length>\d+))?")
+UNSEEN = 1 << 40  # from here on, examples are numbered that training never comes to
+
+
+@dataclass
+class AlgorithmicConfig(FairseqDataclass):
+    """Which algorithm, and how long its examples are."""
+
+    algorithm: ChoiceEnum([*ALGORITHMS, RARE]) = field(  # type: ignore[valid-type]
+        default="copy", metadata={"help": "what is to be learned"}
+    )
+    min_length: int = field(default=1, metadata={"help": "of training examples"})
+    max_length: int = field(default=20, metadata={"help": "of training examples"})
+    curriculum: int = field(
+        default=0, metadata={"help": "batches after which the longest examples are drawn, too"}
+    )
+    batches: int = field(default=500, metadata={"help": "batches in an epoch"})
+    valid_batches: int = field(default=20, metadata={"help": "batches in validation, and a test"})
+    symbols: int = field(default=16_000, metadata={"help": "for rare_symbols: how many there are"})
+    examples: int = field(
+        default=20_000, metadata={"help": "for rare_symbols: different training examples"}
+    )
+    max_source_positions: int = field(default=1024, metadata={"help": "longest source"})
+    max_target_positions: int = field(default=1024, metadata={"help": "longest target"})
+    autocast: NUMBER_FORMATS = field(  # type: ignore[valid-type]
+        default="none", metadata={"help": "number format of matrix products in training"}
+    )
+    batch_size: int = II("dataset.batch_size")
+    seed: int = II("common.seed")
+
+
+@register_task("algorithmic", dataclass=AlgorithmicConfig)
+class AlgorithmicTask(CommitsMemory, FairseqTask):
+    """Learn an algorithm from its examples."""
+
+    cfg: AlgorithmicConfig
+
+    def __init__(self, cfg: AlgorithmicConfig) -> None:
+        super().__init__(cfg)
+        if not 1 <= cfg.min_length <= cfg.max_length:
+            raise compat.InputError(
+                f"--min-length {cfg.min_length} --max-length {cfg.max_length}: lengths must be at "
+                "least 1, and the largest not less than the smallest"
+            )
+        self.rare: RareSymbols | None = None
+        if str(cfg.algorithm) == RARE:
+            self.rare = RareSymbols(cfg.symbols, cfg.examples, cfg.max_length, cfg.seed)
+        names = self.rare.names if self.rare else ALGORITHMS[str(cfg.algorithm)].symbols
+        self._dictionary = make_dictionary(list(names))
+
+    @classmethod
+    def setup_task(cls, cfg: AlgorithmicConfig, **kwargs: Any) -> "AlgorithmicTask":
+        """Make the task; there is nothing to load."""
+        compat.keep_freed_memory()
+        return cls(cfg)
+
+    def load_dataset(self, split: str, *args: Any, **kwargs: Any) -> None:
+        """Make ``train``, ``valid``, ``test`` or ``test_LENGTH``.
+
+        Raises:
+            InputError: if the name is another one.
+        """
+        cfg = self.cfg
+        named = SUBSET.fullmatch(split)
+        batches = cfg.batches if split == TRAIN else cfg.valid_batches
+        if split == TRAIN:
+            length = Curriculum(cfg.min_length, cfg.max_length, cfg.curriculum)
+        elif split == VALID:
+            length = Curriculum(cfg.min_length, cfg.max_length, 0)
+        elif named:
+            only = int(named["length"] or cfg.max_length)
+            length = Curriculum(only, only, 0)
+        else:
+            raise compat.InputError(
+                f"there is no subset {split!r}; take train, valid, test or, for examples of length "
+                "60, test_60"
+            )
+        draw = partial(self._draw, split == TRAIN)
+        self.datasets[split] = AlgorithmicDataset(
+            draw, length, self._dictionary, batches, cfg.batch_size
+        )
+
+    def _draw(self, training: bool, index: int, length: int) -> tuple[list[str], list[str]]:
+        if self.rare:
+            return self.rare.training(index) if training else self.rare.test(0, index, length)
+        number = index if training else UNSEEN + index
+        rng = generator(self.cfg.seed, number)
+        return ALGORITHMS[str(self.cfg.algorithm)].draw(length, rng)
+
+    def get_batch_iterator(
+        self,
+        dataset: Any,
+        *args: Any,
+        seed: int = 1,
+        num_shards: int = 1,
+        shard_id: int = 0,
+        num_workers: int = 0,
+        epoch: int = 1,
+        data_buffer_size: int = 0,
+        **kwargs: Any,
+    ) -> Any:
+        """Batches are what the dataset says."""
+        return epoch_iterator(
+            dataset,
+            dataset is self.datasets.get(TRAIN),
+            epoch,
+            seed=seed,
+            num_shards=num_shards,
+            shard_id=shard_id,
+            num_workers=num_workers,
+            buffer_size=data_buffer_size,
+        )
+
+    def valid_step(self, sample: dict, model: Any, criterion: Any) -> tuple[Tensor, int, dict]:
+        """Also counts the sequences that greedy decoding would get right.
+
+        It gets one right if, and only if, every symbol is the likeliest one after the right ones.
+        """
+        loss, size, log = super().valid_step(sample, model, criterion)
+        with torch.no_grad():
+            output = model(**sample["net_input"])
+            answer = model.get_normalized_probs(output, log_probs=True, sample=sample).argmax(-1)
+            target = sample["target"]
+            right = (answer == target) | (target == self._dictionary.pad())
+        log |= {
+            "sequences": len(target),
+            "sequences_right": int(right.all(1).sum()),
+            "symbols": int((target != self._dictionary.pad()).sum()),
+            "symbols_right": int((right & (target != self._dictionary.pad())).sum()),
+        }
+        return loss, size, log
+
+    def reduce_metrics(self, logging_outputs: list[dict], criterion: Any) -> None:
+        """Per cent of symbols, and of whole sequences, that are right."""
+        super().reduce_metrics(logging_outputs, criterion)
+        for name in ("symbols", "sequences"):
+            count = sum(log.get(name, 0) for log in logging_outputs)
+            if count:
+                right = sum(log.get(f"{name}_right", 0) for log in logging_outputs)
+                metrics.log_scalar(f"{name}_right", 100 * right / count, count, round=2)
+
+    def max_positions(self) -> tuple[int, int]:
+        """Longest source and target."""
+        return self.cfg.max_source_positions, self.cfg.max_target_positions
+
+    @property
+    def source_dictionary(self) -> Dictionary:
+        """Of the task's symbols."""
+        return self._dictionary
+
+    @property
+    def target_dictionary(self) -> Dictionary:
+        """The same."""
+        return self._dictionary

@@ -1,0 +1,79 @@
+"""Algorithms are learned with fairseq's programs, by the translator, too."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from tests.tiny_training import PLUGINS, fairseq
+
+pytestmark = pytest.mark.integration
+
+
+def options(folder: Path, *more: object) -> list[object]:
+    return [
+        "--user-dir", PLUGINS, "--task", "algorithmic", "--min-length", 1, "--max-length", 3,
+        "--batch-size", 32, "--batches", 100, "--valid-batches", 5, "--dropout", 0,
+        "--share-all-embeddings", "--units", 32, "--criterion", "memory_cross_entropy",
+        "--label-smoothing", 0, "--optimizer", "adam", "--lr", 0.01, "--clip-norm", 1,
+        "--save-dir", folder, "--cpu", "--num-workers", 0, "--log-format", "simple",
+        "--best-checkpoint-metric", "sequences_right", "--maximize-best-checkpoint-metric", *more,
+    ]  # fmt: skip
+
+
+def right(log: str) -> float:
+    return float(re.findall(r"valid on 'valid'.*sequences_right ([\d.]+)", log)[-1])
+
+
+@pytest.fixture(scope="module")
+def learned(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    folder = tmp_path_factory.mktemp("copy")
+    done = fairseq(
+        "train", *options(folder, "--algorithm", "copy", "--arch", "gnmt_tiny", "--max-epoch", 3)
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    return folder, done.stdout + done.stderr
+
+
+def test_copying_is_learned(learned: tuple[Path, str]) -> None:
+    assert right(learned[1]) > 80
+
+
+def test_generating_agrees_with_validation(learned: tuple[Path, str]) -> None:
+    done = fairseq(
+        "generate", "--user-dir", PLUGINS, "--task", "algorithmic", "--algorithm", "copy",
+        "--path", learned[0] / "checkpoint_last.pt", "--gen-subset", "test_2", "--beam", 1,
+        "--batch-size", 32, "--cpu", "--valid-batches", 5,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-2000:]
+    lines = {
+        kind: dict(re.findall(rf"^{kind}-(\d+)\t(?:\S+\t)?(.*)$", done.stdout, re.MULTILINE))
+        for kind in ("S", "T", "H")
+    }
+    assert len(lines["S"]) == 160 and lines["S"] == lines["T"]
+    assert all(len(text.split()) == 2 for text in lines["S"].values())
+    exact = sum(lines["H"][number] == text for number, text in lines["T"].items())
+    assert exact > 0.8 * 160
+
+
+def test_a_memory_is_taught(tmp_path: Path) -> None:
+    done = fairseq(
+        "train", *options(tmp_path, "--algorithm", "rare_symbols", "--symbols", 50,
+        "--arch", "gnmt_memory_tiny", "--memory-size", 64, "--memory-key-dim", 8,
+        "--memory-neighbors", 4, "--max-update", 10),
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert "memory_fill" in done.stdout + done.stderr
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        (["--min-length", 5], "--min-length 5 --max-length 3: lengths must be"),
+        (["--valid-subset", "dev"], "there is no subset 'dev'; take train"),
+    ],
+)
+def test_what_cannot_be_is_a_line_of_advice(tmp_path: Path, wrong: list, message: str) -> None:
+    done = fairseq("train", *options(tmp_path, "--arch", "gnmt_tiny", "--max-epoch", 1, *wrong))
+    assert done.returncode != 0 and "Traceback" not in done.stderr
+    assert message in done.stderr.strip().splitlines()[-1]
