@@ -1,13 +1,11 @@
 """The best of every row by selection, and pairs packed so that one number orders them.
 
-What :mod:`fairseq_plugins.memory.search` is made of. torch selects slowly on a CPU, so there the
-work is numpy's, on as many threads as torch uses.
+What :mod:`fairseq_plugins.memory.search` is made of. On a CPU numpy selects, with vector
+instructions: several times faster than torch. (Threads of its own would only wait for those of
+torch.)
 """
 
-import os
-from collections.abc import Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor
-from functools import lru_cache
+from collections.abc import Iterable
 
 import numpy as np
 import torch
@@ -72,7 +70,7 @@ def largest(values: Tensor, m: int) -> tuple[Tensor, Tensor]:
         packed = packed.topk(m, dim=1, sorted=False).values
     else:
         cut = columns - m
-        packed = rowwise(lambda rows: np.partition(rows, cut, axis=1)[:, cut:], packed)
+        packed = torch.from_numpy(np.partition(packed.numpy(), cut, axis=1)[:, cut:])
     return (packed >> shift).to(values.dtype), (packed & ((1 << shift) - 1)).long()
 
 
@@ -132,26 +130,6 @@ def largest_packed(packed: Tensor, k: int) -> Tensor:
     """The k greatest of every row [n, m] of packed pairs, in descending order [n, k]."""
     if packed.is_cuda:
         return packed.topk(k, dim=1).values
-    cut = packed.shape[1] - k
-
-    def best(rows: np.ndarray) -> np.ndarray:
-        rows = np.partition(rows, cut, axis=1)[:, cut:] if cut else rows
-        return np.sort(rows, axis=1)[:, ::-1].copy()  # torch takes no negative strides
-
-    return rowwise(best, packed)
-
-
-def rowwise(function: Callable[[np.ndarray], np.ndarray], values: Tensor) -> Tensor:
-    """Apply a numpy function to blocks of rows, on as many threads as torch uses."""
-    threads = min(torch.get_num_threads(), len(values))
-    rows = values.numpy()
-    if threads <= 1 or rows.size < 1 << 14:
-        return torch.from_numpy(function(rows))
-    parts = thread_pool(os.getpid(), threads).map(function, np.array_split(rows, threads))
-    return torch.from_numpy(np.concatenate(list(parts)))
-
-
-@lru_cache(maxsize=1)
-def thread_pool(process: int, threads: int) -> ThreadPoolExecutor:
-    """One pool a process: threads do not survive a fork."""
-    return ThreadPoolExecutor(threads)
+    rows, cut = packed.numpy(), packed.shape[1] - k
+    best = np.partition(rows, cut, axis=1)[:, cut:] if cut else rows
+    return torch.from_numpy(np.sort(best, axis=1)[:, ::-1].copy())  # no negative strides in torch

@@ -49,7 +49,10 @@ class MemoryReading:
         return _mix(log_prob, of_memory, self.gate)
 
     def mix(self, log_probs: Tensor) -> Tensor:
-        """Log-probabilities [N, vocabulary] of the mixture, from those of the softmax."""
+        """Log-probabilities [N, vocabulary] of the mixture, from those of the softmax.
+
+        Without gradients the result takes the place of ``log_probs``.
+        """
         if self.gate is None or self.log_weights is None:
             return log_probs
         missing = self.hits.values < 0  # [N, k]
@@ -62,8 +65,9 @@ class MemoryReading:
         of_memory = of_memory.clamp(min=torch.finfo(weights.dtype).tiny).log()
         gate = self.gate.unsqueeze(1)
         mixed = _mix(log_probs.gather(1, values), of_memory, gate)
-        # In place in the sum: a copy of [N, vocabulary] costs more than the search.
-        return (log_probs + F.logsigmoid(-gate)).scatter_(1, values, mixed)
+        # In place unless a gradient forbids it: a copy of [N, vocabulary] costs like a search.
+        add = torch.add if torch.is_grad_enabled() else Tensor.add_
+        return add(log_probs, F.logsigmoid(-gate)).scatter_(1, values, mixed)
 
 
 def _masked_logsumexp(log_weights: Tensor, mask: Tensor) -> Tensor:
