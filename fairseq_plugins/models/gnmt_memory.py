@@ -111,16 +111,7 @@ class GNMTMemoryModel(GNMTModel):
         """(Log-)probabilities [batch, time, vocabulary] in float32, the memory mixed in."""
         result = super().get_normalized_probs(net_output, True, sample)
         reading: MemoryReading = net_output[1]["memory"]
-        if reading.gate is not None:
-            if reading.positions.shape != result.shape[:2]:
-                raise ValueError(
-                    "a memory that interpolates needs whole sentences: leave out --softmax-batch"
-                )
-            if bool(reading.positions.all()):  # always, when tokens come one at a time
-                result = reading.mix(result.flatten(0, 1)).view_as(result)
-            else:
-                mixed = reading.mix(result[reading.positions])
-                result = result.index_put((reading.positions,), mixed)
+        result = reading.mix_all(result)
         return result if log_probs else result.exp()
 
 

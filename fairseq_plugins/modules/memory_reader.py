@@ -69,6 +69,19 @@ class MemoryReading:
         add = torch.add if torch.is_grad_enabled() else Tensor.add_
         return add(log_probs, F.logsigmoid(-gate)).scatter_(1, values, mixed)
 
+    def mix_all(self, log_probs: Tensor) -> Tensor:
+        """The same for log-probabilities [batch, time, vocabulary], where it was asked."""
+        if self.gate is None:
+            return log_probs
+        if self.positions.shape != log_probs.shape[:2]:
+            raise ValueError(
+                "a memory that interpolates needs whole sentences: leave out --softmax-batch"
+            )
+        if bool(self.positions.all()):  # always, when tokens come one at a time
+            return self.mix(log_probs.flatten(0, 1)).view_as(log_probs)
+        mixed = self.mix(log_probs[self.positions])
+        return log_probs.index_put((self.positions,), mixed)
+
 
 def _masked_logsumexp(log_weights: Tensor, mask: Tensor) -> Tensor:
     """log of the sum of weights where ``mask``, over the last dimension; -inf if none."""
@@ -143,7 +156,8 @@ class MemoryReader(nn.Module):
         hits = self.memory.query(query)
         log_weights = gate = None
         if self.mode != "interpolate":
-            state = self._embed(state, hits, positions)
+            read = self.answer(hits.values[:, 0], hits.confidence).to(state.dtype)
+            state = state.index_put((positions,), read, accumulate=True)
         if self.mode != "embed":
             log_weights = self.log_weights(hits)
             gate = self.gate_logit(state[positions], hits, log_weights)
@@ -157,10 +171,10 @@ class MemoryReader(nn.Module):
         scaled = (self.log_temperature.exp() * similarities).masked_fill(missing, -1e4)
         return torch.log_softmax(scaled, dim=1).masked_fill(missing, -torch.inf)
 
-    def _embed(self, state: Tensor, hits: MemoryHits, positions: Tensor) -> Tensor:
-        value = self.embedding[0](hits.values[:, 0].clamp(min=0))  # [N, state_dim]
-        read = self.combine(value * hits.confidence.unsqueeze(1).to(value.dtype))
-        return state.index_put((positions,), read.to(state.dtype), accumulate=True)
+    def answer(self, values: Tensor, confidence: Tensor) -> Tensor:
+        """Embedded values [N], weighed with their confidence [N] -> [N, state_dim]."""
+        value = self.embedding[0](values.clamp(min=0))
+        return self.combine(value * confidence.unsqueeze(1).to(value.dtype))
 
     def gate_logit(self, state: Tensor, hits: MemoryHits, log_weights: Tensor) -> Tensor:
         """Logit of the gate, from the state and how near and how unanimous the answer is."""

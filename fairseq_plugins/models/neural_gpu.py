@@ -1,0 +1,367 @@
+"""Neural GPUs: ``--arch neural_gpu``, ``extended_neural_gpu``, ``extended_neural_gpu_memory``."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from fairseq.dataclass import ChoiceEnum, FairseqDataclass
+from fairseq.models import (
+    FairseqEncoder,
+    FairseqEncoderDecoderModel,
+    FairseqIncrementalDecoder,
+    register_model,
+)
+from omegaconf import II
+from torch import Tensor, nn
+
+from fairseq_plugins.compat import InputError
+from fairseq_plugins.memory import KeyValueMemory
+from fairseq_plugins.modules.cgru import CGRUStack
+from fairseq_plugins.modules.gnmt import pad_on_the_right
+from fairseq_plugins.modules.memory_reader import MODES, MemoryReading
+from fairseq_plugins.modules.neural_gpu import (
+    QUERY_ROW,
+    SYMBOL_ROW,
+    NeuralGPUDecoder,
+    NeuralGPUEncoder,
+    Progress,
+    own_columns,
+)
+from fairseq_plugins.modules.tape_reader import TapeReader, TapeReading
+
+STATE = "neural_gpu"  # name of the decoder's incremental state
+INIT_STD = 0.1  # of embeddings
+
+
+@dataclass
+class NeuralGPUConfig(FairseqDataclass):
+    """Sizes and options."""
+
+    maps: int = field(default=24, metadata={"help": "m, maps of the state, and width of symbols"})
+    height: int = field(default=4, metadata={"help": "h, rows of the state"})
+    layers: int = field(default=2, metadata={"help": "CGRUs in a step"})
+    dropout: float = field(
+        default=0.0, metadata={"help": "on the input of every CGRU, divided by sqrt(columns)"}
+    )
+    extra_columns: int = field(
+        default=0, metadata={"help": "of the state, beyond the source; for longer targets"}
+    )
+    gradient_noise: float = field(
+        default=0.0,
+        metadata={"help": "standard deviation of noise on the gradients at the beginning; it falls "
+                          "with the 0.55th power of the updates"},
+    )  # fmt: skip
+    share_all_embeddings: bool = field(
+        default=False, metadata={"help": "one embedding for source, target and softmax"}
+    )
+    max_source_positions: int = II("task.max_source_positions")
+    max_target_positions: int = II("task.max_target_positions")
+
+
+class Encoder(FairseqEncoder):
+    """fairseq's face of :class:`NeuralGPUEncoder`; takes left or right padding."""
+
+    def __init__(self, dictionary: Any, embedding: nn.Embedding, core: NeuralGPUEncoder,
+                 extra_columns: int, longest: int) -> None:  # fmt: skip
+        super().__init__(dictionary)
+        self.embedding, self.core = embedding, core
+        self.extra_columns, self.longest = extra_columns, longest
+
+    def forward(self, src_tokens: Tensor, src_lengths: Tensor | None = None, **_: Any) -> dict:
+        """Encode tokens [batch, source].
+
+        Returns:
+            ``state`` [batch, m, n, h] and ``columns`` [batch].
+        """
+        tokens = pad_on_the_right(src_tokens, self.dictionary.pad())
+        tokens = nn.functional.pad(tokens, (0, self.extra_columns), value=self.dictionary.pad())
+        columns = (tokens != self.dictionary.pad()).sum(dim=1).cpu() + self.extra_columns
+        return {"state": self.core(self.embedding(tokens), columns), "columns": columns}
+
+    def reorder_encoder_out(self, encoder_out: dict, new_order: Tensor) -> dict:
+        """Select sequences, for beams."""
+        return {
+            "state": encoder_out["state"].index_select(0, new_order),
+            "columns": encoder_out["columns"].index_select(0, new_order.cpu()),
+        }
+
+    def max_positions(self) -> int:
+        """Longest source."""
+        return self.longest
+
+
+class PlainDecoder(FairseqIncrementalDecoder):
+    """Reads all symbols from the encoder's last state: the Neural GPU has no decoder."""
+
+    def __init__(self, dictionary: Any, output: nn.Linear, longest: int) -> None:
+        super().__init__(dictionary)
+        self.output, self.longest = output, longest
+
+    def forward(
+        self,
+        prev_output_tokens: Tensor,
+        encoder_out: dict,
+        incremental_state: dict | None = None,
+        **_: Any,
+    ) -> tuple[Tensor, dict]:
+        """Logits [batch, time, vocabulary] for as many symbols as there are tokens."""
+        state, time = encoder_out["state"], prev_output_tokens.shape[1]
+        row = state[..., SYMBOL_ROW].transpose(1, 2)  # [batch, n, m]
+        if incremental_state is not None:
+            column = min(time, row.shape[1]) - 1
+            ended = encoder_out["columns"] < time
+            return self.output(row[:, column : column + 1]), {"attn": None, "ended": ended}
+        check(prev_output_tokens, encoder_out["columns"], self.dictionary.pad())
+        return self.output(row[:, :time]), {"attn": None}
+
+    def reorder_incremental_state(self, incremental_state: dict, new_order: Tensor) -> None:
+        """Select hypotheses, for beams."""
+
+    def max_positions(self) -> int:
+        """Longest target."""
+        return self.longest
+
+
+class ExtendedDecoder(PlainDecoder):
+    """fairseq's face of :class:`NeuralGPUDecoder`."""
+
+    def __init__(
+        self,
+        dictionary: Any,
+        output: nn.Linear,
+        longest: int,
+        embedding: nn.Embedding,
+        core: NeuralGPUDecoder,
+        reader: TapeReader | None,
+    ) -> None:
+        super().__init__(dictionary, output, longest)
+        self.embedding, self.core, self.reader = embedding, core, reader
+
+    def forward(
+        self,
+        prev_output_tokens: Tensor,
+        encoder_out: dict,
+        incremental_state: dict | None = None,
+        **_: Any,
+    ) -> tuple[Tensor, dict]:
+        """Logits [batch, time, vocabulary] of prefixes, or of the last symbol if incremental."""
+        tokens, columns = prev_output_tokens, encoder_out["columns"]
+        progress = self.core.start(encoder_out["state"])
+        step = 0
+        if incremental_state is None:
+            check(tokens, columns, self.dictionary.pad())
+        else:
+            step, tokens = tokens.shape[1] - 1, tokens[:, -1:]
+            saved = self.get_incremental_state(incremental_state, STATE)
+            if saved is not None:
+                progress = Progress(saved["state"], saved["tape"])
+        output, progress, reading = self.steps(tokens, step, progress, columns)
+        extra: dict[str, Any] = {"attn": None}
+        if incremental_state is not None:
+            saved = {"state": progress.state, "tape": progress.tape}
+            self.set_incremental_state(incremental_state, STATE, saved)
+            extra["ended"] = columns <= step
+        if reading is not None:
+            extra["memory"] = reading.finish(output)
+        return self.output(output), extra
+
+    def steps(
+        self, tokens: Tensor, first: int, progress: Progress, columns: Tensor
+    ) -> tuple[Tensor, Progress, TapeReading | None]:
+        """Go on by tokens [batch, time], the first of which belongs to step ``first``.
+
+        Returns:
+            Places of the symbols [batch, time, m], progress, and what was read.
+        """
+        n = progress.state.shape[2]
+        ragged = bool((columns != n).any())
+        active = own_columns(columns, n, tokens.device) if ragged else None
+        reading = self.begin(tokens) if self.reader else None
+        ask = reading.ask if reading else None
+        places = []
+        for index in range(tokens.shape[1]):
+            # A hypothesis that is longer than the state has ended; what it reads means nothing.
+            place = progress.state[:, :, -1, SYMBOL_ROW]
+            if first + index < n:
+                word = self.embedding(tokens[:, index]) if first + index else None
+                progress, place = self.core.step(progress, word, active, ask)
+            elif ask:
+                ask(place)
+            places.append(place)
+        return torch.stack(places, dim=1), progress, reading
+
+    def begin(self, tokens: Tensor) -> TapeReading:
+        """Ready to ask; the right answer is the next token."""
+        assert self.reader is not None
+        real = tokens != self.dictionary.pad()
+        end = tokens.new_full((len(tokens), 1), self.dictionary.eos())
+        following = torch.cat([tokens[:, 1:], end], dim=1)
+        gold = torch.where(following == self.dictionary.pad(), end, following)
+        return self.reader.begin(real, gold if tokens.shape[1] > 1 else None)
+
+    def reorder_incremental_state(self, incremental_state: dict, new_order: Tensor) -> None:
+        """Select hypotheses, for beams."""
+        saved = self.get_incremental_state(incremental_state, STATE)
+        if saved is not None:
+            chosen = {name: tensor.index_select(0, new_order) for name, tensor in saved.items()}
+            self.set_incremental_state(incremental_state, STATE, chosen)
+
+
+def check(tokens: Tensor, columns: Tensor, pad: int) -> None:
+    """Check that targets [batch, time] fit into as many columns [batch].
+
+    Raises:
+        InputError: if not.
+    """
+    symbols = (tokens != pad).sum(dim=1).cpu()
+    missing = int((symbols - columns).max())
+    if missing > 0:
+        raise InputError(
+            f"a target has {missing} symbols more than its source, and the state as many columns "
+            f"as the source; give --extra-columns {missing} or more"
+        )
+
+
+@register_model("neural_gpu", dataclass=NeuralGPUConfig)
+class NeuralGPUModel(FairseqEncoderDecoderModel):
+    """The Neural GPU: the source in, n steps, the target out (Kaiser and Sutskever 2016)."""
+
+    @classmethod
+    def build_model(cls, cfg: NeuralGPUConfig, task: Any) -> "NeuralGPUModel":
+        """Make a model for the dictionaries of ``task``.
+
+        Raises:
+            InputError: if sizes or dictionaries do not fit.
+        """
+        source, target = embeddings(cfg, task)
+        output = nn.Linear(cfg.maps, len(task.target_dictionary))
+        for embedding in (source, target):
+            nn.init.normal_(embedding.weight, std=INIT_STD)
+            nn.init.zeros_(embedding.weight[embedding.padding_idx])
+        if cfg.share_all_embeddings:
+            output.weight = target.weight
+        stack = CGRUStack(cfg.maps, cfg.layers, cfg.dropout)
+        encoder = Encoder(
+            task.source_dictionary, source, NeuralGPUEncoder(cfg.height, stack),
+            cfg.extra_columns, cfg.max_source_positions,
+        )  # fmt: skip
+        return cls(encoder, cls.build_decoder(cfg, task.target_dictionary, target, output))
+
+    @classmethod
+    def build_decoder(
+        cls, cfg: Any, dictionary: Any, embedding: nn.Embedding, output: nn.Linear
+    ) -> PlainDecoder:
+        """The part that makes symbols of states."""
+        return PlainDecoder(dictionary, output, cfg.max_target_positions)
+
+    def get_normalized_probs(
+        self, net_output: tuple[Tensor, dict], log_probs: bool, sample: dict | None = None
+    ) -> Tensor:
+        """(Log-)probabilities [batch, time, vocabulary] in float32, a memory mixed in.
+
+        Beyond its last column, a sequence is at its end.
+        """
+        logits, extra = net_output
+        result = torch.log_softmax(logits.float(), dim=-1)
+        reading: MemoryReading | None = extra.get("memory")
+        result = result if reading is None else reading.mix_all(result)
+        if "ended" in extra and bool(extra["ended"].any()):
+            end = torch.full_like(result[:1, :1], -torch.inf)
+            end[..., self.decoder.dictionary.eos()] = 0
+            result = torch.where(extra["ended"].to(result.device)[:, None, None], end, result)
+        return result if log_probs else result.exp()
+
+
+@register_model("extended_neural_gpu", dataclass=NeuralGPUConfig)
+class ExtendedNeuralGPUModel(NeuralGPUModel):
+    """With a decoder that sees what it has emitted (Kaiser and Bengio 2016)."""
+
+    @classmethod
+    def build_decoder(
+        cls, cfg: Any, dictionary: Any, embedding: nn.Embedding, output: nn.Linear
+    ) -> PlainDecoder:
+        """With CGRUs of its own."""
+        stack = CGRUStack(cfg.maps, cfg.layers, cfg.dropout, tape=True)
+        core = NeuralGPUDecoder(cfg.height, stack)
+        reader = cls.build_reader(cfg, dictionary, embedding)
+        return ExtendedDecoder(
+            dictionary, output, cfg.max_target_positions, embedding, core, reader
+        )
+
+    @classmethod
+    def build_reader(cls, cfg: Any, dictionary: Any, embedding: nn.Embedding) -> TapeReader | None:
+        """For models with a memory."""
+        return None
+
+
+@dataclass
+class ExtendedNeuralGPUMemoryConfig(NeuralGPUConfig):
+    """``extended_neural_gpu`` with a memory."""
+
+    memory_size: int = field(default=8192, metadata={"help": "slots of the memory"})
+    memory_key_dim: int = field(default=64, metadata={"help": "width of the memory's keys"})
+    memory_neighbors: int = field(
+        default=32, metadata={"help": "k, how many nearest slots answer a query"}
+    )
+    memory_margin: float = field(default=0.1, metadata={"help": "alpha of the margin loss"})
+    memory_read: ChoiceEnum(list(MODES)) = field(  # type: ignore[valid-type]
+        default="both",
+        metadata={"help": "how the answer is used: embed puts it on the tape (the paper), "
+                          "interpolate mixes it into the softmax, or both"},
+    )  # fmt: skip
+    memory_gold_updates: int = field(
+        default=0,
+        metadata={"help": "the right answer takes the place of the memory's on the tape with a "
+                          "probability that falls from 1 to 0 in so many updates"},
+    )  # fmt: skip
+
+
+@register_model("extended_neural_gpu_memory", dataclass=ExtendedNeuralGPUMemoryConfig)
+class ExtendedNeuralGPUMemoryModel(ExtendedNeuralGPUModel):
+    """With the memory of Kaiser et al. 2017, figure 3."""
+
+    gold_updates = 0
+
+    @classmethod
+    def build_model(cls, cfg: Any, task: Any) -> "ExtendedNeuralGPUMemoryModel":
+        """Make a model with an empty memory."""
+        if cfg.height <= QUERY_ROW:
+            raise InputError(
+                f"--height {cfg.height}: the query is in the second row; give at least 2"
+            )
+        model = super().build_model(cfg, task)
+        model.gold_updates = cfg.memory_gold_updates
+        model.set_num_updates(0)
+        return model
+
+    @classmethod
+    def build_reader(cls, cfg: Any, dictionary: Any, embedding: nn.Embedding) -> TapeReader:
+        """Asks an empty memory."""
+        memory = KeyValueMemory(
+            size=cfg.memory_size,
+            key_dim=cfg.memory_key_dim,
+            num_values=len(dictionary),
+            neighbors=cfg.memory_neighbors,
+            margin=cfg.memory_margin,
+        )
+        return TapeReader(memory, cfg.maps, str(cfg.memory_read), embedding)
+
+    def set_num_updates(self, num_updates: int) -> None:
+        """Later in training, the right answer is shown less often."""
+        super().set_num_updates(num_updates)
+        left = 1 - num_updates / self.gold_updates if self.gold_updates else 0.0
+        self.decoder.reader.gold_share = max(0.0, left)
+
+
+def embeddings(cfg: NeuralGPUConfig, task: Any) -> tuple[nn.Embedding, nn.Embedding]:
+    """Source and target embeddings, one and the same if the configuration says so."""
+    source, target = task.source_dictionary, task.target_dictionary
+    target_embedding = nn.Embedding(len(target), cfg.maps, target.pad())
+    if not cfg.share_all_embeddings:
+        return nn.Embedding(len(source), cfg.maps, source.pad()), target_embedding
+    if source != target:
+        raise InputError(
+            "--share-all-embeddings needs one dictionary for both languages: "
+            "prepare the data with a joined dictionary, or leave the option out"
+        )
+    return target_embedding, target_embedding

@@ -1,0 +1,133 @@
+"""The Neural GPU and the Extended Neural GPU (Kaiser and Sutskever 2016; Kaiser and Bengio 2016).
+
+The state is an image of n columns, one for each symbol of the source, h rows and m maps. The
+encoder writes the embedded source into its first row and applies a stack of CGRUs n times. The
+decoder applies its own stack once for every symbol of the target; symbol t is read from column t of
+the first row, and written, embedded, into that place of the output tape, which the CGRUs see.
+
+With a memory (Kaiser et al. 2017, figure 3), the query is read from the place one below that of the
+symbol, before the step, and the answer is written into that place of the tape.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from fairseq_plugins.modules.cgru import CGRUStack
+
+SYMBOL_ROW, QUERY_ROW = 0, 1
+Ask = Callable[[Tensor], Tensor | None]
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a decoder has come.
+
+    Attributes:
+        state: [batch, m, n, h].
+        tape: [batch, m, t, h], the columns written so far; the last one is not complete if a
+            symbol is still to be written to it.
+    """
+
+    state: Tensor
+    tape: Tensor
+
+
+class NeuralGPUEncoder(nn.Module):
+    """Writes the source into the state, and computes.
+
+    Args:
+        height: h.
+        stack: of CGRUs, applied as many times as the source has symbols.
+    """
+
+    def __init__(self, height: int, stack: CGRUStack) -> None:
+        super().__init__()
+        self.height, self.stack = height, stack
+
+    def forward(self, words: Tensor, columns: Tensor) -> Tensor:
+        """Compute.
+
+        Args:
+            words: embedded source [batch, n, m], zero beyond the end of a sequence.
+            columns: [batch] int64 on the CPU, columns of each sequence.
+
+        Returns:
+            State [batch, m, n, h]. Columns beyond a sequence's own are zero, and each sequence
+            makes as many steps as it has columns: what else is in the batch changes nothing.
+        """
+        state = in_row(words, SYMBOL_ROW, self.height)
+        n = state.shape[2]
+        ragged = bool((columns != n).any())
+        own = own_columns(columns, n, state.device) if ragged else None
+        left = columns.to(state.device).view(-1, 1, 1, 1)
+        for step in range(n):
+            state = self.stack(state, active=None if own is None else own & (left > step))
+        return state
+
+
+class NeuralGPUDecoder(nn.Module):
+    """Computes on, one step a symbol, with an output tape.
+
+    Args:
+        height: h.
+        stack: of CGRUs with a tape.
+    """
+
+    def __init__(self, height: int, stack: CGRUStack) -> None:
+        super().__init__()
+        self.height, self.stack = height, stack
+
+    def start(self, state: Tensor) -> Progress:
+        """Begin with the encoder's state and an empty tape."""
+        return Progress(state, state.new_zeros(len(state), state.shape[1], 0, self.height))
+
+    def step(
+        self, progress: Progress, word: Tensor | None, active: Tensor | None, ask: Ask | None
+    ) -> tuple[Progress, Tensor]:
+        """Write the symbol that was emitted last, ask the memory, compute once.
+
+        Args:
+            progress: so far.
+            word: that symbol, embedded [batch, m]; None at the first step.
+            active: [batch, 1, n, 1] bool, the columns of each sequence; None if all are.
+            ask: place of the query [batch, m] -> answer [batch, m]; None without memory.
+
+        Returns:
+            Progress, and the place of this step's symbol [batch, m].
+        """
+        state, tape = progress.state, progress.tape
+        step = tape.shape[2]  # columns are complete but for the one that is written now
+        if word is not None:
+            symbol = in_row(word.unsqueeze(1), SYMBOL_ROW, self.height)
+            tape = torch.cat([tape[:, :, :-1], tape[:, :, -1:] + symbol.to(tape.dtype)], dim=2)
+        answer = ask(state[:, :, step, QUERY_ROW]) if ask else None
+        if answer is None:
+            column = tape.new_zeros(len(tape), tape.shape[1], 1, self.height)
+        else:
+            column = in_row(answer.unsqueeze(1), QUERY_ROW, self.height).to(tape.dtype)
+        tape = torch.cat([tape, column], dim=2)
+        rest = tape.new_zeros(*tape.shape[:2], state.shape[2] - tape.shape[2], self.height)
+        drive = self.stack.drive(channels_last(torch.cat([tape, rest], dim=2)))
+        state = self.stack(state, drive, active)
+        return Progress(state, tape), state[:, :, step, SYMBOL_ROW]
+
+
+def in_row(words: Tensor, row: int, height: int) -> Tensor:
+    """Vectors [batch, n, m] as one row of an image [batch, m, n, h] that is empty otherwise."""
+    image = torch.zeros(*words.shape[:2], height, words.shape[2], device=words.device,
+                        dtype=words.dtype)  # [batch, n, h, m]  # fmt: skip
+    image = torch.cat([image[:, :, :row], words.unsqueeze(2), image[:, :, row + 1 :]], dim=2)
+    return image.permute(0, 3, 1, 2)  # in memory, maps are last
+
+
+def channels_last(image: Tensor) -> Tensor:
+    """The same image, its maps last in memory, as convolutions like it."""
+    return image.contiguous(memory_format=torch.channels_last)
+
+
+def own_columns(columns: Tensor, n: int, device: torch.device) -> Tensor:
+    """Which of n columns belong to each sequence [batch, 1, n, 1] bool."""
+    return (torch.arange(n, device=device) < columns.to(device).unsqueeze(1))[:, None, :, None]

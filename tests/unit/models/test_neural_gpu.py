@@ -1,0 +1,164 @@
+"""Neural GPUs: step by step, in any batch, with and without memory."""
+
+from typing import Any
+
+import pytest
+import torch
+from fairseq.sequence_generator import SequenceGenerator
+from torch import Tensor
+
+from fairseq_plugins.compat import InputError
+from tests.tiny_models import MEMORY, PAIRS, batch, criterion, dictionary, translation_task
+
+from fairseq.models import ARCH_MODEL_REGISTRY, MODEL_DATACLASS_REGISTRY  # isort: skip
+
+READS = ("embed", "interpolate", "both")
+SIZES: dict[str, Any] = {
+    "maps": 8,
+    "layers": 1,
+    "extra_columns": 5,
+    "max_source_positions": 50,
+    "max_target_positions": 50,
+}
+ENDLESS = 20  # symbols, more than any state has columns
+
+
+def model(arch: str, **options: Any) -> Any:
+    torch.manual_seed(1)
+    given = SIZES | (MEMORY if "memory" in arch else {}) | options
+    return ARCH_MODEL_REGISTRY[arch].build_model(
+        MODEL_DATACLASS_REGISTRY[arch](**given), translation_task()
+    )
+
+
+def remembering(read: str) -> Any:
+    """In evaluation mode, with a memory that holds ``PAIRS``."""
+    result, sample = model("extended_neural_gpu_memory", memory_read=read).eval(), batch()
+    with torch.no_grad():
+        query = result(**sample["net_input"])[1]["memory"].query
+    target = sample["target"]
+    result.decoder.reader.memory.write(query, target[target != dictionary().pad()])
+    return result
+
+
+MODELS: dict[str, Any] = {
+    "plain": lambda: model("neural_gpu").eval(),
+    "extended": lambda: model("extended_neural_gpu", layers=2).eval(),
+} | {read: lambda read=read: remembering(read) for read in READS}
+kinds = pytest.mark.parametrize("kind", list(MODELS))
+
+
+def log_probs(model: Any, output: Any) -> Tensor:
+    return model.get_normalized_probs(output, log_probs=True)
+
+
+@kinds
+def test_incremental_decoding_with_changing_beams_equals_full_decoding(kind: str) -> None:
+    subject = MODELS[kind]()
+    encoded = subject.encoder(batch()["net_input"]["src_tokens"])
+    shortest = int(encoded["columns"].min())
+    state: dict = {}
+    draw = torch.Generator().manual_seed(3)
+    rows = len(PAIRS)
+    prefix = torch.full((rows, 1), dictionary().eos())
+    for _ in range(shortest):
+        step = log_probs(subject, subject.decoder(prefix, encoded, state))[:, -1]
+        full = log_probs(subject, subject.decoder(prefix, encoded))[:, -1]
+        torch.testing.assert_close(step, full, rtol=0, atol=1e-5)
+        order = torch.randint(rows, (rows,), generator=draw)
+        words = torch.randint(4, len(dictionary()), (rows, 1), generator=draw)
+        prefix = torch.cat([prefix[order], words], dim=1)
+        encoded = subject.encoder.reorder_encoder_out(encoded, order)
+        subject.decoder.reorder_incremental_state(state, order)
+
+
+@kinds
+def test_a_sequence_in_a_batch_is_decoded_as_if_alone(kind: str) -> None:
+    subject, sample = MODELS[kind](), batch()
+    together = log_probs(subject, subject(**sample["net_input"]))
+    for row, index in enumerate(sample["id"].tolist()):
+        alone = log_probs(subject, subject(**batch([PAIRS[index]])["net_input"]))[0]
+        torch.testing.assert_close(together[row, : len(alone)], alone, rtol=0, atol=1e-5)
+
+
+@kinds
+def test_the_source_may_be_padded_on_either_side(kind: str) -> None:
+    subject = MODELS[kind]()
+    right, left = (
+        log_probs(subject, subject(**batch(left_pad_source=side)["net_input"]))
+        for side in (False, True)
+    )
+    torch.testing.assert_close(right, left, rtol=0, atol=1e-6)
+
+
+@kinds
+def test_a_hypothesis_ends_with_its_last_column(kind: str) -> None:
+    subject = MODELS[kind]()
+    with torch.no_grad():
+        subject.decoder.output.bias[dictionary().eos()] = -99
+    generator = SequenceGenerator([subject], dictionary(), beam_size=3, max_len_b=ENDLESS)
+    sample = batch()
+    found = generator.generate([], sample)
+    for row, source in enumerate(sample["net_input"]["src_tokens"]):
+        columns = int((source != dictionary().pad()).sum()) + SIZES["extra_columns"]
+        assert all(len(one["tokens"]) <= columns + 1 for one in found[row])
+
+
+@pytest.mark.parametrize("kind", ["neural_gpu", "extended_neural_gpu"])
+def test_a_target_that_does_not_fit_is_refused(kind: str) -> None:
+    subject = model(kind, extra_columns=1)
+    subject(**batch([([2, 3], [1, 2, 3])])["net_input"])
+    with pytest.raises(InputError, match="--extra-columns 1 or more"):
+        subject(**batch([([2], [1, 2, 3])])["net_input"])
+
+
+def test_the_query_needs_a_second_row() -> None:
+    with pytest.raises(InputError, match="--height 1"):
+        model("extended_neural_gpu_memory", height=1)
+
+
+@pytest.mark.parametrize("read", READS)
+def test_all_parameters_learn(read: str) -> None:
+    subject = model("extended_neural_gpu_memory", memory_read=read).train()
+    sample, learner = batch(), criterion()
+    for _ in range(2):  # the first time, the memory is empty
+        subject.zero_grad()
+        loss, _, _ = learner(subject, sample)
+        loss.backward()
+        subject.decoder.reader.memory.commit()
+    silent = {name for name, p in subject.named_parameters() if p.grad is None or not p.grad.any()}
+    assert not silent
+
+
+def test_the_answer_on_the_tape_changes_what_follows() -> None:
+    subject, sample = remembering("embed"), batch()
+    before = log_probs(subject, subject(**sample["net_input"]))
+    subject.decoder.reader.memory.clear()
+    after = log_probs(subject, subject(**sample["net_input"]))
+    assert not torch.allclose(before, after)
+
+
+def test_the_right_answer_is_shown_less_and_less() -> None:
+    subject = model("extended_neural_gpu_memory", memory_gold_updates=100)
+    shares = []
+    for updates in (0, 25, 100, 200):
+        subject.set_num_updates(updates)
+        shares.append(subject.decoder.reader.gold_share)
+    assert shares == [1.0, 0.75, 0.0, 0.0]
+
+
+def test_the_right_answer_stands_on_the_tape_while_it_is_shown() -> None:
+    subject = model("extended_neural_gpu_memory", memory_gold_updates=100).train()
+    reader, sample = subject.decoder.reader, batch()
+    seen: list[Tensor] = []
+    original = reader.answer
+    reader.answer = lambda value, confidence: seen.append(value) or original(value, confidence)
+    subject(**sample["net_input"])
+    target = sample["target"]
+    values = torch.stack(seen, dim=1)
+    real = target != dictionary().pad()
+    assert torch.equal(values[real], target[real])
+    reader.eval()
+    seen.clear()
+    subject(**sample["net_input"])
+    assert not torch.equal(torch.stack(seen, dim=1)[real], target[real])

@@ -1,0 +1,93 @@
+"""CGRUs against their equations, written out again in NumPy."""
+
+import numpy as np
+import pytest
+import torch
+
+from fairseq_plugins.modules.cgru import CGRUStack, SaturatingSigmoid
+
+M, H, N = 3, 4, 5
+
+
+def sig(x: np.ndarray) -> np.ndarray:
+    return np.clip(1.2 / (1 + np.exp(-x)) - 0.1, 0, 1)
+
+
+def convolve(image: np.ndarray, kernel: np.ndarray) -> np.ndarray:
+    """[in, n, h] * [out, in, 3, 3], zeros around the image."""
+    padded = np.pad(image, ((0, 0), (1, 1), (1, 1)))
+    result = np.zeros((len(kernel), *image.shape[1:]))
+    for column in range(image.shape[1]):
+        for row in range(image.shape[2]):
+            window = padded[:, column : column + 3, row : row + 3]
+            result[:, column, row] = (kernel * window).sum(axis=(1, 2, 3))
+    return result
+
+
+def equations(stack: CGRUStack, state: np.ndarray, tape: np.ndarray) -> np.ndarray:
+    """One step as in the paper; the kernels of r, u and c see the tape and the state."""
+    weights = {name: value.detach().double().numpy() for name, value in stack.named_parameters()}
+    for layer in range(len(stack.units)):
+        of_tape = weights["of_tape.weight"][3 * M * layer : 3 * M * (layer + 1)]
+        kernels = np.concatenate(
+            [weights[f"units.{layer}.gates.weight"], weights[f"units.{layer}.candidate.weight"]]
+        )
+        biases = np.concatenate(
+            [weights[f"units.{layer}.gates.bias"], weights[f"units.{layer}.candidate.bias"]]
+        )
+        r_kernel, u_kernel, c_kernel = np.split(np.concatenate([of_tape, kernels], axis=1), 3)
+        r_bias, u_bias, c_bias = np.split(biases[:, None, None], 3)
+        both = np.concatenate([tape, state])
+        reset, update = (
+            sig(convolve(both, kernel) + bias)
+            for kernel, bias in ((r_kernel, r_bias), (u_kernel, u_bias))
+        )
+        candidate = np.tanh(convolve(np.concatenate([tape, reset * state]), c_kernel) + c_bias)
+        state = update * state + (1 - update) * candidate
+    return state
+
+
+def images(batch: int = 2) -> tuple[torch.Tensor, torch.Tensor]:
+    draw = torch.Generator().manual_seed(1)
+    return tuple(2 * torch.randn(batch, M, N, H, generator=draw) for _ in range(2))  # type: ignore[return-value]
+
+
+def test_a_step_is_that_of_the_equations() -> None:
+    torch.manual_seed(2)
+    stack, (state, tape) = CGRUStack(M, layers=2, tape=True), images()
+    result = stack(state, stack.drive(tape)).detach().numpy()
+    for row in range(2):
+        expected = equations(stack, state[row].double().numpy(), tape[row].double().numpy())
+        np.testing.assert_allclose(result[row], expected, atol=1e-5)
+
+
+def test_gates_are_open_at_first() -> None:
+    stack = CGRUStack(M, layers=1)
+    assert stack.units[0].gates.bias.tolist() == [1.0] * 2 * M
+    assert stack.units[0].candidate.bias.tolist() == [0.0] * M
+
+
+def test_the_sigmoid_reaches_its_ends_and_has_the_right_slope() -> None:
+    x = torch.tensor([-9.0, -1.0, 0.0, 0.5, 9.0], dtype=torch.float64, requires_grad=True)
+    y = SaturatingSigmoid.apply(x)
+    assert y[0] == 0 and y[-1] == 1 and y[2] == 0.5
+    assert torch.autograd.gradcheck(SaturatingSigmoid.apply, (x,))
+
+
+def test_inactive_columns_stay_as_they_are() -> None:
+    stack, (state, _) = CGRUStack(M, layers=2), images()
+    active = torch.zeros(2, 1, N, 1, dtype=torch.bool)
+    active[0, :, :3] = True
+    result = stack(state, active=active)
+    assert torch.equal(result[1], state[1]) and torch.equal(result[0, :, 3:], state[0, :, 3:])
+    assert not torch.equal(result[0, :, :3], state[0, :, :3])
+
+
+@pytest.mark.parametrize("columns", [4, 400])
+def test_dropout_is_rarer_in_long_states(columns: int) -> None:
+    torch.manual_seed(1)
+    stack = CGRUStack(8, layers=1, dropout=0.8).train()
+    with torch.no_grad():  # a unit that keeps its state as it is
+        stack.units[0].gates.bias.fill_(99)
+        result = stack(torch.ones(20, 8, columns, 2))
+    assert float((result == 0).float().mean()) == pytest.approx(0.8 / columns**0.5, rel=0.1)
