@@ -18,28 +18,96 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 KERNEL = 3
+PADDING = KERNEL // 2
 GATES = 3  # r, u, c
 STRETCH, CUT = 1.2, 0.1  # of the saturating sigmoid
 
 
-class SaturatingSigmoid(torch.autograd.Function):
-    """clip(1.2 sigmoid(x) - 0.1, 0, 1), which can be exactly 0 or 1.
+def saturating_sigmoid_(x: Tensor) -> Tensor:
+    """clip(1.2 sigmoid(x) - 0.1, 0, 1) in the place of x; it can be exactly 0 or 1."""
+    return x.sigmoid_().mul_(STRETCH).sub_(CUT).clamp_(0, 1)
 
-    By hand, because autograd keeps three copies of x and passes over each.
+
+def slope(gate: Tensor) -> Tensor:
+    """Its derivative, from its value y: 1.2 sigma (1 - sigma) with sigma = (y + 0.1) / 1.2."""
+    # 1.2 sigma (1 - sigma) = (y + 0.1) (1.1 - y) / 1.2, where y is not cut off.
+    result = (gate + CUT).mul_(STRETCH - CUT - gate).mul_(1 / STRETCH)
+    return result.mul_((gate > 0) & (gate < 1))
+
+
+class Unit(torch.autograd.Function):
+    """The equations above, with their derivatives by hand.
+
+    Autograd would keep a copy for each of a dozen elementwise operations, and pass over them again;
+    beside small convolutions that takes most of the time.
     """
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor) -> Tensor:
-        result = torch.sigmoid(x).mul_(STRETCH).sub_(CUT).clamp_(0, 1)
-        ctx.save_for_backward(result)
-        return result
+    def forward(
+        ctx: Any,
+        state: Tensor,
+        drive: Tensor | None,
+        gates_weight: Tensor,
+        gates_bias: Tensor,
+        candidate_weight: Tensor,
+        candidate_bias: Tensor,
+    ) -> Tensor:
+        gates = F.conv2d(state, gates_weight, gates_bias, padding=PADDING)
+        if drive is not None:
+            gates += drive[:, : gates.shape[1]]
+        reset, update = saturating_sigmoid_(gates).chunk(2, dim=1)
+        kept = reset * state
+        candidate = F.conv2d(kept, candidate_weight, candidate_bias, padding=PADDING)
+        if drive is not None:
+            candidate += drive[:, gates.shape[1] :]
+        candidate.tanh_()
+        ctx.driven = drive is not None
+        ctx.save_for_backward(state, gates, kept, candidate, gates_weight, candidate_weight)
+        return torch.lerp(candidate, state, update)
 
     @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> Tensor:
-        (result,) = ctx.saved_tensors
-        sigmoid = (result + CUT) / STRETCH
-        slope = sigmoid * (1 - sigmoid) * STRETCH
-        return gradients[0] * slope.masked_fill_((result <= 0) | (result >= 1), 0)
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
+        state, gates, kept, candidate, gates_weight, candidate_weight = ctx.saved_tensors
+        (of_next,) = gradients
+        reset, update = gates.chunk(2, dim=1)
+        maps = state.shape[1]
+
+        of_kept_share = of_next * update  # of the state, by way of u * s
+        of_sum = torch.empty(
+            (state.shape[0], GATES * maps, *state.shape[2:]),
+            dtype=state.dtype, device=state.device, memory_format=torch.channels_last,
+        )  # of what goes into r, u and tanh  # fmt: skip
+        of_gates, of_candidate = of_sum[:, : 2 * maps], of_sum[:, 2 * maps :]
+        torch.mul(of_next - of_kept_share, 1 - candidate * candidate, out=of_candidate)
+        of_kept, of_candidate_weight, of_candidate_bias = _convolution_backward(
+            of_candidate, kept, candidate_weight
+        )
+        torch.mul(of_kept, state, out=of_gates[:, :maps])
+        torch.mul(of_next, state - candidate, out=of_gates[:, maps:])
+        of_gates.mul_(slope(gates))
+        of_state, of_gates_weight, of_gates_bias = _convolution_backward(
+            of_gates, state, gates_weight
+        )
+        of_state.add_(of_kept_share).addcmul_(of_kept, reset)
+        return (
+            of_state,
+            of_sum if ctx.driven else None,
+            of_gates_weight,
+            of_gates_bias,
+            of_candidate_weight,
+            of_candidate_bias,
+        )
+
+
+def _convolution_backward(
+    gradient: Tensor, inputs: Tensor, weight: Tensor
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Gradients of inputs, weight and bias."""
+    once, none = [1, 1], [0, 0]
+    return torch.ops.aten.convolution_backward(
+        gradient.contiguous(memory_format=torch.channels_last), inputs, weight,
+        [len(weight)], once, [PADDING] * 2, once, False, none, 1, [True] * 3,
+    )  # fmt: skip
 
 
 class CGRU(nn.Module):
@@ -51,22 +119,22 @@ class CGRU(nn.Module):
 
     def __init__(self, maps: int) -> None:
         super().__init__()
-        self.gates = nn.Conv2d(maps, 2 * maps, KERNEL, padding=KERNEL // 2)
-        self.candidate = nn.Conv2d(maps, maps, KERNEL, padding=KERNEL // 2)
+        self.gates = nn.Conv2d(maps, 2 * maps, KERNEL, padding=PADDING)
+        self.candidate = nn.Conv2d(maps, maps, KERNEL, padding=PADDING)
         for convolution, bias in ((self.gates, 1.0), (self.candidate, 0.0)):
             assert convolution.bias is not None
             nn.init.constant_(convolution.bias, bias)  # the + 1 of the equations
 
     def forward(self, state: Tensor, drive: Tensor | None = None) -> Tensor:
         """State [batch, m, n, h] and the tape's part [batch, 3m, n, h] -> the next state."""
-        gates = self.gates(state)
-        if drive is not None:
-            gates = gates + drive[:, : gates.shape[1]]
-        reset, update = SaturatingSigmoid.apply(gates).chunk(2, dim=1)
-        candidate = self.candidate(reset * state)
-        if drive is not None:
-            candidate = candidate + drive[:, gates.shape[1] :]
-        return torch.lerp(torch.tanh(candidate).to(state.dtype), state, update.to(state.dtype))
+        gates, candidate = self.gates, self.candidate
+        assert gates.bias is not None and candidate.bias is not None
+        parameters = (gates.weight, gates.bias, candidate.weight, candidate.bias)
+        if torch.is_autocast_enabled(state.device.type):
+            number_format = torch.get_autocast_dtype(state.device.type)
+            state = state.to(number_format)
+            parameters = tuple(parameter.to(number_format) for parameter in parameters)
+        return Unit.apply(state, drive, *parameters)
 
 
 class CGRUStack(nn.Module):
@@ -85,7 +153,7 @@ class CGRUStack(nn.Module):
         self.units = nn.ModuleList(CGRU(maps) for _ in range(layers))
         self.dropout = dropout
         self.of_tape = (
-            nn.Conv2d(maps, GATES * maps * layers, KERNEL, padding=KERNEL // 2, bias=False)
+            nn.Conv2d(maps, GATES * maps * layers, KERNEL, padding=PADDING, bias=False)
             if tape
             else None
         )

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from fairseq_plugins.modules.cgru import CGRUStack, SaturatingSigmoid
+from fairseq_plugins.modules.cgru import CGRU, CGRUStack, saturating_sigmoid_
 
 M, H, N = 3, 4, 5
 
@@ -67,11 +67,41 @@ def test_gates_are_open_at_first() -> None:
     assert stack.units[0].candidate.bias.tolist() == [0.0] * M
 
 
-def test_the_sigmoid_reaches_its_ends_and_has_the_right_slope() -> None:
-    x = torch.tensor([-9.0, -1.0, 0.0, 0.5, 9.0], dtype=torch.float64, requires_grad=True)
-    y = SaturatingSigmoid.apply(x)
-    assert y[0] == 0 and y[-1] == 1 and y[2] == 0.5
-    assert torch.autograd.gradcheck(SaturatingSigmoid.apply, (x,))
+def test_the_sigmoid_reaches_its_ends() -> None:
+    x = torch.tensor([-9.0, 0.0, 9.0])
+    assert saturating_sigmoid_(x).tolist() == [0.0, 0.5, 1.0]
+
+
+@pytest.mark.parametrize("driven", [True, False])
+def test_derivatives(driven: bool) -> None:
+    torch.manual_seed(2)
+    unit, (state, _) = CGRU(M).double(), images()
+    for parameter in unit.parameters():
+        parameter.data.mul_(2)  # so that some gates are cut off
+    drive = torch.randn(2, 3 * M, N, H, dtype=torch.float64) if driven else None
+    given = [state.double(), *([drive] if driven else []), *unit.parameters()]
+    inputs = [tensor.detach().requires_grad_() for tensor in given]
+
+    def step(*tensors: torch.Tensor) -> torch.Tensor:
+        names = dict(zip(dict(unit.named_parameters()), tensors[-4:], strict=True))
+        return torch.func.functional_call(unit, names, tensors[:-4])
+
+    assert torch.autograd.gradcheck(step, inputs)
+
+
+def test_bfloat16_comes_close() -> None:
+    torch.manual_seed(2)
+    unit, (state, _) = CGRU(M), images()
+    exact = unit(state)
+    exact.sum().backward()
+    expected = unit.gates.weight.grad.clone()
+    unit.zero_grad()
+    with torch.autocast("cpu", torch.bfloat16):
+        rounded = unit(state)
+    rounded.float().sum().backward()
+    torch.testing.assert_close(rounded.float(), exact, rtol=0, atol=0.05)
+    error = unit.gates.weight.grad - expected
+    assert float(error.norm() / expected.norm()) < 0.05
 
 
 def test_inactive_columns_stay_as_they_are() -> None:
