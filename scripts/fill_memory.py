@@ -32,7 +32,7 @@ def parse() -> argparse.Namespace:
     )
     add = parser.add_argument
     add("--path", type=Path, required=True, help="checkpoint of a model with memory")
-    add("--data", type=Path, required=True, help="folder that fairseq-preprocess wrote")
+    add("--data", type=Path, help="folder that fairseq-preprocess wrote")
     add("--split", default="train", help="part of the data that is remembered")
     add("--output", type=Path, required=True, help="checkpoint to write")
     add("--memory-size", type=positive, metavar="SLOTS", help="change the number of slots")

@@ -77,19 +77,26 @@ class RareSymbols:
         row = index % self.examples
         return self.example(bits[row], chosen[row])
 
-    def test(self, text: int, index: int, length: int) -> tuple[list[str], list[str]]:
-        """Example ``index`` of another text; its symbols are drawn from all buckets alike.
+    def test(
+        self, text: int, index: int, length: int, bucket: str | None = None
+    ) -> tuple[list[str], list[str]]:
+        """Example ``index`` of another text.
 
         Args:
             text: its number, from 0.
             index: of the example.
             length: n.
+            bucket: from which its symbols are drawn; from all alike if None.
 
         Returns:
             Symbols of source and target.
         """
         rng = np.random.default_rng((self.seed, OTHER + text, index))
-        buckets = [numbers for numbers in self.buckets.values() if len(numbers)]
+        buckets = [
+            numbers
+            for name, numbers in self.buckets.items()
+            if len(numbers) and bucket in (None, name)
+        ]
         chosen = [rng.choice(buckets[rng.integers(len(buckets))]) for _ in range(length)]
         return self.example(rng.integers(2, size=length), np.array(chosen))
 

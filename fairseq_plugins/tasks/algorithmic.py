@@ -30,6 +30,7 @@ RARE = "rare_symbols"
 TRAIN, VALID = "train", "valid"
 SUBSET = re.compile(r"test(_(?P<length>\d+))?")
 UNSEEN = 1 << 40  # from here on, examples are numbered that training never comes to
+VALID_TEXT, TEST_TEXT = 0, 1  # of rare symbols
 
 
 @dataclass
@@ -105,17 +106,18 @@ class AlgorithmicTask(CommitsMemory, FairseqTask):
                 f"there is no subset {split!r}; take train, valid, test or, for examples of length "
                 "60, test_60"
             )
-        draw = partial(self._draw, split == TRAIN)
+        draw = partial(self._draw, split)
         self.datasets[split] = AlgorithmicDataset(
             draw, length, self._dictionary, batches, cfg.batch_size
         )
 
-    def _draw(self, training: bool, index: int, length: int) -> tuple[list[str], list[str]]:
+    def _draw(self, split: str, index: int, length: int) -> tuple[list[str], list[str]]:
+        if self.rare and split == TRAIN:
+            return self.rare.training(index)
         if self.rare:
-            return self.rare.training(index) if training else self.rare.test(0, index, length)
-        number = index if training else UNSEEN + index
-        rng = generator(self.cfg.seed, number)
-        return ALGORITHMS[str(self.cfg.algorithm)].draw(length, rng)
+            return self.rare.test(VALID_TEXT if split == VALID else TEST_TEXT, index, length)
+        number = {TRAIN: 0, VALID: UNSEEN}.get(split, 2 * UNSEEN) + index
+        return ALGORITHMS[str(self.cfg.algorithm)].draw(length, generator(self.cfg.seed, number))
 
     def get_batch_iterator(
         self,

@@ -33,8 +33,8 @@ logger = logging.getLogger(__name__)
 class Corpus:
     """A binarised corpus, and how it is read."""
 
-    data: Path
-    """Folder that fairseq-preprocess wrote."""
+    data: Path | None
+    """Folder that fairseq-preprocess wrote; None if the task makes its data itself."""
     max_tokens: int = 4000
     """Target tokens a batch."""
     seed: int = 1
@@ -126,7 +126,10 @@ class Translator:
             with open_dict(self.state["cfg"]):
                 self.state["cfg"].model.memory_size = memory_size
         task_cfg = self.state["cfg"].task.copy()
-        task_cfg.data = str(corpus.data)
+        if "data" in task_cfg:
+            if corpus.data is None:
+                raise InputError(f"{path}: its task reads a corpus; name its folder with --data")
+            task_cfg.data = str(corpus.data)
         self.task = tasks.setup_task(task_cfg)
         models, _, _ = checkpoint_utils.load_model_ensemble_and_task(
             [str(path)], task=self.task, state=self.state
@@ -156,7 +159,8 @@ class Translator:
             ignore_invalid_inputs=True,
             seed=self.corpus.seed,
         ).next_epoch_itr(shuffle=True)
-        with tqdm(total=int(dataset.tgt_sizes.sum()), desc=split, unit=" tokens",
+        sizes = getattr(dataset, "tgt_sizes", None)  # what is drawn on the fly has none
+        with tqdm(total=sizes if sizes is None else int(sizes.sum()), desc=split, unit=" tokens",
                   unit_scale=True, disable=None) as bar:  # fmt: skip
             for sample in epoch:
                 yield utils.move_to_cuda(sample) if self.device.type == "cuda" else sample
