@@ -129,11 +129,11 @@ class CGRU(nn.Module):
         """State [batch, m, n, h] and the tape's part [batch, 3m, n, h] -> the next state."""
         gates, candidate = self.gates, self.candidate
         assert gates.bias is not None and candidate.bias is not None
-        parameters = (gates.weight, gates.bias, candidate.weight, candidate.bias)
+        parameters = [gates.weight, gates.bias, candidate.weight, candidate.bias]
         if torch.is_autocast_enabled(state.device.type):
             number_format = torch.get_autocast_dtype(state.device.type)
             state = state.to(number_format)
-            parameters = tuple(parameter.to(number_format) for parameter in parameters)
+            parameters = [parameter.to(number_format) for parameter in parameters]
         return Unit.apply(state, drive, *parameters)
 
 

@@ -247,7 +247,7 @@ def _shares(right: Tensor, asked: Tensor | None = None) -> Right:
 
 def _moved(sample: dict, device: torch.device) -> dict:
     return {
-        name: _moved(part, device) if isinstance(part, Mapping)
+        name: _moved(part, device) if isinstance(part, dict)
         else part.to(device) if isinstance(part, Tensor) else part
         for name, part in sample.items()
     }  # fmt: skip

@@ -10,30 +10,41 @@ matplotlib.use("Agg")
 from matplotlib import pyplot as plt
 
 WIDTH, HEIGHT, DPI = 6.4, 3.8, 150  # inches, inches, dots an inch
-Mean = Spread = float
 
 
 def accuracy(
-    results: Mapping[str, Mapping[str, tuple[Mean, Spread]]], what: str, path: Path
+    results: Mapping[str, Mapping[str, tuple[float, float]]], what: str, path: Path
 ) -> None:
-    """Bars of right answers in per cent, for each model a colour and for each bucket a group."""
+    """Bars of right answers in per cent, for each model a colour and for each bucket a group.
+
+    Args:
+        results: mean and standard deviation by model and bucket.
+        what: the buckets are.
+        path: of the PNG file.
+    """
     figure, axes = plt.subplots(figsize=(WIDTH, HEIGHT))
     width = 0.8 / len(results)
     for number, (name, buckets) in enumerate(results.items()):
         places = np.arange(len(buckets)) + number * width
         means, spreads = zip(*buckets.values(), strict=True)
         axes.bar(places, means, width, yerr=spreads, label=name)
-    buckets = list(next(iter(results.values())))
-    axes.set_xticks(np.arange(len(buckets)) + 0.4 - width / 2, buckets)
+    names = list(next(iter(results.values())))
+    axes.set_xticks(np.arange(len(names)) + 0.4 - width / 2, names)
     axes.set(xlabel=what, ylabel="right, %", ylim=(0, 100))
     axes.legend(frameon=False, loc="upper left")
     _save(figure, path)
 
 
 def lengths(
-    results: Mapping[str, Mapping[int, tuple[Mean, Spread]]], trained: int, path: Path
+    results: Mapping[str, Mapping[int, tuple[float, float]]], trained: int, path: Path
 ) -> None:
-    """Sequences that are right from beginning to end, against their length."""
+    """Sequences that are right from beginning to end, against their length.
+
+    Args:
+        results: mean and standard deviation, in per cent, by model and length.
+        trained: the longest length in training.
+        path: of the PNG file.
+    """
     figure, axes = plt.subplots(figsize=(WIDTH, HEIGHT))
     for name, by_length in results.items():
         means, spreads = zip(*by_length.values(), strict=True)
