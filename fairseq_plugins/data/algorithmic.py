@@ -70,8 +70,11 @@ class Curriculum:
     def __init__(self, shortest: int, longest: int, batches: int) -> None:
         self.shortest, self.longest, self.batches = shortest, longest, batches
 
+    def limit(self, batch: int) -> int:
+        """The longest length so far."""
+        done = min(1.0, (batch + 1) / self.batches) if self.batches else 1.0
+        return self.shortest + int(done * (self.longest - self.shortest))
+
     def __call__(self, batch: int) -> int:
         """The length of batch number ``batch``: all lengths up to the limit take turns."""
-        done = min(1.0, (batch + 1) / self.batches) if self.batches else 1.0
-        limit = self.shortest + int(done * (self.longest - self.shortest))
-        return self.shortest + batch % (limit - self.shortest + 1)
+        return self.shortest + batch % (self.limit(batch) - self.shortest + 1)

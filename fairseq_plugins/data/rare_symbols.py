@@ -71,11 +71,16 @@ class RareSymbols:
         asked = bits.cumsum(axis=1) % 2 == 1
         return np.bincount(chosen[asked], minlength=self.symbols)
 
-    def training(self, index: int) -> tuple[list[str], list[str]]:
-        """Example ``index`` of the training text, which begins anew after the last."""
+    def training(self, index: int, length: int | None = None) -> tuple[list[str], list[str]]:
+        """Example ``index`` of the training text, which begins anew after the last.
+
+        Args:
+            index: of the example.
+            length: of its beginning, which is an example, too; all of it if None.
+        """
         bits, chosen = self._training
         row = index % self.examples
-        return self.example(bits[row], chosen[row])
+        return self.example(bits[row, :length], chosen[row, :length])
 
     def test(
         self, text: int, index: int, length: int, bucket: str | None = None

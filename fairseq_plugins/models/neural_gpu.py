@@ -31,6 +31,7 @@ from fairseq_plugins.modules.tape_reader import TapeReader, TapeReading
 
 STATE = "neural_gpu"  # name of the decoder's incremental state
 INIT_STD = 0.1  # of embeddings
+NOISE_DECAY = 0.275  # power of the updates; of the variance twice as much
 
 
 @dataclass
@@ -48,8 +49,8 @@ class NeuralGPUConfig(FairseqDataclass):
     )
     gradient_noise: float = field(
         default=0.0,
-        metadata={"help": "standard deviation of noise on the gradients at the beginning; it falls "
-                          "with the 0.55th power of the updates"},
+        metadata={"help": "standard deviation of noise on the gradients at the beginning; its "
+                          "variance falls with the 0.55th power of the updates"},
     )  # fmt: skip
     share_all_embeddings: bool = field(
         default=False, metadata={"help": "one embedding for source, target and softmax"}
@@ -226,6 +227,8 @@ def check(tokens: Tensor, columns: Tensor, pad: int) -> None:
 class NeuralGPUModel(FairseqEncoderDecoderModel):
     """The Neural GPU: the source in, n steps, the target out (Kaiser and Sutskever 2016)."""
 
+    updates = 0
+
     @classmethod
     def build_model(cls, cfg: NeuralGPUConfig, task: Any) -> "NeuralGPUModel":
         """Make a model for the dictionaries of ``task``.
@@ -245,7 +248,25 @@ class NeuralGPUModel(FairseqEncoderDecoderModel):
             task.source_dictionary, source, NeuralGPUEncoder(cfg.height, stack),
             cfg.extra_columns, cfg.max_source_positions,
         )  # fmt: skip
-        return cls(encoder, cls.build_decoder(cfg, task.target_dictionary, target, output))
+        model = cls(encoder, cls.build_decoder(cfg, task.target_dictionary, target, output))
+        if cfg.gradient_noise:
+            model.disturb(cfg.gradient_noise)
+        return model
+
+    def disturb(self, noise: float) -> None:
+        """Add noise to all gradients, less and less of it (Neelakantan et al. 2015)."""
+
+        def disturbed(gradient: Tensor) -> Tensor:
+            deviation = noise / (1 + self.updates) ** NOISE_DECAY
+            return gradient + deviation * torch.randn_like(gradient)
+
+        for parameter in self.parameters():
+            parameter.register_hook(disturbed)
+
+    def set_num_updates(self, num_updates: int) -> None:
+        """How far training has come."""
+        super().set_num_updates(num_updates)
+        self.updates = num_updates
 
     @classmethod
     def build_decoder(

@@ -31,6 +31,7 @@ class MemoryReading:
         positions: [batch, time] bool with N times True, where it was asked.
         log_weights: [N, k], log w, -inf for missing neighbours; None unless interpolating.
         gate: [N], logit of g; None unless interpolating.
+        state: [N, dim], what the gate saw beside the answers; None unless interpolating.
     """
 
     memory: KeyValueMemory
@@ -39,6 +40,7 @@ class MemoryReading:
     positions: Tensor
     log_weights: Tensor | None = None
     gate: Tensor | None = None
+    state: Tensor | None = None
 
     def mix_target(self, log_prob: Tensor, target: Tensor) -> Tensor:
         """log p(target) of the mixture, from the softmax's own log p(target) [N]."""
@@ -154,14 +156,15 @@ class MemoryReader(nn.Module):
         """
         query = self.project(source[positions]).float()  # [N, key_dim]
         hits = self.memory.query(query)
-        log_weights = gate = None
+        log_weights = gate = seen = None
         if self.mode != "interpolate":
             read = self.answer(hits.values[:, 0], hits.confidence).to(state.dtype)
             state = state.index_put((positions,), read, accumulate=True)
         if self.mode != "embed":
             log_weights = self.log_weights(hits)
-            gate = self.gate_logit(state[positions], hits, log_weights)
-        return state, MemoryReading(self.memory, query, hits, positions, log_weights, gate)
+            seen = state[positions]
+            gate = self.gate_logit(seen, hits, log_weights)
+        return state, MemoryReading(self.memory, query, hits, positions, log_weights, gate, seen)
 
     def log_weights(self, hits: MemoryHits) -> Tensor:
         """log softmax over the k neighbours [N, k] with the learned temperature."""

@@ -89,8 +89,9 @@ class TapeReading:
             chosen([self.hits[step].slots for step in range(steps)]),
             chosen([self.hits[step].weights for step in range(steps)]),
         )
-        memory, log_weights, gate = self.reader.memory, None, None
-        if self.reader.mode != "embed":
-            log_weights = self.reader.log_weights(hits)
-            gate = self.reader.gate_logit(state[positions], hits, log_weights)
-        return MemoryReading(memory, query, hits, positions, log_weights, gate)
+        memory = self.reader.memory
+        if self.reader.mode == "embed":
+            return MemoryReading(memory, query, hits, positions)
+        log_weights, seen = self.reader.log_weights(hits), state[positions]
+        gate = self.reader.gate_logit(seen, hits, log_weights)
+        return MemoryReading(memory, query, hits, positions, log_weights, gate, seen)

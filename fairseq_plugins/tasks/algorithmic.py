@@ -7,6 +7,7 @@ longest length; ``test_60`` has examples of length 60.
 """
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -43,8 +44,10 @@ class AlgorithmicConfig(FairseqDataclass):
     min_length: int = field(default=1, metadata={"help": "of training examples"})
     max_length: int = field(default=20, metadata={"help": "of training examples"})
     curriculum: int = field(
-        default=0, metadata={"help": "batches after which the longest examples are drawn, too"}
-    )
+        default=0,
+        metadata={"help": "batches after which the longest examples are drawn, too; of "
+                          "rare_symbols, after which examples are no longer cut"},
+    )  # fmt: skip
     batches: int = field(default=500, metadata={"help": "batches in an epoch"})
     valid_batches: int = field(default=20, metadata={"help": "batches in validation, and a test"})
     symbols: int = field(default=16_000, metadata={"help": "for rare_symbols: how many there are"})
@@ -93,9 +96,12 @@ class AlgorithmicTask(CommitsMemory, FairseqTask):
         """
         cfg = self.cfg
         named = SUBSET.fullmatch(split)
+        length: Callable[[int], int]
         batches = cfg.batches if split == TRAIN else cfg.valid_batches
         if split == TRAIN:
-            length = Curriculum(cfg.min_length, cfg.max_length, cfg.curriculum)
+            curriculum = Curriculum(cfg.min_length, cfg.max_length, cfg.curriculum)
+            # Of rare symbols, no example may be cut in the end: its symbols count as seen.
+            length = curriculum.limit if self.rare else curriculum
         elif split == VALID:
             length = Curriculum(cfg.min_length, cfg.max_length, 0)
         elif named:
@@ -113,7 +119,7 @@ class AlgorithmicTask(CommitsMemory, FairseqTask):
 
     def _draw(self, split: str, index: int, length: int) -> tuple[list[str], list[str]]:
         if self.rare and split == TRAIN:
-            return self.rare.training(index)
+            return self.rare.training(index, length)
         if self.rare:
             return self.rare.test(VALID_TEXT if split == VALID else TEST_TEXT, index, length)
         number = {TRAIN: 0, VALID: UNSEEN}.get(split, 2 * UNSEEN) + index

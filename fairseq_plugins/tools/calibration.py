@@ -80,7 +80,7 @@ def calibrate(translator: Translator, split: str) -> Calibration:
                          "which has no gate; leave the option out")  # fmt: skip
     if len(reader.memory) == 0:
         raise InputError("--calibrate: the memory is empty; fill it first")
-    tokens = _collect(translator, reader, split)
+    tokens = _collect(translator, split)
     before = float(tokens.nll(reader).detach())
     _fit(reader, tokens)
     after = float(tokens.nll(reader).detach())
@@ -100,22 +100,15 @@ def _fit(reader: MemoryReader, tokens: _Tokens) -> None:
         optimizer.step()
 
 
-def _collect(translator: Translator, reader: MemoryReader, split: str) -> _Tokens:
+def _collect(translator: Translator, split: str) -> _Tokens:
     """Decode a split once, and keep what the reader saw."""
     states: list[Tensor] = []
     parts: list[tuple[MemoryHits, Tensor, Tensor]] = []
-
-    def keep_state(_: object, inputs: tuple, output: tuple[Tensor, MemoryReading]) -> None:
-        state, reading = output
-        states.append(state[reading.positions].float())
-
-    hook = reader.register_forward_hook(keep_state)
-    try:
-        for sample in translator.batches(split):
-            decoded = translator.decode(sample)
-            parts.append((decoded.reading.hits, decoded.target, decoded.log_prob()))
-    finally:
-        hook.remove()
+    for sample in translator.batches(split):
+        decoded = translator.decode(sample)
+        assert decoded.reading.state is not None, "the reader interpolates"
+        states.append(decoded.reading.state.float())
+        parts.append((decoded.reading.hits, decoded.target, decoded.log_prob()))
     all_hits, targets, log_probs = zip(*parts, strict=True)
     names = [field.name for field in fields(MemoryHits)]
     hits = MemoryHits(*(torch.cat([getattr(hits, name) for hits in all_hits]) for name in names))

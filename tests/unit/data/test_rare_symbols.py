@@ -66,3 +66,15 @@ def test_test_texts_draw_from_all_buckets_alike() -> None:
 
 def test_texts_differ() -> None:
     assert TASK.test(0, 0, 6) == TASK.test(0, 0, 6) != TASK.test(1, 0, 6)
+
+
+def test_the_beginning_of_an_example_is_an_example() -> None:
+    source, target = TASK.training(7)
+    assert TASK.training(7, 2) == (source[:4], target[:2])
+
+
+def test_a_bucket_may_be_asked_for() -> None:
+    symbols = {
+        int(name[1:]) for index in range(50) for name in TASK.test(0, index, 6, "1")[0][1::2]
+    }
+    assert symbols <= set(TASK.buckets["1"].tolist())
