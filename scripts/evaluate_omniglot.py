@@ -51,6 +51,8 @@ def parse() -> argparse.Namespace:
     network = parser.add_mutually_exclusive_group(required=True)
     network.add_argument("--path", type=Path, help="checkpoint of omniglot_convnet_memory")
     network.add_argument("--pixels", action="store_true", help="compare plain pixels instead")
+    add("--views", type=positive, default=1,
+        help="slightly distorted views of a drawing, whose embeddings are averaged (1)")  # fmt: skip
     add("--split", default="vinyals", help="division of the characters, as in training")
     add("--part", default="test", help="of the split")
     add("--image-size", type=positive, default=28, help="of the drawings, in pixels")
@@ -73,7 +75,7 @@ def main() -> None:
     args = parse()
     start()
     images = load_part(args.data, args.image_size, args.split, args.part)
-    embedder = Embedder(args.path)
+    embedder = Embedder(args.path, args.views)
     logger.info("Embedding %d drawings of %d classes", images.images[:, :, 0, 0].size, len(images))
     keys = embedder(images.images)
     result: dict = {"split": args.split, "part": args.part, "seed": args.seed}

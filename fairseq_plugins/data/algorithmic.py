@@ -59,7 +59,7 @@ def make_dictionary(symbols: list[str]) -> Dictionary:
 
 
 class Curriculum:
-    """Lengths that grow while training goes on.
+    """Lengths that grow while training goes on; all up to the limit take turns.
 
     Args:
         shortest: length.
@@ -70,11 +70,18 @@ class Curriculum:
     def __init__(self, shortest: int, longest: int, batches: int) -> None:
         self.shortest, self.longest, self.batches = shortest, longest, batches
 
-    def limit(self, batch: int) -> int:
-        """The longest length so far."""
+    def __call__(self, batch: int) -> int:
+        """The length of batch number ``batch``."""
         done = min(1.0, (batch + 1) / self.batches) if self.batches else 1.0
-        return self.shortest + int(done * (self.longest - self.shortest))
+        limit = self.shortest + int(done * (self.longest - self.shortest))
+        return self.shortest + batch % (limit - self.shortest + 1)
+
+
+class CutAtFirst(Curriculum):
+    """All lengths take turns at first, and then there are only the longest."""
 
     def __call__(self, batch: int) -> int:
-        """The length of batch number ``batch``: all lengths up to the limit take turns."""
-        return self.shortest + batch % (self.limit(batch) - self.shortest + 1)
+        """The length of batch number ``batch``."""
+        if batch >= self.batches:
+            return self.longest
+        return self.shortest + batch % (self.longest - self.shortest + 1)

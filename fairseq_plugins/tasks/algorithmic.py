@@ -7,7 +7,6 @@ longest length; ``test_60`` has examples of length 60.
 """
 
 import re
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -21,7 +20,12 @@ from omegaconf import II
 from torch import Tensor
 
 from fairseq_plugins import compat
-from fairseq_plugins.data.algorithmic import AlgorithmicDataset, Curriculum, make_dictionary
+from fairseq_plugins.data.algorithmic import (
+    AlgorithmicDataset,
+    Curriculum,
+    CutAtFirst,
+    make_dictionary,
+)
 from fairseq_plugins.data.algorithms import ALGORITHMS
 from fairseq_plugins.data.episodes import epoch_iterator, generator
 from fairseq_plugins.data.rare_symbols import RareSymbols
@@ -96,12 +100,11 @@ class AlgorithmicTask(CommitsMemory, FairseqTask):
         """
         cfg = self.cfg
         named = SUBSET.fullmatch(split)
-        length: Callable[[int], int]
         batches = cfg.batches if split == TRAIN else cfg.valid_batches
         if split == TRAIN:
-            curriculum = Curriculum(cfg.min_length, cfg.max_length, cfg.curriculum)
             # Of rare symbols, no example may be cut in the end: its symbols count as seen.
-            length = curriculum.limit if self.rare else curriculum
+            kind = CutAtFirst if self.rare else Curriculum
+            length = kind(cfg.min_length, cfg.max_length, cfg.curriculum)
         elif split == VALID:
             length = Curriculum(cfg.min_length, cfg.max_length, 0)
         elif named:

@@ -3,13 +3,9 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-import matplotlib
 import numpy as np
 
-matplotlib.use("Agg")
-from matplotlib import pyplot as plt
-
-WIDTH, HEIGHT, DPI = 6.4, 3.8, 150  # inches, inches, dots an inch
+from fairseq_plugins.tools.plotting import HEIGHT, WIDTH, plt, save
 
 
 def accuracy(
@@ -32,7 +28,7 @@ def accuracy(
     axes.set_xticks(np.arange(len(names)) + 0.4 - width / 2, names)
     axes.set(xlabel=what, ylabel="right, %", ylim=(0, 100))
     axes.legend(frameon=False, loc="upper left")
-    _save(figure, path)
+    save(figure, path)
 
 
 def lengths(
@@ -52,7 +48,7 @@ def lengths(
     axes.axvline(trained, color="0.7", linestyle="--", label="longest in training")
     axes.set(xlabel="length", ylabel="sequences right, %", ylim=(-2, 102))
     axes.legend(frameon=False, loc="lower left")
-    _save(figure, path)
+    save(figure, path)
 
 
 def states(
@@ -78,11 +74,4 @@ def states(
         axes.set_title(name, fontsize=7)
         axes.set(xticks=[], yticks=[])
     grid[0, 0].set_yticks(range(n), labels, fontsize=7)
-    _save(figure, path)
-
-
-def _save(figure: plt.Figure, path: Path) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    figure.tight_layout()
-    figure.savefig(path, dpi=DPI)
-    plt.close(figure)
+    save(figure, path)

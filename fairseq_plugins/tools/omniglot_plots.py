@@ -5,18 +5,14 @@ import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-import matplotlib
 import numpy as np
 import torch
 from torch import Tensor
 
 from fairseq_plugins.memory import KeyValueMemory
 from fairseq_plugins.tools.one_shot_evaluation import Share
+from fairseq_plugins.tools.plotting import HEIGHT, WIDTH, plt, save
 
-matplotlib.use("Agg")
-from matplotlib import pyplot as plt
-
-WIDTH, HEIGHT, DPI = 6.4, 3.8, 150  # inches, inches, dots an inch
 NEIGHBORS = 4  # shown beside each query
 
 
@@ -34,7 +30,7 @@ def bars(results: Mapping[str, Mapping[int, Share]], path: Path) -> None:
     axes.set_xticks(np.arange(len(ks)) + 0.4 - width / 2, [str(k) for k in ks])
     axes.set(xlabel="time that a class is shown", ylabel="named rightly, %", ylim=(0, 100))
     axes.legend(frameon=False, loc="lower right")
-    _save(figure, path)
+    save(figure, path)
 
 
 def retention(results: Mapping[int, Mapping[int, float]], path: Path) -> None:
@@ -46,7 +42,7 @@ def retention(results: Mapping[int, Mapping[int, float]], path: Path) -> None:
     axes.set(xlabel="drawings of other classes written since", ylabel="named rightly, %")
     axes.set_ylim(0, 100)
     axes.legend(frameon=False, loc="lower left")
-    _save(figure, path)
+    save(figure, path)
 
 
 def learning_curves(logs: Mapping[str, Path], metrics: Sequence[str], path: Path) -> None:
@@ -61,7 +57,7 @@ def learning_curves(logs: Mapping[str, Path], metrics: Sequence[str], path: Path
             axes.plot(*zip(*points, strict=True), label=f"{name}, {metric}")
     axes.set(xlabel="updates", ylabel="validation accuracy, %")
     axes.legend(frameon=False, loc="lower right")
-    _save(figure, path)
+    save(figure, path)
 
 
 def episode_strip(images: np.ndarray, keys: Tensor, shown: int, path: Path) -> None:
@@ -87,7 +83,7 @@ def episode_strip(images: np.ndarray, keys: Tensor, shown: int, path: Path) -> N
             color = "tab:green" if found == way else "tab:red"
             title = f"{float(hits.similarities[way, column]):.2f}"
             _drawing(grid[way, 1 + column], images[found, example], title, color)
-    _save(figure, path)
+    save(figure, path)
 
 
 def _drawing(axes: plt.Axes, image: np.ndarray, title: str, color: str) -> None:
@@ -97,10 +93,3 @@ def _drawing(axes: plt.Axes, image: np.ndarray, title: str, color: str) -> None:
     for side in axes.spines.values():
         side.set_color(color)
         side.set_linewidth(1.5)
-
-
-def _save(figure: plt.Figure, path: Path) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    figure.tight_layout()
-    figure.savefig(path, dpi=DPI)
-    plt.close(figure)

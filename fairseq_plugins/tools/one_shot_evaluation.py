@@ -11,11 +11,12 @@ from typing import Any
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from fairseq import checkpoint_utils
 from torch import Tensor
 
 from fairseq_plugins.compat import InputError
-from fairseq_plugins.data.episodes import Protocol, generator, play, to_float
+from fairseq_plugins.data.episodes import Distortion, Protocol, generator, play, to_float
 from fairseq_plugins.memory import KeyValueMemory
 
 NORMAL_95 = 1.96  # standard errors to each side of a mean that hold 95 % of a normal distribution
@@ -23,6 +24,7 @@ AT_ONCE = 1000  # drawings to embed
 SHOWINGS = (1, 2, 3, 4, 5, 10)  # of a class, as both papers list them
 INSTANCES = 10  # drawings of each class in an episode of showings
 PROBES = 100  # classes shown once in the life-long test
+DISTORTION = Distortion(shift=2, rotation=10, shear=0.2, scale=0.15)  # of further views
 PIXEL_TEMPERATURE = 100.0  # of votes by pixels: hardly more than the nearest neighbour
 
 
@@ -58,13 +60,16 @@ class Embedder:
 
     Args:
         path: of a checkpoint; None for pixels.
+        views: of each drawing that a network sees, whose embeddings are averaged: the drawing
+            itself, and others that are distorted a little.
 
     Raises:
         InputError: if the model in the checkpoint does not embed drawings.
     """
 
-    def __init__(self, path: Path | None) -> None:
+    def __init__(self, path: Path | None, views: int = 1) -> None:
         self.model: Any = None
+        self.views = views
         self.temperature = PIXEL_TEMPERATURE
         if path is not None:
             models, self.cfg = checkpoint_utils.load_model_ensemble([str(path)])
@@ -82,10 +87,16 @@ class Embedder:
         """Drawings [..., size, size] uint8 -> embeddings [..., D] float32."""
         pixels = to_float(images.reshape(-1, *images.shape[-2:]))
         if self.model is None:
-            keys = pixels.flatten(1)
-        else:
-            keys = torch.cat([self.model(part)[0].float() for part in pixels.split(AT_ONCE)])
+            return pixels.view(*images.shape[:-2], -1)
+        keys = self._embed(pixels)
+        for view in range(1, self.views):
+            keys += self._embed(DISTORTION(pixels, generator(0, view)))
         return keys.view(*images.shape[:-2], -1)
+
+    def _embed(self, pixels: Tensor) -> Tensor:
+        """[N, size, size] -> unit vectors [N, D]."""
+        parts = [self.model(part)[0].float() for part in pixels.split(AT_ONCE)]
+        return F.normalize(torch.cat(parts), dim=1)
 
 
 def few_shot(

@@ -91,3 +91,21 @@ def test_pixels_are_their_own_embedding() -> None:
     keys = Embedder(None)(images)
     assert keys.shape == (2, 3, 16)
     torch.testing.assert_close(keys[1, 2].view(4, 4), torch.from_numpy(images[1, 2]) / 255)
+
+
+def test_views_are_averaged(monkeypatch: pytest.MonkeyPatch) -> None:
+    embedder = Embedder(None, views=3)
+    seen: list[Tensor] = []
+
+    def model(pixels: Tensor) -> tuple[Tensor, dict]:
+        seen.append(pixels)
+        return torch.full((len(pixels), 2), float(len(seen))), {}
+
+    monkeypatch.setattr(embedder, "model", model)
+    images = np.zeros((2, 20, 8, 8), np.uint8)
+    images[..., 2:6, 2:6] = 255
+    keys = embedder(images)
+    assert keys.shape == (2, 20, 2) and len(seen) == 3
+    torch.testing.assert_close(keys, torch.full_like(keys, 3 / 2**0.5))  # of unit vectors
+    assert torch.equal(seen[0].view(2, 20, 8, 8), torch.from_numpy(images) / 255)
+    assert not torch.equal(seen[0], seen[1]) and not torch.equal(seen[1], seen[2])
