@@ -52,7 +52,7 @@ def parse() -> argparse.Namespace:
     network.add_argument("--path", type=Path, help="checkpoint of omniglot_convnet_memory")
     network.add_argument("--pixels", action="store_true", help="compare plain pixels instead")
     add("--views", type=positive, default=1,
-        help="slightly distorted views of a drawing, whose embeddings are averaged (1)")  # fmt: skip
+        help="slightly distorted views of each drawing, to be averaged (1)")  # fmt: skip
     add("--split", default="vinyals", help="division of the characters, as in training")
     add("--part", default="test", help="of the split")
     add("--image-size", type=positive, default=28, help="of the drawings, in pixels")

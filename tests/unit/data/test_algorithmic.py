@@ -1,6 +1,11 @@
 """Batches of algorithmic examples."""
 
-from fairseq_plugins.data.algorithmic import AlgorithmicDataset, Curriculum, make_dictionary
+from fairseq_plugins.data.algorithmic import (
+    AlgorithmicDataset,
+    Curriculum,
+    CutAtFirst,
+    make_dictionary,
+)
 
 
 def test_lengths_grow_to_the_longest_and_take_turns() -> None:
@@ -13,6 +18,11 @@ def test_lengths_grow_to_the_longest_and_take_turns() -> None:
 
 def test_without_a_curriculum_all_lengths_come_at_once() -> None:
     assert [Curriculum(1, 3, 0)(batch) for batch in range(6)] == [1, 2, 3, 1, 2, 3]
+
+
+def test_every_other_batch_may_be_cut_at_first() -> None:
+    lengths = [CutAtFirst(1, 3, batches=6)(batch) for batch in range(9)]
+    assert lengths == [3, 1, 3, 2, 3, 3, 3, 3, 3]
 
 
 def test_a_batch_is_of_one_length_and_as_translation_wants_it() -> None:
