@@ -39,6 +39,11 @@ class MemoryOptions:
         default="auto",
         metadata={"help": "type of the coarse product; results do not depend on it"},
     )
+    memory_from_update: int = field(
+        default=0,
+        metadata={"help": "the memory joins in after so many updates, when the rest of the network "
+                          "knows what to ask"},
+    )  # fmt: skip
     memory_query: ChoiceEnum(list(QUERIES)) = field(  # type: ignore[valid-type]
         default="output",
         metadata={"help": "what is projected to a query: the attention's context (the paper), "
@@ -61,9 +66,13 @@ class GNMTMemoryDecoder(GNMTDecoder):
 
     reader: MemoryReader
     memory_query: str
+    asks = True
 
     def read(self, output: Tensor, context: Tensor, tokens: Tensor, extra: dict) -> Tensor:
         """Ask at every token, for all sentences and steps at once."""
+        if not self.asks:
+            # All parameters take part, or processes wait for each other's gradients in vain.
+            return output + 0 * sum(parameter.sum() for parameter in self.reader.parameters())
         sources = {"attention": [context], "output": [output], "both": [context, output]}
         source = torch.cat(sources[self.memory_query], dim=-1)
         positions = tokens != self.dictionary.pad()  # [batch, time]
@@ -76,9 +85,16 @@ class GNMTMemoryModel(GNMTModel):
     """GNMT with the memory of Kaiser et al. 2017, section 3."""
 
     decoder_class = GNMTMemoryDecoder
+    memory_from_update = 0
+
+    def set_num_updates(self, num_updates: int) -> None:
+        """Let the memory join in when it is time."""
+        super().set_num_updates(num_updates)
+        self.decoder.asks = num_updates >= self.memory_from_update
 
     def add_memory(self, cfg: GNMTMemoryConfig) -> None:
         """Give the decoder an empty memory."""
+        self.memory_from_update = cfg.memory_from_update
         decoder = self.decoder
         memory = KeyValueMemory(
             size=cfg.memory_size,
@@ -110,8 +126,8 @@ class GNMTMemoryModel(GNMTModel):
     ) -> Tensor:
         """(Log-)probabilities [batch, time, vocabulary] in float32, the memory mixed in."""
         result = super().get_normalized_probs(net_output, True, sample)
-        reading: MemoryReading = net_output[1]["memory"]
-        result = reading.mix_all(result)
+        reading: MemoryReading | None = net_output[1].get("memory")
+        result = result if reading is None else reading.mix_all(result)
         return result if log_probs else result.exp()
 
 

@@ -164,3 +164,16 @@ def test_model_in_half_precision_translates_and_keeps_exact_keys(read: str) -> N
     assert torch.equal(model.decoder.reader.memory.keys, keys)
     assert rounded.dtype == torch.float32
     torch.testing.assert_close(rounded, exact, rtol=0, atol=0.1)
+
+
+def test_the_memory_joins_in_when_it_is_time() -> None:
+    model, sample = tiny_model("gnmt_memory", memory_from_update=5), batch()
+    assert "memory" in model(**sample["net_input"])[1]  # who only translates, has it at once
+    model.set_num_updates(4)
+    output = model(**sample["net_input"])
+    assert "memory" not in output[1]
+    assert model.get_normalized_probs(output, log_probs=False).sum(-1).allclose(torch.ones(()))
+    output[0].sum().backward()
+    assert all(parameter.grad is not None for parameter in model.decoder.reader.parameters())
+    model.set_num_updates(5)
+    assert "memory" in model(**sample["net_input"])[1]
