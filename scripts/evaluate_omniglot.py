@@ -3,7 +3,8 @@
 N-way K-shot: an episode draws N classes that were never trained on, writes K drawings of each to an
 empty memory in one commit, and asks for the classes of 15 other drawings of each. --showings,
 --lifelong and --lake ALL_RUNS measure more; --pixels measures nearest neighbours of plain pixels
-instead of a network. Results go to stdout, --json FILE keeps all numbers, --plots DIR draws them.
+instead of a network. Of networks that learn within an episode, like mann, only the k-th showing is
+measured. Results go to stdout, --json FILE keeps all numbers, --plots DIR draws them.
 """
 
 import argparse
@@ -21,12 +22,14 @@ from fairseq_plugins.tools import omniglot_plots
 from fairseq_plugins.tools.lake_runs import read_runs
 from fairseq_plugins.tools.one_shot_evaluation import (
     Embedder,
+    Share,
     few_shot,
     lake_runs,
     retention,
     showings,
 )
 from fairseq_plugins.tools.program import positive, start
+from fairseq_plugins.tools.sequence_evaluation import learns_within_episodes, sequence_showings
 
 logger = logging.getLogger("evaluate_omniglot")
 WRITES = (0, 10, 30, 100, 300, 1000, 3000, 10_000)
@@ -74,6 +77,9 @@ def main() -> None:
     """Embed all drawings once, then measure."""
     args = parse()
     start()
+    if args.path and learns_within_episodes(args.path):
+        _showings_of_sequences(args)
+        return
     images = load_part(args.data, args.image_size, args.split, args.part)
     embedder = Embedder(args.path, args.views)
     logger.info("Embedding %d drawings of %d classes", images.images[:, :, 0, 0].size, len(images))
@@ -86,8 +92,7 @@ def main() -> None:
     by_ways = {ways: showings(keys, ways, args.episodes, args.seed) for ways in args.showings}
     for ways, by_showing in by_ways.items():
         print(f"{ways} classes, shown for the k-th time")
-        for k, share in by_showing.items():
-            print(f"  {k:>2}           {share} %")
+        _print_showings(by_showing)
     result["showings"] = {
         ways: {k: asdict(share) for k, share in table.items()} for ways, table in by_ways.items()
     }
@@ -109,6 +114,29 @@ def main() -> None:
         result["lake"] = asdict(share)
     if args.plots:
         _draw(args, images, keys, by_ways, result)
+    _keep(args, result)
+
+
+def _showings_of_sequences(args: argparse.Namespace) -> None:
+    by_showing = sequence_showings(
+        args.path, args.data, args.split, args.part, args.episodes, args.seed
+    )
+    print("shown for the k-th time")
+    _print_showings(by_showing)
+    if args.plots:
+        omniglot_plots.bars({args.path.parent.name: by_showing}, args.plots / "showings.png")
+    _keep(args, {
+        "split": args.split, "part": args.part, "seed": args.seed,
+        "showings": {k: asdict(share) for k, share in by_showing.items()},
+    })  # fmt: skip
+
+
+def _print_showings(by_showing: dict[int, Share]) -> None:
+    for k, share in by_showing.items():
+        print(f"  {k:>2}           {share} %")
+
+
+def _keep(args: argparse.Namespace, result: dict) -> None:
     if args.json:
         args.json.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
 

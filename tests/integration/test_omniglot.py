@@ -1,5 +1,6 @@
 """From archives to one-shot accuracy, with the real programs."""
 
+import json
 import os
 import re
 import signal
@@ -118,6 +119,14 @@ def test_networks_that_learn_within_an_episode_are_trained_and_validated(
     assert done.returncode == 0, done.stderr[-2000:]
     shares = re.findall(r"valid on 'valid' subset.*showing_2 ([\d.]+)", done.stdout + done.stderr)
     assert len(shares) == 2
+    command = [
+        sys.executable, PLUGINS.parent / "scripts" / "evaluate_omniglot.py", "--data", data,
+        "--split", "validated", "--path", tmp_path / "checkpoint_last.pt", "--episodes", 20,
+        "--json", tmp_path / "showings.json", "--plots", tmp_path,
+    ]  # fmt: skip
+    subprocess.run([*map(str, command)], check=True, timeout=120)
+    assert set(json.loads((tmp_path / "showings.json").read_text())["showings"]) == set("1234")
+    assert (tmp_path / "showings.png").exists()
     assert (tmp_path / "checkpoint_best.pt").exists()
 
 

@@ -1,0 +1,59 @@
+"""How well networks that learn within an episode know a class when it is shown again."""
+
+from pathlib import Path
+
+import torch
+from fairseq import checkpoint_utils
+from tqdm import tqdm
+
+from fairseq_plugins.criterions.sequence_episodes import SHOWINGS, showing
+from fairseq_plugins.data.omniglot import load_part
+from fairseq_plugins.data.sequences import SequenceEpisodes
+from fairseq_plugins.tools.checkpoints import read_checkpoint
+from fairseq_plugins.tools.one_shot_evaluation import Share
+
+AT_ONCE = 50  # episodes
+
+
+def learns_within_episodes(path: Path) -> bool:
+    """Whether a checkpoint holds such a network, and not one that embeds drawings."""
+    return read_checkpoint(path)["cfg"]["task"].get("episodes") == "sequences"
+
+
+@torch.no_grad()
+def sequence_showings(
+    path: Path, data: Path, split: str, part: str, episodes: int, seed: int
+) -> dict[int, Share]:
+    """How often a class is named rightly when it is shown for the k-th time.
+
+    Classes, labels, drawings and their order are new in every episode, whose length, classes and
+    kind of labels are as in training.
+
+    Args:
+        path: of the checkpoint.
+        data: folder that data_prep.omniglot made.
+        split: division of the characters.
+        part: of it.
+        episodes: how many.
+        seed: of the episodes.
+
+    Returns:
+        k -> share of right answers.
+    """
+    models, cfg = checkpoint_utils.load_model_ensemble([str(path)])
+    model, task = models[0].eval(), cfg.task
+    images = load_part(data, task.image_size, split, part)
+    drawn = SequenceEpisodes(images, seed, task.ways, task.length, task.labels, 1, episodes)
+    right: dict[int, list[float]] = {k: [] for k in SHOWINGS}
+    for first in tqdm(
+        range(0, episodes, AT_ONCE), unit_scale=AT_ONCE, unit=" episodes", disable=None
+    ):
+        numbers = range(first, min(first + AT_ONCE, episodes))
+        sample = drawn.collater([drawn[number] for number in numbers])
+        logits, _ = model(**sample["net_input"])  # [batch, time, positions, symbols]
+        hit = (logits.argmax(-1) == sample["target"]).all(-1)  # [batch, time]
+        times = showing(sample["classes"])
+        for k, shares in right.items():
+            for row, at in zip(hit, times == k, strict=True):
+                shares += [float(row[at].float().mean())] if at.any() else []
+    return {k: Share.of(torch.tensor(shares)) for k, shares in right.items() if shares}
