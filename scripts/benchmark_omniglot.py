@@ -1,0 +1,74 @@
+"""Training speed of the one-shot classifier of drawings.
+
+    python scripts/benchmark_omniglot.py --json omniglot.json
+
+With fairseq's Trainer and a full memory, beside: the same network and loss in a plain loop of
+PyTorch without a memory; the same Trainer whose memory is never asked; float32.
+"""
+
+import argparse
+import tempfile
+from pathlib import Path
+
+from fairseq_plugins.tools.benchmark import Duel, Effort, duel
+from fairseq_plugins.tools.benchmark_omniglot import OneShotTraining, PlainTraining, make_drawings
+from fairseq_plugins.tools.benchmark_report import add_options, run
+from fairseq_plugins.tools.program import positive
+
+SHORT, FLOAT = "bfloat16", "none"
+
+
+def parse() -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    add = parser.add_argument
+    add("--classes", type=positive, default=60, help="a batch, with two drawings of each (60)")
+    add("--memory-size", type=positive, default=8192, help="slots (8192)")
+    add("--updates", type=positive, default=10, help="a turn (10)")
+    add_options(parser, seconds=20)
+    args = parser.parse_args()
+    if args.quick:
+        args.classes, args.memory_size, args.updates, args.seconds = 8, 64, 1, 0.0
+    return args
+
+
+def main() -> None:
+    """Measure, tell."""
+    args = parse()
+    print(run(args, lambda: measure(args)))
+
+
+def measure(args: argparse.Namespace) -> list[Duel]:
+    """All comparisons."""
+    with tempfile.TemporaryDirectory() as folder:
+        make_drawings(Path(folder), 4 * args.classes)
+
+        def ours(autocast: str, asks: bool = True) -> OneShotTraining:
+            training = OneShotTraining(
+                Path(folder), args.classes, args.memory_size, autocast, args.updates, asks,
+                args.device,
+            )  # fmt: skip
+            while asks and len(training.memory) < training.memory.size:
+                training(len(training.memory))
+            return training
+
+        best, effort = ours(SHORT), Effort(args.seconds)
+
+        def plain(autocast: str) -> PlainTraining:
+            return PlainTraining(best.dataset, autocast, args.updates, args.device)
+
+        rivals = {
+            "beside plain PyTorch": ("plain, bfloat16", plain(SHORT)),
+            "beside a memory never asked": ("no memory, bfloat16", ours(SHORT, asks=False)),
+            "beside plain PyTorch in float32": ("plain, float32", plain(FLOAT)),
+        }
+        return [
+            duel(title, ("omniglot_convnet_memory", best), rival, effort, "drawings")
+            for title, rival in rivals.items()
+        ]
+
+
+if __name__ == "__main__":
+    main()
