@@ -1,8 +1,6 @@
 """Pictures of what one-shot learning reached."""
 
-import json
-import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -42,21 +40,6 @@ def retention(results: Mapping[int, Mapping[int, float]], path: Path) -> None:
     axes.set(xlabel="drawings of other classes written since", ylabel="named rightly, %")
     axes.set_ylim(0, 100)
     axes.legend(frameon=False, loc="lower left")
-    save(figure, path)
-
-
-def learning_curves(logs: Mapping[str, Path], metrics: Sequence[str], path: Path) -> None:
-    """Validation accuracy while training, from logs written with ``--log-format json``."""
-    figure, axes = plt.subplots(figsize=(WIDTH, HEIGHT))
-    for name, log in logs.items():
-        lines = [json.loads(text) for text in re.findall(r"{.*valid_.*}", log.read_text("utf-8"))]
-        for metric in metrics:
-            points = [
-                (int(line["valid_num_updates"]), float(line[f"valid_{metric}"])) for line in lines
-            ]
-            axes.plot(*zip(*points, strict=True), label=f"{name}, {metric}")
-    axes.set(xlabel="updates", ylabel="validation accuracy, %")
-    axes.legend(frameon=False, loc="lower right")
     save(figure, path)
 
 

@@ -1,7 +1,12 @@
-"""How all pictures are drawn and saved."""
+"""How all pictures are drawn and saved, and learning curves, which every training has."""
 
+import json
 import logging
+import re
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+
+from fairseq_plugins.compat import InputError
 
 # Beside fairseq, whose logging shows everything, matplotlib would tell of its own business.
 logging.getLogger("matplotlib").setLevel(logging.WARNING)
@@ -13,7 +18,9 @@ from matplotlib import pyplot as plt  # noqa: E402
 
 WIDTH, HEIGHT, DPI = 6.4, 3.8, 150  # inches, inches, dots an inch
 
-__all__ = ["HEIGHT", "WIDTH", "plt", "save"]
+__all__ = ["HEIGHT", "WIDTH", "learning_curves", "plt", "save", "validation"]
+JSON_LINE = re.compile(r"\{.*\"valid_num_updates\".*\}")
+SIMPLE_LINE = re.compile(r"valid on 'valid' subset \| (.*)")
 
 
 def save(figure: plt.Figure, path: Path) -> None:
@@ -22,3 +29,55 @@ def save(figure: plt.Figure, path: Path) -> None:
     figure.tight_layout()
     figure.savefig(path, dpi=DPI)
     plt.close(figure)
+
+
+def validation(log: Path, metric: str) -> list[tuple[int, float]]:
+    """What validation found in the course of a training.
+
+    Args:
+        log: what fairseq-train wrote, with ``--log-format json`` or ``simple``.
+        metric: as it is called in the log, for instance ``ppl``.
+
+    Returns:
+        Updates and the metric's value, at every validation.
+
+    Raises:
+        InputError: if there is none.
+    """
+    points = []
+    for line in log.read_text("utf-8", errors="replace").splitlines():
+        found: dict[str, str] = {}
+        if match := JSON_LINE.search(line):
+            values = json.loads(match[0]).items()
+            found = {name.removeprefix("valid_"): value for name, value in values}
+        elif match := SIMPLE_LINE.search(line):
+            words = (part.split() for part in match[1].split(" | "))
+            found = {pair[0]: pair[1] for pair in words if len(pair) == 2}
+        if metric in found:
+            points.append((int(found["num_updates"]), float(found[metric])))
+    if not points:
+        raise InputError(
+            f"{log}: holds no validation that tells {metric}; give the log of a fairseq-train "
+            "with --log-format json or simple, and a metric that it shows"
+        )
+    return points
+
+
+def learning_curves(logs: Mapping[str, Path], metrics: Sequence[str], path: Path) -> None:
+    """Draw what validation found in the course of trainings.
+
+    Args:
+        logs: by the name of the training.
+        metrics: to be drawn, a line each.
+        path: of the PNG file.
+
+    Raises:
+        InputError: if a log does not tell a metric.
+    """
+    figure, axes = plt.subplots(figsize=(WIDTH, HEIGHT))
+    for name, log in logs.items():
+        for metric in metrics:
+            axes.plot(*zip(*validation(log, metric), strict=True), label=f"{name}, {metric}")
+    axes.set(xlabel="updates", ylabel="in validation")
+    axes.legend(frameon=False)
+    save(figure, path)

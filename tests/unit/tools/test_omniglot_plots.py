@@ -22,14 +22,6 @@ def test_bars_and_retention(tmp_path: Path) -> None:
     assert drawn(tmp_path / "deep" / "bars.png") and drawn(tmp_path / "lifelong.png")
 
 
-def test_learning_curves_come_from_logs(tmp_path: Path) -> None:
-    log = tmp_path / "train.log"
-    line = '{"epoch": 1, "valid_5way_1shot": "%s", "valid_num_updates": "%s"}'
-    log.write_text("".join(f"date | {line % pair}\n" for pair in (("50", "10"), ("70", "20"))))
-    omniglot_plots.learning_curves({"a": log}, ["5way_1shot"], tmp_path / "curves.png")
-    assert drawn(tmp_path / "curves.png")
-
-
 def test_an_episode_shows_queries_and_neighbours(tmp_path: Path) -> None:
     images = np.zeros((3, 2, 10, 10), dtype=np.uint8)
     images[:, :, 3:6] = 255

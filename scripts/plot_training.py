@@ -1,0 +1,43 @@
+"""Draw learning curves from logs of fairseq-train.
+
+    python scripts/plot_training.py MANN=mann.log LSTM=lstm.log --metrics showing_2 --out curves.png
+
+Logs may be in --log-format json or simple. Metrics are what validation shows: ppl, 20way_1shot, ...
+"""
+
+import argparse
+from pathlib import Path
+
+from fairseq_plugins.tools.plotting import learning_curves
+from fairseq_plugins.tools.program import start
+
+
+def named(text: str) -> tuple[str, Path]:
+    """Parse ``NAME=LOG``."""
+    name, equals, path = text.partition("=")
+    if not (name and equals and path):
+        raise argparse.ArgumentTypeError(f"{text} is not of the form NAME=LOG")
+    return name, Path(path)
+
+
+def parse() -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    add = parser.add_argument
+    add("logs", type=named, nargs="+", metavar="NAME=LOG", help="one curve, or more")
+    add("--metrics", nargs="+", default=["loss"], help="as validation calls them (loss)")
+    add("--out", type=Path, required=True, metavar="PNG", help="picture to write")
+    return parser.parse_args()
+
+
+def main() -> None:
+    """Read, draw."""
+    args = parse()
+    start()
+    learning_curves(dict(args.logs), args.metrics, args.out)
+
+
+if __name__ == "__main__":
+    main()
