@@ -13,8 +13,9 @@ import os
 import sys
 from pathlib import Path
 
-from fairseq_plugins.tools import reproduce
+from fairseq_plugins.tools import reproduce_multi30k
 from fairseq_plugins.tools.program import positive, start
+from fairseq_plugins.tools.trainings import Workshop
 
 logger = logging.getLogger("reproduce_multi30k")
 
@@ -39,13 +40,12 @@ def main() -> None:
     """Prepare, train, translate, tell."""
     args = parse()
     start()
-    plan = reproduce.Plan(
-        args.out.resolve(), args.source and args.source.resolve(), args.seeds, args.archs,
-        args.threads, args.parallel, args.overrides,
-    )  # fmt: skip
-    results = reproduce.multi30k(plan)
-    (plan.out / "results.json").write_text(json.dumps(results, indent=2) + "\n")
-    sys.stdout.write(reproduce.table(results) + "\n")
+    workshop = Workshop(args.out.resolve(), args.threads, args.parallel)
+    source = args.source and args.source.resolve()
+    plan = reproduce_multi30k.Plan(workshop, source, args.seeds, args.archs, args.overrides)
+    results = reproduce_multi30k.multi30k(plan)
+    (workshop.out / "results.json").write_text(json.dumps(results, indent=2) + "\n")
+    sys.stdout.write(reproduce_multi30k.table(results) + "\n")
     logger.info("Details are in %s", args.out / "results.json")
 
 

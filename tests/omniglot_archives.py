@@ -74,8 +74,14 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(omniglot_splits, "VALID_ALPHABETS", 2)
 
 
-def prepare(source: Path, out: Path, size: int = 28) -> None:
+def prepare(source: Path, out: Path, *sizes: int) -> None:
     """What ``python -m data_prep.omniglot`` does."""
-    omniglot.main(
-        omniglot.parse_arguments(["--source", str(source), "--out", str(out), "--sizes", str(size)])
-    )
+    arguments: list[object] = [
+        "--source",
+        source,
+        "--out",
+        out,
+        "--sizes",
+        ",".join(map(str, sizes or [28])),
+    ]
+    omniglot.main(omniglot.parse_arguments([*map(str, arguments)]))

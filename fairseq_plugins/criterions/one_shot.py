@@ -74,7 +74,9 @@ class OneShot(FairseqCriterion):
         if self.neighborhood_weight:
             nearby = neighborhood_loss(query, target, self.neighborhood_temperature)
             loss = loss + self.neighborhood_weight * nearby.sum()
-        margin_loss, memory_log = self._learn(extra["memory"], query, target)
+        # A loss without weight is only watched: nothing is to flow back from it.
+        asked = query if self.memory_loss_weight else query.detach()
+        margin_loss, memory_log = self._learn(extra["memory"], asked, target)
         loss = loss + self.memory_loss_weight * margin_loss
         return loss, len(target), log | memory_log | {"loss": float(loss.detach())}
 
@@ -106,13 +108,19 @@ class OneShot(FairseqCriterion):
 
     @staticmethod
     def reduce_metrics(logging_outputs: list[dict]) -> None:
-        """Average over all workers; memory health beside the losses."""
+        """Average over all workers; memory health beside the losses.
+
+        In validation, the loss is the share of errors in per cent, averaged over the protocols.
+        """
         size, episodes = total(logging_outputs, "sample_size"), total(logging_outputs, "episodes")
         if episodes:
-            for protocol in PROTOCOLS:
-                if any(protocol.name in log for log in logging_outputs):
-                    accuracy = total(logging_outputs, protocol.name) / episodes
-                    metrics.log_scalar(protocol.name, accuracy, episodes, round=2)
+            played = [p.name for p in PROTOCOLS if any(p.name in log for log in logging_outputs)]
+            accuracies = {name: total(logging_outputs, name) / episodes for name in played}
+            for name, accuracy in accuracies.items():
+                metrics.log_scalar(name, accuracy, episodes, round=2)
+            # Without --best-checkpoint-metric, the checkpoint with the fewest errors is the best.
+            errors = 100 - sum(accuracies.values()) / max(len(played), 1)
+            metrics.log_scalar("loss", errors, episodes, round=2)
             return
         loss = total(logging_outputs, "loss") / size / NATS_PER_BIT
         metrics.log_scalar("loss", loss, size, round=3)

@@ -28,6 +28,8 @@ NETWORKS = {
     "paper": ConvNet(blocks=((64, 64), (128, 128)), batch_norm=False, hidden=256),
     # Vinyals et al. 2016, section 4.1.1, as in most later work on few shots
     "blocks": ConvNet(blocks=((64,), (64,), (64,), (64,)), batch_norm=True, hidden=0),
+    # The same, wider where the image is small and width is cheap
+    "wide": ConvNet(blocks=((64,), (64,), (128,), (256,)), batch_norm=True, hidden=0),
 }
 KERNEL = 3
 

@@ -47,7 +47,7 @@ class AlgorithmicConfig(FairseqDataclass):
     )
     min_length: int = field(default=1, metadata={"help": "of training examples"})
     max_length: int = field(default=20, metadata={"help": "of training examples"})
-    curriculum: int = field(
+    curriculum_batches: int = field(
         default=0,
         metadata={"help": "batches after which the longest examples are drawn, too; of "
                           "rare_symbols, after which examples are no longer cut"},
@@ -104,7 +104,7 @@ class AlgorithmicTask(CommitsMemory, FairseqTask):
         if split == TRAIN:
             # Of rare symbols, no example may be cut in the end: its symbols count as seen.
             kind = CutAtFirst if self.rare else Curriculum
-            length = kind(cfg.min_length, cfg.max_length, cfg.curriculum)
+            length = kind(cfg.min_length, cfg.max_length, cfg.curriculum_batches)
         elif split == VALID:
             length = Curriculum(cfg.min_length, cfg.max_length, 0)
         elif named:

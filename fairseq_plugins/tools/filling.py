@@ -130,8 +130,8 @@ class Translator:
             if corpus.data is None:
                 raise InputError(f"{path}: its task reads a corpus; name its folder with --data")
             task_cfg.data = str(corpus.data)
-        if "curriculum" in task_cfg:
-            task_cfg.curriculum = 0  # all of every example is to be remembered
+        if "curriculum_batches" in task_cfg:
+            task_cfg.curriculum_batches = 0  # all of every example is to be remembered
         self.task = tasks.setup_task(task_cfg)
         models, _, _ = checkpoint_utils.load_model_ensemble_and_task(
             [str(path)], task=self.task, state=self.state

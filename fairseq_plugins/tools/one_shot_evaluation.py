@@ -14,6 +14,7 @@ import torch
 import torch.nn.functional as F
 from fairseq import checkpoint_utils
 from torch import Tensor
+from tqdm import tqdm
 
 from fairseq_plugins.compat import InputError
 from fairseq_plugins.data.episodes import Distortion, Protocol, generator, play, to_float
@@ -138,7 +139,7 @@ def showings(keys: Tensor, ways: int, episodes: int, seed: int) -> dict[int, Sha
     """
     right = torch.zeros(episodes, INSTANCES)
     memory = KeyValueMemory(ways * INSTANCES, keys.shape[-1], ways)
-    for episode in range(episodes):
+    for episode in tqdm(range(episodes), f"{ways} classes", unit=" episodes", disable=None):
         rng = generator(seed, episode)
         rows = rng.choice(len(keys), ways, replace=False)
         columns = rng.random((ways, keys.shape[1])).argsort(axis=1)[:, :INSTANCES]

@@ -3,9 +3,7 @@
 import logging
 import statistics
 import sys
-import time
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,10 +12,10 @@ import sacrebleu
 from fairseq_plugins.tools.commands import PLUGINS, program, read_hypotheses, run
 from fairseq_plugins.tools.hypotheses import read_lines
 from fairseq_plugins.tools.rare_words import accuracy_by_frequency
+from fairseq_plugins.tools.trainings import ROOT, Training, Workshop
 
 logger = logging.getLogger(__name__)
 
-ROOT = PLUGINS.parent
 CONFIG = "multi30k_en_de"
 AVERAGED = 5  # checkpoints
 FILLED_SLOTS = 400_000  # enough for every token of the training text
@@ -27,65 +25,43 @@ FILLED_SLOTS = 400_000  # enough for every token of the training text
 class Plan:
     """What is reproduced, and where."""
 
-    out: Path
+    workshop: Workshop
     source: Path | None
     seeds: Sequence[int]
     archs: Sequence[str]
-    threads: int
-    parallel: int
     overrides: Sequence[str]
-
-    @property
-    def threads_each(self) -> int:
-        """Cores for one training."""
-        return max(1, self.threads // self.parallel)
 
 
 def multi30k(plan: Plan) -> list[dict]:
     """Do everything; one result per model and seed."""
-    data = plan.out / "data"
+    workshop = plan.workshop
+    data = workshop.out / "data"
     source = ["--source", plan.source] if plan.source else []
     command = [sys.executable, "-m", "data_prep.multi30k", "--out", data, *source]
     logger.info("Preparing Multi30k in %s", data)
-    run(command, plan.out / "logs" / "data.log", plan.threads)
+    run(command, workshop.log("data"), workshop.threads)
     runs = [(arch, seed) for seed in plan.seeds for arch in plan.archs]
-    with ThreadPoolExecutor(plan.parallel) as pool:
-        list(pool.map(lambda pair: train(plan, data, *pair), runs))
-    return [evaluate(plan, data, arch, seed) for arch, seed in runs]
+    workshop.train([training(data, *pair, plan.overrides) for pair in runs])
+    return [evaluate(workshop, data, arch, seed) for arch, seed in runs]
 
 
-def train(plan: Plan, data: Path, arch: str, seed: int) -> None:
-    """One training by the shipped configuration; goes on from its last checkpoint."""
-    folder = plan.out / f"{arch}_{seed}"
-
-    def command() -> None:
-        logger.info("Training %s, seed %d", arch, seed)
-        run(
-            [
-                program("fairseq-hydra-train"), "--config-dir", ROOT / "configs",
-                "--config-name", CONFIG, f"common.user_dir={PLUGINS}", f"common.seed={seed}",
-                f"task.data={data / 'data-bin'}", f"checkpoint.save_dir={folder}",
-                f"model._name={arch}", f"hydra.run.dir={folder}/hydra", *plan.overrides,
-            ],
-            plan.out / "logs" / f"train_{arch}_{seed}.log",
-            plan.threads_each,
-        )  # fmt: skip
-
-    _timed(folder / "training_seconds.txt", command)
+def training(data: Path, arch: str, seed: int, overrides: Sequence[str]) -> Training:
+    """One by the shipped configuration."""
+    own = [f"common.seed={seed}", f"task.data={data / 'data-bin'}", f"model._name={arch}"]
+    return Training(f"{arch}_{seed}", CONFIG, [*own, *overrides])
 
 
-def evaluate(plan: Plan, data: Path, arch: str, seed: int) -> dict:
+def evaluate(workshop: Workshop, data: Path, arch: str, seed: int) -> dict:
     """Average, fill if there is a memory, translate, score."""
-    folder = plan.out / f"{arch}_{seed}"
+    folder = workshop.folder(f"{arch}_{seed}")
     model = folder / "averaged.pt"
-    logs = plan.out / "logs"
     if not model.exists():
         script = ROOT / "scripts" / "average_checkpoints.py"
         command = [sys.executable, script, "--dir", folder, "--last", AVERAGED, "--output", model]
-        run(command, logs / f"average_{arch}_{seed}.log", plan.threads)
+        run(command, workshop.log(f"average_{arch}_{seed}"), workshop.threads)
     if "memory" in arch:
-        model = fill(plan, data, model, logs / f"fill_{arch}_{seed}.log")
-    log = logs / f"generate_{arch}_{seed}.log"
+        model = fill(workshop, data, model, workshop.log(f"fill_{arch}_{seed}"))
+    log = workshop.log(f"generate_{arch}_{seed}")
     if not (log.exists() and "Translated" in log.read_text(errors="replace")):
         command = [
             program("fairseq-generate"), data / "data-bin", "--user-dir", PLUGINS,
@@ -93,7 +69,7 @@ def evaluate(plan: Plan, data: Path, arch: str, seed: int) -> dict:
             "--path", model, "--gen-subset", "test", "--beam", 5, "--batch-size", 100,
             "--required-batch-size-multiple", 1, "--remove-bpe", "sentencepiece", "--cpu",
         ]  # fmt: skip
-        run(command, log, plan.threads)
+        run(command, log, workshop.threads)
     hypotheses = read_hypotheses(read_lines(log))
     (folder / "test.hyp").write_text("\n".join(hypotheses) + "\n", encoding="utf-8")
     references = read_lines(data / "text" / "test.de")
@@ -105,7 +81,7 @@ def evaluate(plan: Plan, data: Path, arch: str, seed: int) -> dict:
         "seed": seed,
         "bleu": round(bleu, 2),
         "signature": str(metric.get_signature()),
-        "training_seconds": float((folder / "training_seconds.txt").read_text()),
+        "training_seconds": workshop.seconds(folder.name),
         "words_right": {
             bucket.label: round(100 * bucket.accuracy, 1)
             for bucket in accuracy_by_frequency(hypotheses, references, training)
@@ -113,7 +89,7 @@ def evaluate(plan: Plan, data: Path, arch: str, seed: int) -> dict:
     }
 
 
-def fill(plan: Plan, data: Path, model: Path, log: Path) -> Path:
+def fill(workshop: Workshop, data: Path, model: Path, log: Path) -> Path:
     """The whole training text in the memory, and a gate that knows how far to trust it."""
     filled = model.with_name("filled.pt")
     if not filled.exists():
@@ -124,18 +100,9 @@ def fill(plan: Plan, data: Path, model: Path, log: Path) -> Path:
                 "--memory-size", FILLED_SLOTS, "--calibrate", "valid", "--output", filled, "--cpu",
             ],
             log,
-            plan.threads,
+            workshop.threads,
         )  # fmt: skip
     return filled
-
-
-def _timed(record: Path, function: Callable[[], None]) -> None:
-    """Run once, and write how many seconds it took; nothing if that is written already."""
-    if record.exists():
-        return
-    begin = time.perf_counter()
-    function()
-    record.write_text(f"{time.perf_counter() - begin:.0f}\n")
 
 
 def table(results: list[dict]) -> str:
