@@ -26,12 +26,15 @@ from fairseq_plugins.modules.neural_gpu import (
     NeuralGPUEncoder,
     Progress,
     own_columns,
+    relax,
 )
 from fairseq_plugins.modules.tape_reader import TapeReader, TapeReading
 
 STATE = "neural_gpu"  # name of the decoder's incremental state
 INIT_STD = 0.1  # of embeddings
 NOISE_DECAY = 0.275  # power of the updates; of the variance twice as much
+NOISE_SEEDS = 1 << 32  # for each seed of the training
+PULL_POWER = 3  # of the share of the updates that are over: free at first
 
 
 @dataclass
@@ -52,9 +55,16 @@ class NeuralGPUConfig(FairseqDataclass):
         metadata={"help": "standard deviation of noise on the gradients at the beginning; its "
                           "variance falls with the 0.55th power of the updates"},
     )  # fmt: skip
+    relaxation: int = field(
+        default=1, metadata={"help": "sets of parameters that steps use in turns"}
+    )
+    relaxation_updates: int = field(
+        default=0, metadata={"help": "updates after which all these sets have become the same"}
+    )
     share_all_embeddings: bool = field(
         default=False, metadata={"help": "one embedding for source, target and softmax"}
     )
+    seed: int = II("common.seed")
     max_source_positions: int = II("task.max_source_positions")
     max_target_positions: int = II("task.max_target_positions")
 
@@ -227,15 +237,17 @@ def check(tokens: Tensor, columns: Tensor, pad: int) -> None:
 class NeuralGPUModel(FairseqEncoderDecoderModel):
     """The Neural GPU: the source in, n steps, the target out (Kaiser and Sutskever 2016)."""
 
-    updates = 0
+    cfg: NeuralGPUConfig
 
     @classmethod
     def build_model(cls, cfg: NeuralGPUConfig, task: Any) -> "NeuralGPUModel":
         """Make a model for the dictionaries of ``task``.
 
         Raises:
-            InputError: if sizes or dictionaries do not fit.
+            InputError: if sizes or dictionaries do not fit, or options do not go together.
         """
+        if cfg.relaxation > 1 and cfg.relaxation_updates < 1:
+            raise InputError("--relaxation needs --relaxation-updates: when it is to be over")
         source, target = embeddings(cfg, task)
         output = nn.Linear(cfg.maps, len(task.target_dictionary))
         for embedding in (source, target):
@@ -243,30 +255,33 @@ class NeuralGPUModel(FairseqEncoderDecoderModel):
             nn.init.zeros_(embedding.weight[embedding.padding_idx])
         if cfg.share_all_embeddings:
             output.weight = target.weight
-        stack = CGRUStack(cfg.maps, cfg.layers, cfg.dropout)
         encoder = Encoder(
-            task.source_dictionary, source, NeuralGPUEncoder(cfg.height, stack),
+            task.source_dictionary, source, NeuralGPUEncoder(cfg.height, stacks(cfg)),
             cfg.extra_columns, cfg.max_source_positions,
         )  # fmt: skip
         model = cls(encoder, cls.build_decoder(cfg, task.target_dictionary, target, output))
-        if cfg.gradient_noise:
-            model.disturb(cfg.gradient_noise)
+        model.cfg = cfg
         return model
 
-    def disturb(self, noise: float) -> None:
+    def before_optimizer_step(self, updates: int) -> None:
         """Add noise to all gradients, less and less of it (Neelakantan et al. 2015)."""
-
-        def disturbed(gradient: Tensor) -> Tensor:
-            deviation = noise / (1 + self.updates) ** NOISE_DECAY
-            return gradient + deviation * torch.randn_like(gradient)
-
+        if not self.cfg.gradient_noise:
+            return
+        deviation = self.cfg.gradient_noise / (1 + updates) ** NOISE_DECAY
+        # A seed of its own: all workers have to add the same.
+        random = torch.Generator().manual_seed(self.cfg.seed * NOISE_SEEDS + updates)
         for parameter in self.parameters():
-            parameter.register_hook(disturbed)
+            if parameter.grad is not None:
+                noise = torch.randn(parameter.shape, generator=random)
+                parameter.grad.add_(noise.to(parameter.grad), alpha=deviation)
 
-    def set_num_updates(self, num_updates: int) -> None:
-        """How far training has come."""
-        super().set_num_updates(num_updates)
-        self.updates = num_updates
+    def after_optimizer_step(self, updates: int) -> None:
+        """Pull relaxed parameters together, more and more."""
+        if self.cfg.relaxation > 1:
+            pull = min((updates + 1) / self.cfg.relaxation_updates, 1.0) ** PULL_POWER
+            for part in (self.encoder, self.decoder):
+                if hasattr(part, "core"):
+                    relax(part.core.stacks, pull)
 
     @classmethod
     def build_decoder(
@@ -302,8 +317,7 @@ class ExtendedNeuralGPUModel(NeuralGPUModel):
         cls, cfg: Any, dictionary: Any, embedding: nn.Embedding, output: nn.Linear
     ) -> PlainDecoder:
         """With CGRUs of its own."""
-        stack = CGRUStack(cfg.maps, cfg.layers, cfg.dropout, tape=True)
-        core = NeuralGPUDecoder(cfg.height, stack)
+        core = NeuralGPUDecoder(cfg.height, stacks(cfg, tape=True))
         reader = cls.build_reader(cfg, dictionary, embedding)
         return ExtendedDecoder(
             dictionary, output, cfg.max_target_positions, embedding, core, reader
@@ -372,6 +386,11 @@ class ExtendedNeuralGPUMemoryModel(ExtendedNeuralGPUModel):
         super().set_num_updates(num_updates)
         left = 1 - num_updates / self.gold_updates if self.gold_updates else 0.0
         self.decoder.reader.gold_share = max(0.0, left)
+
+
+def stacks(cfg: NeuralGPUConfig, tape: bool = False) -> list[CGRUStack]:
+    """One stack of CGRUs, or several that take turns."""
+    return [CGRUStack(cfg.maps, cfg.layers, cfg.dropout, tape) for _ in range(cfg.relaxation)]
 
 
 def embeddings(cfg: NeuralGPUConfig, task: Any) -> tuple[nn.Embedding, nn.Embedding]:

@@ -9,8 +9,9 @@ With a memory (Kaiser et al. 2017, figure 3), the query is read from the place o
 symbol, before the step, and the answer is written into that place of the tape.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -40,12 +41,13 @@ class NeuralGPUEncoder(nn.Module):
 
     Args:
         height: h.
-        stack: of CGRUs, applied as many times as the source has symbols.
+        stacks: of CGRUs, applied in turns, as many times as the source has symbols. More than one
+            is a relaxation: see :func:`relax`.
     """
 
-    def __init__(self, height: int, stack: CGRUStack) -> None:
+    def __init__(self, height: int, stacks: Sequence[CGRUStack]) -> None:
         super().__init__()
-        self.height, self.stack = height, stack
+        self.height, self.stacks = height, nn.ModuleList(stacks)
 
     def forward(self, words: Tensor, columns: Tensor) -> Tensor:
         """Compute.
@@ -64,7 +66,8 @@ class NeuralGPUEncoder(nn.Module):
         own = own_columns(columns, n, state.device) if ragged else None
         left = columns.to(state.device).view(-1, 1, 1, 1)
         for step in range(n):
-            state = self.stack(state, active=None if own is None else own & (left > step))
+            active = None if own is None else own & (left > step)
+            state = self.stacks[step % len(self.stacks)](state, active=active)
         return state
 
 
@@ -73,12 +76,12 @@ class NeuralGPUDecoder(nn.Module):
 
     Args:
         height: h.
-        stack: of CGRUs with a tape.
+        stacks: of CGRUs with a tape, applied in turns.
     """
 
-    def __init__(self, height: int, stack: CGRUStack) -> None:
+    def __init__(self, height: int, stacks: Sequence[CGRUStack]) -> None:
         super().__init__()
-        self.height, self.stack = height, stack
+        self.height, self.stacks = height, nn.ModuleList(stacks)
 
     def start(self, state: Tensor) -> Progress:
         """Begin with the encoder's state and an empty tape."""
@@ -110,9 +113,26 @@ class NeuralGPUDecoder(nn.Module):
             column = in_row(answer.unsqueeze(1), QUERY_ROW, self.height).to(tape.dtype)
         tape = torch.cat([tape, column], dim=2)
         rest = tape.new_zeros(*tape.shape[:2], state.shape[2] - tape.shape[2], self.height)
-        drive = self.stack.drive(channels_last(torch.cat([tape, rest], dim=2)))
-        state = self.stack(state, drive, active)
+        stack: Any = self.stacks[step % len(self.stacks)]
+        drive = stack.drive(channels_last(torch.cat([tape, rest], dim=2)))
+        state = stack(state, drive, active)
         return Progress(state, tape), state[:, :, step, SYMBOL_ROW]
+
+
+@torch.no_grad()
+def relax(stacks: Sequence[nn.Module], pull: float) -> None:
+    """Pull the parameters of alike modules together (Kaiser and Sutskever 2016, section 3).
+
+    Steps that have parameters of their own learn more easily; in the end all are to be the same.
+
+    Args:
+        stacks: the modules.
+        pull: 0 leaves them as they are, 1 makes all of them their mean.
+    """
+    for parameters in zip(*(stack.parameters() for stack in stacks), strict=True):
+        mean = torch.stack(parameters).mean(dim=0)
+        for parameter in parameters:
+            parameter.lerp_(mean, pull)
 
 
 def in_row(words: Tensor, row: int, height: int) -> Tensor:

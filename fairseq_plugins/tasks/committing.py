@@ -49,6 +49,12 @@ class CommitsMemory:
             log |= self._commit(memory)
         return loss, size, log
 
+    def optimizer_step(self, optimizer: Any, model: Any, update_num: int) -> None:
+        """A model may do something of its own to gradients before, and to parameters after."""
+        getattr(model, "before_optimizer_step", _nothing)(update_num)
+        super().optimizer_step(optimizer, model, update_num)  # type: ignore[misc]
+        getattr(model, "after_optimizer_step", _nothing)(update_num)
+
     def autocast(self, sample: dict) -> Any:
         """Context of a forward pass, in the number format that was chosen."""
         if str(self.cfg.autocast) == "none":
@@ -66,3 +72,7 @@ class CommitsMemory:
             "memory_fill": len(memory) / memory.size,
             "memory_age": float(memory.ages[filled].float().mean()) if len(memory) else 0.0,
         }
+
+
+def _nothing(_: int) -> None:
+    """What most models do."""

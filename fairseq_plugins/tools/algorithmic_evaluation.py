@@ -197,8 +197,8 @@ def watch(solver: Solver, length: int) -> tuple[list[np.ndarray], np.ndarray | N
         InputError: if the model is another one.
     """
     encoder, decoder = solver.model.encoder, solver.model.decoder
-    stacks = [part.core.stack for part in (encoder, decoder) if hasattr(part, "core")]
-    if not stacks:
+    cores = [part.core for part in (encoder, decoder) if hasattr(part, "core")]
+    if not cores:
         raise InputError("only Neural GPUs have a state to look at")
     images: list[np.ndarray] = []
     tapes: list[np.ndarray] = []
@@ -206,10 +206,12 @@ def watch(solver: Solver, length: int) -> tuple[list[np.ndarray], np.ndarray | N
     def image(tensor: Tensor) -> np.ndarray:
         return tensor[0].permute(1, 2, 0).float().cpu().numpy()  # [n, h, m]
 
-    hooks = [stack.register_forward_hook(lambda *a: images.append(image(a[2]))) for stack in stacks]
-    if len(stacks) > 1:
-        of_tape = stacks[1].of_tape
-        hooks.append(of_tape.register_forward_hook(lambda *a: tapes.append(image(a[1][0]))))
+    hooks = []
+    for stack in [stack for core in cores for stack in core.stacks]:
+        hooks.append(stack.register_forward_hook(lambda *a: images.append(image(a[2]))))
+        if stack.of_tape is not None:
+            seen = stack.of_tape.register_forward_hook(lambda *a: tapes.append(image(a[1][0])))
+            hooks.append(seen)
     subset = f"test_{length}"
     solver.task.load_dataset(subset)
     sample = next(solver.batches(solver.task.dataset(subset).draw, length, 1, 1))

@@ -20,7 +20,8 @@ def options(folder: Path, *more: object) -> list[object]:
     return [
         "--user-dir", PLUGINS, "--task", "algorithmic", "--min-length", 1, "--max-length", LENGTH,
         "--batch-size", 32, "--batches", 100, "--valid-batches", 5, "--curriculum-batches", 50,
-        "--maps", 16, "--layers", 1, "--dropout", 0.1, "--gradient-noise", 0.001,
+        "--maps", 16, "--layers", 1, "--dropout", 0.1, "--gradient-noise", 0.001, "--relaxation", 2,
+        "--relaxation-updates", 60,
         "--criterion", "memory_cross_entropy", "--label-smoothing", 0,
         "--optimizer", "adam", "--lr", 0.01, "--clip-norm", 1, "--save-dir", folder, "--cpu",
         "--num-workers", 0, "--log-format", "simple",

@@ -17,6 +17,7 @@ SIZES: dict[str, Any] = {
     "maps": 8,
     "layers": 1,
     "extra_columns": 5,
+    "seed": 1,
     "max_source_positions": 50,
     "max_target_positions": 50,
 }
@@ -44,6 +45,7 @@ def remembering(read: str) -> Any:
 MODELS: dict[str, Any] = {
     "plain": lambda: model("neural_gpu").eval(),
     "extended": lambda: model("extended_neural_gpu", layers=2).eval(),
+    "relaxed": lambda: model("extended_neural_gpu", relaxation=3, relaxation_updates=9).eval(),
 } | {read: lambda read=read: remembering(read) for read in READS}
 kinds = pytest.mark.parametrize("kind", list(MODELS))
 
@@ -162,3 +164,63 @@ def test_the_right_answer_stands_on_the_tape_while_it_is_shown() -> None:
     seen.clear()
     subject(**sample["net_input"])
     assert not torch.equal(torch.stack(seen, dim=1)[real], target[real])
+
+
+@torch.no_grad()
+def distances(subject: Any) -> list[float]:
+    """How far the parameters of the first stack are from those of the others, in each part."""
+    return [
+        max(
+            float((one - other).abs().max())
+            for stack in part.core.stacks[1:]
+            for one, other in zip(part.core.stacks[0].parameters(), stack.parameters(), strict=True)
+        )
+        for part in (subject.encoder, subject.decoder)
+    ]
+
+
+def test_relaxed_parameters_come_together() -> None:
+    subject = MODELS["relaxed"]()
+    before = distances(subject)
+    subject.after_optimizer_step(0)  # hardly pulled
+    assert all(new > 0.9 * old for new, old in zip(distances(subject), before, strict=True))
+    subject.after_optimizer_step(8)  # the ninth update is the last one
+    assert max(distances(subject)) < 1e-6
+
+
+def test_a_model_whose_parameters_have_come_together_is_one_that_never_was_relaxed() -> None:
+    relaxed, tied = MODELS["relaxed"](), model("extended_neural_gpu").eval()
+    relaxed.after_optimizer_step(8)
+    state = {k: v for k, v in relaxed.state_dict().items() if ".stacks." not in k or ".0." in k}
+    tied.load_state_dict({k: state[k] for k in tied.state_dict()})
+    sample = batch()["net_input"]
+    torch.testing.assert_close(relaxed(**sample)[0], tied(**sample)[0], rtol=0, atol=1e-5)
+
+
+def test_relaxation_has_to_end() -> None:
+    with pytest.raises(InputError, match="--relaxation needs --relaxation-updates"):
+        model("neural_gpu", relaxation=2)
+
+
+def test_gradient_noise_fades_and_is_the_same_for_all_workers() -> None:
+    def noise(updates: int) -> Tensor:
+        subject = model("neural_gpu", gradient_noise=0.5)
+        for parameter in subject.parameters():
+            parameter.grad = torch.zeros_like(parameter)
+        subject.before_optimizer_step(updates)
+        return torch.cat([parameter.grad.flatten() for parameter in subject.parameters()])
+
+    first, late = noise(0), noise(10_000)
+    assert torch.equal(first, noise(0)) and not torch.equal(first, noise(1))
+    assert float(first.std()) == pytest.approx(0.5, rel=0.05)
+    assert float(late.std()) == pytest.approx(0.5 / 10_001**0.275, rel=0.05)
+
+
+def test_without_options_nothing_is_done_to_gradients_and_parameters() -> None:
+    subject = model("neural_gpu")
+    subject.encoder.embedding.weight.grad = torch.zeros_like(subject.encoder.embedding.weight)
+    before = {name: tensor.clone() for name, tensor in subject.state_dict().items()}
+    subject.before_optimizer_step(0)
+    subject.after_optimizer_step(0)
+    assert not subject.encoder.embedding.weight.grad.any()
+    assert all(torch.equal(tensor, before[name]) for name, tensor in subject.state_dict().items())
