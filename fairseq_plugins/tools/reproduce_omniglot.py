@@ -16,7 +16,7 @@ logger = logging.getLogger(__name__)
 CONFIG = "omniglot_vinyals"
 # With fewer characters to train on, those of the official split, longer training still helps.
 UPDATES = {"vinyals": 10_000, "background-evaluation": 24_000}
-VIEWS = 9  # of each drawing, in evaluation
+VIEWS = 25  # of each drawing, in evaluation
 SHOWINGS = (5, 15)  # classes
 
 
