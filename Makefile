@@ -11,10 +11,10 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check bench multi30k omniglot format clean
+.PHONY: help setup demo test check bench multi30k omniglot rare-symbols format clean
 
 help: ## show this list
-	@awk -F ':.*## ' '/^[a-z0-9_-]+:.*## / {printf "%-10s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z0-9_-]+:.*## / {printf "%-13s %s\n", $$1, $$2}' Makefile
 
 setup: $(READY) ## only make the virtual environment (every other target does, too)
 
@@ -42,6 +42,9 @@ multi30k: $(READY) ## reproduce the Multi30k results (hours); goes on where it s
 
 omniglot: $(READY) ## reproduce the Omniglot results (hours); goes on where it stopped
 	"$(BIN)/python" scripts/reproduce_omniglot.py $(ARGS)
+
+rare-symbols: $(READY) ## reproduce the results on rare symbols (an hour); goes on where it stopped
+	"$(BIN)/python" scripts/reproduce_algorithmic.py $(ARGS)
 
 format: $(READY) ## put the code into shape
 	"$(BIN)/ruff" format .

@@ -6,17 +6,22 @@ from typing import Any
 import pytest
 
 from fairseq_plugins.tools.checkpoints import num_updates, read_checkpoint
+from fairseq_plugins.tools.reproduce_algorithmic import WITHOUT_MEMORY
 from fairseq_plugins.tools.trainings import ROOT, Training, Workshop
 from tests import omniglot_archives as archives
 
 pytestmark = pytest.mark.integration
 SHORT = ["optimization.max_update=4", "dataset.batch_size=6", "common.log_interval=1"]
-SMALL: dict[str, list[str]] = {
-    "multi30k_en_de": ["task.source_lang=xx", "task.target_lang=yy", "+model.units=16",
-                       "+model.memory_size=64"],
-    "omniglot_vinyals": ["task.batches=2", "+model.memory_size=64"],
-    "omniglot_mann": ["task.batches=2", "+task.valid_batches=1", "+model.units=16",
-                      "task.length=12", "task.ways=3"],
+RARE = ["+task.symbols=50", "+task.examples=40", "task.batches=2", "task.valid_batches=1",
+        "task.max_length=3", "task.curriculum_batches=2", "model.units=16"]  # fmt: skip
+SMALL: dict[str, tuple[str, list[str]]] = {
+    "translator": ("multi30k_en_de", ["task.source_lang=xx", "task.target_lang=yy",
+                                      "+model.units=16", "+model.memory_size=64"]),
+    "drawings": ("omniglot_vinyals", ["task.batches=2", "+model.memory_size=64"]),
+    "mann": ("omniglot_mann", ["task.batches=2", "+task.valid_batches=1", "+model.units=16",
+                               "task.length=12", "task.ways=3"]),
+    "rare symbols": ("rare_symbols", [*RARE, "model.memory_from_update=2"]),
+    "rare symbols without memory": ("rare_symbols", [*RARE, *WITHOUT_MEMORY]),
 }  # fmt: skip
 
 
@@ -31,16 +36,17 @@ def omniglot(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_all_configurations_are_tried_here() -> None:
-    assert {path.stem for path in (ROOT / "configs").glob("*.yaml")} == set(SMALL)
+    assert {path.stem for path in (ROOT / "configs").glob("*.yaml")} == {
+        config for config, _ in SMALL.values()
+    }
 
 
-@pytest.mark.parametrize("config", SMALL)
-def test_it_trains_under_hydra(
-    config: str, omniglot: Path, tiny_data: Path, tmp_path: Path
-) -> None:
+@pytest.mark.parametrize("name", SMALL)
+def test_it_trains_under_hydra(name: str, omniglot: Path, tiny_data: Path, tmp_path: Path) -> None:
+    config, small = SMALL[name]
     data = {"omniglot": omniglot, "multi30k": tiny_data}.get(config.split("_")[0])
     own = [f"task.data={data}"] if data else []
-    training = Training("small", config, [*own, *SHORT, *SMALL[config]])
+    training = Training("small", config, [*own, *SHORT, *small])
     workshop = Workshop(tmp_path, threads=1, parallel=1)
     workshop.train([training])
     last = read_checkpoint(tmp_path / "small" / "checkpoint_last.pt")
