@@ -115,7 +115,7 @@ class MemoryReader(nn.Module):
         embedding: of the values, shared with the model; its width must be ``state_dim``.
     """
 
-    FEATURES = 3  # that the gate sees beside the state, see :meth:`gate_logit`
+    FEATURES = 3  # that the gate sees beside the state, see :meth:`features`
 
     def __init__(
         self,
@@ -180,11 +180,20 @@ class MemoryReader(nn.Module):
         return self.combine(value * confidence.unsqueeze(1).to(value.dtype))
 
     def gate_logit(self, state: Tensor, hits: MemoryHits, log_weights: Tensor) -> Tensor:
-        """Logit of the gate, from the state and how near and how unanimous the answer is."""
+        """Logit of the gate [N], from the state and :meth:`features`."""
+        features = self.features(hits, log_weights).to(state.dtype)
+        gate = self.gate(torch.cat([state, features], dim=1)).squeeze(1).float()
+        return gate.masked_fill(hits.slots[:, 0] < 0, -1e4)  # an empty memory has no say
+
+    @staticmethod
+    @torch.no_grad()
+    def features(hits: MemoryHits, log_weights: Tensor) -> Tensor:
+        """How unanimous and how near the answer is [N, 3].
+
+        The weight of the best value, and the similarities of the first and the last neighbour.
+        """
         same = hits.values == hits.values[:, :1]
         agreement = _masked_logsumexp(log_weights, same).exp()
         nearest = hits.similarities[:, 0].masked_fill(hits.slots[:, 0] < 0, 0.0)
         kth = hits.similarities[:, -1].masked_fill(hits.slots[:, -1] < 0, 0.0)
-        features = torch.stack([agreement, nearest, kth], dim=1).detach()
-        gate = self.gate(torch.cat([state, features.to(state.dtype)], dim=1)).squeeze(1).float()
-        return gate.masked_fill(hits.slots[:, 0] < 0, -1e4)  # an empty memory has no say
+        return torch.stack([agreement, nearest, kth], dim=1)

@@ -8,6 +8,7 @@ the memory, with all else frozen: few numbers, so a development set is enough.
 from dataclasses import dataclass, fields
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from fairseq_plugins.compat import InputError
@@ -20,6 +21,7 @@ LEARNING_RATE = 0.02
 # Nats for a change of 1 in a weight of the gate on the state. A gate has as many of them as the
 # state has numbers: without this, it learns a small development set by heart.
 STIFFNESS = 100.0
+SMALLEST_DEVIATION = 1e-3  # of a feature that hardly ever changes
 
 
 @dataclass(frozen=True)
@@ -49,10 +51,11 @@ class _Tokens:
     target: Tensor  # [N]
     log_prob: Tensor  # [N], of the target, by the softmax
 
-    def nll(self, reader: MemoryReader) -> Tensor:
-        """Mean negative log-likelihood of the mixture."""
+    def nll(self, reader: MemoryReader, gate: Tensor | None = None) -> Tensor:
+        """Mean negative log-likelihood of the mixture; ``gate`` [N] instead of the reader's."""
         log_weights = reader.log_weights(self.hits)
-        gate = reader.gate_logit(self.state, self.hits, log_weights)
+        if gate is None:
+            gate = reader.gate_logit(self.state, self.hits, log_weights)
         reading = MemoryReading(reader.memory, self.state, self.hits, self.state, log_weights, gate)
         return -reading.mix_target(self.log_prob, self.target).mean()
 
@@ -88,16 +91,30 @@ def calibrate(translator: Translator, split: str) -> Calibration:
 
 
 def _fit(reader: MemoryReader, tokens: _Tokens) -> None:
-    learned = [reader.log_temperature, *reader.gate.parameters()]
-    start = reader.gate.weight[:, : -reader.FEATURES].detach().clone()
-    optimizer = torch.optim.Adam(learned, lr=LEARNING_RATE)
+    """Adam takes steps of one size for all numbers, so the features are brought to one scale."""
+
+    def features() -> Tensor:
+        return reader.features(tokens.hits, reader.log_weights(tokens.hits))
+
+    mean, deviation = features().mean(0), features().std(0).clamp(min=SMALLEST_DEVIATION)
+    widths = [reader.gate.in_features - reader.FEATURES, reader.FEATURES]
+    of_state, of_features = reader.gate.weight.detach().split(widths, dim=1)
+    start = of_state.clone()
+    weight = torch.cat([of_state, of_features * deviation], dim=1).requires_grad_()
+    bias = (reader.gate.bias.detach() + of_features[0] @ mean).requires_grad_()
+    optimizer = torch.optim.Adam([reader.log_temperature, weight, bias], lr=LEARNING_RATE)
     for _ in range(STEPS):
-        on_state = reader.gate.weight[:, : -reader.FEATURES]
-        change = (on_state - start).square().sum()
-        loss = tokens.nll(reader) + STIFFNESS / len(tokens.target) * change
+        seen = torch.cat([tokens.state, (features() - mean) / deviation], dim=1)
+        gate = F.linear(seen, weight, bias).squeeze(1)
+        change = (weight[:, : -reader.FEATURES] - start).square().sum()
+        loss = tokens.nll(reader, gate) + STIFFNESS / len(tokens.target) * change
         optimizer.zero_grad()
-        loss.backward(inputs=learned)
+        loss.backward(inputs=[reader.log_temperature, weight, bias])
         optimizer.step()
+    with torch.no_grad():
+        of_state, of_scaled = weight.split(widths, dim=1)
+        reader.gate.weight.copy_(torch.cat([of_state, of_scaled / deviation], dim=1))
+        reader.gate.bias.copy_(bias - (of_scaled / deviation)[0] @ mean)
 
 
 def _collect(translator: Translator, split: str) -> _Tokens:
