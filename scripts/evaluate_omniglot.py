@@ -65,6 +65,8 @@ def parse() -> argparse.Namespace:
     add("--episodes", type=positive, default=1000, help="for each protocol")
     add("--showings", type=positive, nargs="*", default=[], metavar="WAYS",
         help="accuracy at the k-th showing of so many classes: 5 15")  # fmt: skip
+    add("--showings-episodes", type=positive, default=200, metavar="N",
+        help="for --showings (200)")  # fmt: skip
     add("--lifelong", action="store_true", help="what is remembered after up to 10,000 writes")
     add("--lake", type=Path, metavar="ALL_RUNS", help="Lake's 20 runs: their folder or zip file")
     add("--seed", type=int, default=1, help="of the episodes")
@@ -89,7 +91,9 @@ def main() -> None:
     for name, share in shares.items():
         print(f"{name:<14} {share} %")
     result["few_shot"] = {name: asdict(share) for name, share in shares.items()}
-    by_ways = {ways: showings(keys, ways, args.episodes, args.seed) for ways in args.showings}
+    by_ways = {
+        ways: showings(keys, ways, args.showings_episodes, args.seed) for ways in args.showings
+    }
     for ways, by_showing in by_ways.items():
         print(f"{ways} classes, shown for the k-th time")
         _print_showings(by_showing)
