@@ -19,8 +19,8 @@ class OmniglotConvnetMemoryConfig(FairseqDataclass):
 
     network: ChoiceEnum(list(NETWORKS)) = field(  # type: ignore[valid-type]
         default="blocks",
-        metadata={"help": "convolutions: of the paper (64, 64, 128, 128), or four blocks of 64 "
-                          "with batch normalisation, which learn faster"},
+        metadata={"help": "convolutions: of the paper, or four blocks with batch normalisation, "
+                          "which learn faster; wide ones have more channels"},
     )  # fmt: skip
     dropout: float = field(default=0.0, metadata={"help": "dropout on the embedding"})
     memory_size: int = field(default=8192, metadata={"help": "slots of the memory"})
