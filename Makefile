@@ -36,6 +36,7 @@ bench: $(READY) ## measure the speed of training, memory and translation against
 	"$(BIN)/python" scripts/benchmark_train.py
 	"$(BIN)/python" scripts/benchmark_decode.py
 	"$(BIN)/python" scripts/benchmark_omniglot.py
+	"$(BIN)/python" scripts/benchmark_neural_gpu.py
 
 multi30k: $(READY) ## reproduce the Multi30k results (hours); goes on where it stopped
 	"$(BIN)/python" scripts/reproduce_multi30k.py $(ARGS)

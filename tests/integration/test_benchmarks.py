@@ -77,3 +77,9 @@ def test_the_benchmark_of_drawings_reports_all_rivals(tmp_path: Path) -> None:
     check(report, table)
     assert len(report["results"]) == 3
     assert all(result["unit"] == "drawings" for result in report["results"])
+
+
+def test_the_benchmark_of_neural_gpus_reports_all_rivals(tmp_path: Path) -> None:
+    table, report = benchmark(tmp_path, "neural_gpu")
+    check(report, table)
+    assert [result["unit"] for result in report["results"]] == ["steps", "steps", "sequences"]

@@ -1,0 +1,155 @@
+"""Neural GPUs at work: what their benchmark times."""
+
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from fairseq import options, tasks, utils
+from fairseq.dataclass.utils import convert_namespace_to_omegaconf
+from fairseq.trainer import Trainer
+from torch import Tensor
+
+from fairseq_plugins.memory import KeyValueMemory
+from fairseq_plugins.modules.cgru import PADDING, CGRUStack
+from fairseq_plugins.modules.neural_gpu import channels_last
+from fairseq_plugins.tools.benchmark import Stopwatch, Turn
+
+SEED = 1
+SYMBOLS, LENGTH, KEY_DIM = 2000, 10, 64
+FORMATS = {"float32": torch.float32, "bfloat16": torch.bfloat16}
+
+
+class Image:
+    """The size of a state, and what belongs to it.
+
+    Args:
+        batch: sequences.
+        columns: n.
+        height: h.
+        maps: m.
+        layers: units of a step.
+        number_format: of the products.
+        device: ``cpu`` or ``cuda``.
+    """
+
+    def __init__(
+        self, batch: int, columns: int, height: int, maps: int, layers: int, number_format: str,
+        device: str,
+    ) -> None:  # fmt: skip
+        torch.manual_seed(SEED)
+        self.stack = CGRUStack(maps, layers).to(device)
+        self.state = channels_last(torch.randn(batch, maps, columns, height, device=device))
+        self.number_format, self.device, self.columns = FORMATS[number_format], device, columns
+
+
+class Computing:
+    """A contender that applies the stack n times, and goes back through all of it."""
+
+    def __init__(self, image: Image) -> None:
+        self.image = image
+
+    def __call__(self, number: int) -> Turn:
+        """Once there and back; the work is in steps."""
+        image = self.image
+        short = image.number_format != torch.float32
+        state = image.state.clone().requires_grad_()
+        with Stopwatch(image.device) as watch:
+            with torch.autocast(image.device, image.number_format, enabled=short):
+                following: Tensor = state
+                for _ in range(image.columns):
+                    following = image.stack(following)
+            following.float().sum().backward()
+        image.stack.zero_grad()
+        return Turn(watch.seconds, image.columns)
+
+
+class Convolutions:
+    """A contender that does the convolutions of the same steps, forward and backward, only."""
+
+    def __init__(self, image: Image) -> None:
+        self.image = image
+        self.state = channels_last(image.state.to(image.number_format))
+        self.twice = channels_last(torch.cat([self.state, self.state], dim=1))
+        self.weights = [
+            channels_last(weight.detach().to(image.number_format))
+            for name, weight in image.stack.named_parameters()
+            if name.endswith("weight")
+        ]
+
+    def __call__(self, number: int) -> Turn:
+        """As many as there and back; the work is in steps."""
+        with Stopwatch(self.image.device) as watch:
+            for _ in range(self.image.columns):
+                for weight in self.weights:
+                    self._there_and_back(weight)
+        return Turn(watch.seconds, self.image.columns)
+
+    def _there_and_back(self, weight: Tensor) -> None:
+        F.conv2d(self.state, weight, padding=PADDING)
+        gradient = self.state if len(weight) == self.state.shape[1] else self.twice
+        once, none = [1, 1], [0, 0]
+        torch.ops.aten.convolution_backward(
+            gradient, self.state, weight, [len(weight)], once, [PADDING] * 2, once, False, none, 1,
+            [True] * 3,
+        )  # fmt: skip
+
+
+class RareSymbolsTraining:
+    """A contender that trains with fairseq's Trainer on rare symbols.
+
+    Args:
+        folder: for what the trainer may write.
+        memory: slots; 0 for the same network without memory.
+        batch: sequences.
+        maps: m.
+        autocast: number format.
+        updates: a turn.
+        device: ``cpu`` or ``cuda``.
+    """
+
+    def __init__(
+        self, folder: Path, memory: int, batch: int, maps: int, autocast: str, updates: int,
+        device: str,
+    ) -> None:  # fmt: skip
+        arch = "extended_neural_gpu_memory" if memory else "extended_neural_gpu"
+        slots = ["--memory-size", memory, "--memory-key-dim", KEY_DIM] if memory else []
+        command = [
+            "--task", "algorithmic", "--algorithm", "rare_symbols", "--symbols", SYMBOLS,
+            "--max-length", LENGTH, "--autocast", autocast, "--arch", arch, "--maps", maps,
+            "--share-all-embeddings", *slots, "--criterion", "memory_cross_entropy",
+            "--batch-size", batch, "--optimizer", "adam", "--lr", 0.001, "--clip-norm", 1,
+            "--seed", SEED, "--save-dir", folder,
+        ] + (["--cpu"] if device == "cpu" else [])  # fmt: skip
+        parsed = options.parse_args_and_arch(options.get_training_parser(), [*map(str, command)])
+        cfg = convert_namespace_to_omegaconf(parsed)
+        utils.set_torch_seed(SEED)
+        task = tasks.setup_task(cfg.task)
+        model = task.build_model(cfg.model)
+        task.load_dataset("train")
+        self.dataset, self.device, self.updates = task.dataset("train"), device, updates
+        self.trainer = Trainer(cfg, task, model, task.build_criterion(cfg.criterion))
+        self.trainer.begin_epoch(1)
+        self.fill()
+
+    def fill(self) -> None:
+        """Let the memory, if there is one, be full, as it is for most of a training."""
+        random = torch.Generator().manual_seed(SEED)
+        for module in self.trainer.model.modules():
+            if isinstance(module, KeyValueMemory):
+                keys = F.normalize(torch.randn(module.keys.shape, generator=random), dim=1)
+                module.keys.copy_(keys)
+                values = torch.randint(module.num_values, module.values.shape, generator=random)
+                module.values.copy_(values)
+
+    def __call__(self, number: int) -> Turn:
+        """Train on the batches of this turn; the work is in sequences."""
+        first = number * self.updates
+        samples = [self._sample(index) for index in range(first, first + self.updates)]
+        with Stopwatch(self.device) as watch:
+            for sample in samples:
+                self.trainer.train_step([sample])
+        return Turn(watch.seconds, sum(len(sample["target"]) for sample in samples))
+
+    def _sample(self, index: int) -> dict:
+        size = self.dataset.batch_size
+        return self.dataset.collater([self.dataset[index * size + row] for row in range(size)])
