@@ -19,6 +19,7 @@ from fairseq_plugins.tools.benchmark import Stopwatch, Turn
 SEED, SPLIT = 1, "all"
 DRAWERS, SIZE, KEY_DIM = 20, 28, 64
 TEMPERATURE, RATE = 0.1, 0.002
+NETWORK = "wide"  # that of the shipped configuration
 
 
 def make_drawings(folder: Path, classes: int) -> None:
@@ -52,7 +53,7 @@ class OneShotTraining:
     ) -> None:  # fmt: skip
         command = [
             folder, "--task", "omniglot", "--split", SPLIT, "--autocast", autocast,
-            "--arch", "omniglot_convnet_memory", "--memory-size", slots,
+            "--arch", "omniglot_convnet_memory", "--network", NETWORK, "--memory-size", slots,
             "--memory-key-dim", KEY_DIM, "--criterion", "one_shot", "--batch-size", classes,
             "--optimizer", "adam", "--lr", RATE, "--seed", SEED, "--save-dir", folder / "saved",
         ] + (["--cpu"] if device == "cpu" else [])  # fmt: skip
@@ -95,7 +96,7 @@ class PlainTraining:
 
     def __init__(self, dataset: Any, autocast: str, updates: int, device: str) -> None:
         torch.manual_seed(SEED)
-        embedder = ConvEmbedder(NETWORKS["blocks"], SIZE)
+        embedder = ConvEmbedder(NETWORKS[NETWORK], SIZE)
         self.model = nn.Sequential(embedder, nn.Linear(embedder.width, KEY_DIM)).to(device)
         self.optimizer = torch.optim.Adam(self.model.parameters(), lr=RATE)
         self.dataset, self.autocast, self.updates = dataset, autocast, updates
