@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from fairseq_plugins.tools.plotting import HEIGHT, WIDTH, plt, save
+from fairseq_plugins.tools.plotting import HEIGHT, WIDTH, legend_above, plt, save
 
 
 def accuracy(
@@ -27,7 +27,7 @@ def accuracy(
     names = list(next(iter(results.values())))
     axes.set_xticks(np.arange(len(names)) + 0.4 - width / 2, names)
     axes.set(xlabel=what, ylabel="right, %", ylim=(0, 100))
-    axes.legend(frameon=False, loc="upper left")
+    legend_above(axes)
     save(figure, path)
 
 
@@ -47,7 +47,7 @@ def lengths(
         axes.errorbar(list(by_length), means, spreads, marker="o", capsize=3, label=name)
     axes.axvline(trained, color="0.7", linestyle="--", label="longest in training")
     axes.set(xlabel="length", ylabel="sequences right, %", ylim=(-2, 102))
-    axes.legend(frameon=False, loc="lower left")
+    legend_above(axes)
     save(figure, path)
 
 

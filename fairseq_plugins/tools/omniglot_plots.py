@@ -9,7 +9,7 @@ from torch import Tensor
 
 from fairseq_plugins.memory import KeyValueMemory
 from fairseq_plugins.tools.one_shot_evaluation import Share
-from fairseq_plugins.tools.plotting import HEIGHT, WIDTH, plt, save
+from fairseq_plugins.tools.plotting import HEIGHT, WIDTH, legend_above, plt, save
 
 NEIGHBORS = 4  # shown beside each query
 
@@ -27,7 +27,7 @@ def bars(results: Mapping[str, Mapping[int, Share]], path: Path) -> None:
     ks = list(next(iter(results.values())))
     axes.set_xticks(np.arange(len(ks)) + 0.4 - width / 2, [str(k) for k in ks])
     axes.set(xlabel="time that a class is shown", ylabel="named rightly, %", ylim=(0, 100))
-    axes.legend(frameon=False, loc="lower right")
+    legend_above(axes)
     save(figure, path)
 
 
@@ -39,7 +39,7 @@ def retention(results: Mapping[int, Mapping[int, float]], path: Path) -> None:
     axes.set_xscale("symlog", linthresh=10)
     axes.set(xlabel="drawings of other classes written since", ylabel="named rightly, %")
     axes.set_ylim(0, 100)
-    axes.legend(frameon=False, loc="lower left")
+    legend_above(axes)
     save(figure, path)
 
 

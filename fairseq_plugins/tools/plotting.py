@@ -18,7 +18,7 @@ from matplotlib import pyplot as plt  # noqa: E402
 
 WIDTH, HEIGHT, DPI = 6.4, 3.8, 150  # inches, inches, dots an inch
 
-__all__ = ["HEIGHT", "WIDTH", "learning_curves", "plt", "save", "validation"]
+__all__ = ["HEIGHT", "WIDTH", "learning_curves", "legend_above", "plt", "save", "validation"]
 JSON_LINE = re.compile(r"\{.*\"valid_num_updates\".*\}")
 SIMPLE_LINE = re.compile(r"valid on 'valid' subset \| (.*)")
 
@@ -29,6 +29,12 @@ def save(figure: plt.Figure, path: Path) -> None:
     figure.tight_layout()
     figure.savefig(path, dpi=DPI)
     plt.close(figure)
+
+
+def legend_above(axes: plt.Axes) -> None:
+    """What the colours mean, where it hides no data."""
+    names = axes.get_legend_handles_labels()[1]
+    axes.legend(frameon=False, loc="lower center", bbox_to_anchor=(0.5, 1), ncols=len(names))
 
 
 def validation(log: Path, metric: str) -> list[tuple[int, float]]:
@@ -79,5 +85,5 @@ def learning_curves(logs: Mapping[str, Path], metrics: Sequence[str], path: Path
         for metric in metrics:
             axes.plot(*zip(*validation(log, metric), strict=True), label=f"{name}, {metric}")
     axes.set(xlabel="updates", ylabel="in validation")
-    axes.legend(frameon=False)
+    legend_above(axes)
     save(figure, path)
