@@ -7,17 +7,12 @@ an interrupted run goes on where it stopped.
 """
 
 import argparse
-import json
-import logging
-import os
 import sys
 from pathlib import Path
 
 from fairseq_plugins.tools import reproduce_multi30k
-from fairseq_plugins.tools.program import positive, start
-from fairseq_plugins.tools.trainings import Workshop
-
-logger = logging.getLogger("reproduce_multi30k")
+from fairseq_plugins.tools.program import start
+from fairseq_plugins.tools.trainings import add_options, workshop
 
 
 def parse() -> argparse.Namespace:
@@ -26,13 +21,9 @@ def parse() -> argparse.Namespace:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     add = parser.add_argument
-    add("--out", type=Path, default=Path("multi30k"), help="folder for all that is made")
     add("--source", type=Path, help="folder with the corpus, instead of downloading it")
-    add("--seeds", type=int, nargs="+", default=[1, 2, 3], help="one training each (1 2 3)")
     add("--archs", nargs="+", default=["gnmt", "gnmt_memory"], help="models to train")
-    add("--threads", type=positive, default=os.cpu_count() or 1, help="processor cores to use")
-    add("--parallel", type=positive, default=1, help="trainings at a time, which share the cores")
-    add("overrides", nargs="*", help="changes to the configuration, as hydra writes them")
+    add_options(parser, "multi30k")
     return parser.parse_args()
 
 
@@ -40,13 +31,10 @@ def main() -> None:
     """Prepare, train, translate, tell."""
     args = parse()
     start()
-    workshop = Workshop(args.out.resolve(), args.threads, args.parallel)
-    source = args.source and args.source.resolve()
-    plan = reproduce_multi30k.Plan(workshop, source, args.seeds, args.archs, args.overrides)
-    results = reproduce_multi30k.multi30k(plan)
-    (workshop.out / "results.json").write_text(json.dumps(results, indent=2) + "\n")
+    shop = workshop(args)
+    results = reproduce_multi30k.multi30k(shop, args.source, args.archs, args.seeds, args.overrides)
+    shop.save(results)
     sys.stdout.write(reproduce_multi30k.table(results) + "\n")
-    logger.info("Details are in %s", args.out / "results.json")
 
 
 if __name__ == "__main__":

@@ -6,17 +6,12 @@ already is skipped, so an interrupted run goes on where it stopped.
 """
 
 import argparse
-import json
-import logging
-import os
 import sys
 from pathlib import Path
 
 from fairseq_plugins.tools import reproduce_omniglot
-from fairseq_plugins.tools.program import positive, start
-from fairseq_plugins.tools.trainings import Workshop
-
-logger = logging.getLogger("reproduce_omniglot")
+from fairseq_plugins.tools.program import start
+from fairseq_plugins.tools.trainings import add_options, workshop
 
 
 def parse() -> argparse.Namespace:
@@ -25,13 +20,9 @@ def parse() -> argparse.Namespace:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     add = parser.add_argument
-    add("--out", type=Path, default=Path("omniglot"), help="folder for all that is made")
     add("--source", type=Path, help="folder with the archives, instead of downloading them")
-    add("--seeds", type=int, nargs="+", default=[1, 2, 3], help="one training each (1 2 3)")
     add("--splits", nargs="+", default=list(reproduce_omniglot.UPDATES), help="of the characters")
-    add("--threads", type=positive, default=os.cpu_count() or 1, help="processor cores to use")
-    add("--parallel", type=positive, default=1, help="trainings at a time, which share the cores")
-    add("overrides", nargs="*", help="changes to the configuration, as hydra writes them")
+    add_options(parser, "omniglot")
     return parser.parse_args()
 
 
@@ -39,13 +30,12 @@ def main() -> None:
     """Prepare, train, evaluate, tell."""
     args = parse()
     start()
-    workshop = Workshop(args.out.resolve(), args.threads, args.parallel)
-    source = args.source and args.source.resolve()
-    plan = reproduce_omniglot.Plan(workshop, source, args.seeds, args.splits, args.overrides)
-    results = reproduce_omniglot.omniglot(plan)
-    (workshop.out / "results.json").write_text(json.dumps(results, indent=2) + "\n")
+    shop = workshop(args)
+    results = reproduce_omniglot.omniglot(
+        shop, args.source, args.splits, args.seeds, args.overrides
+    )
+    shop.save(results)
     sys.stdout.write(reproduce_omniglot.table(results) + "\n")
-    logger.info("Details are in %s", args.out / "results.json")
 
 
 if __name__ == "__main__":

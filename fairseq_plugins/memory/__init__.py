@@ -2,6 +2,6 @@
 
 from fairseq_plugins.memory.config import MemoryConfig
 from fairseq_plugins.memory.hits import CommitReport, MemoryHits
-from fairseq_plugins.memory.key_value_memory import KeyValueMemory
+from fairseq_plugins.memory.key_value_memory import KeyValueMemory, memories_in
 
-__all__ = ["CommitReport", "KeyValueMemory", "MemoryConfig", "MemoryHits"]
+__all__ = ["CommitReport", "KeyValueMemory", "MemoryConfig", "MemoryHits", "memories_in"]

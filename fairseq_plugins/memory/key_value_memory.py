@@ -363,6 +363,11 @@ class KeyValueMemory(nn.Module):
         return self
 
 
+def memories_in(model: nn.Module) -> list[KeyValueMemory]:
+    """All memories of a model; most have one or none."""
+    return [module for module in model.modules() if isinstance(module, KeyValueMemory)]
+
+
 def _version(tensor: Tensor) -> Any:
     """Changes when the tensor does. One made in inference mode may always have changed."""
     return object() if tensor.is_inference() else tensor._version

@@ -79,13 +79,13 @@ class Unit(torch.autograd.Function):
         )  # of what goes into r, u and tanh  # fmt: skip
         of_gates, of_candidate = of_sum[:, : 2 * maps], of_sum[:, 2 * maps :]
         torch.mul(of_next - of_kept_share, 1 - candidate * candidate, out=of_candidate)
-        of_kept, of_candidate_weight, of_candidate_bias = _convolution_backward(
+        of_kept, of_candidate_weight, of_candidate_bias = convolution_backward(
             of_candidate, kept, candidate_weight
         )
         torch.mul(of_kept, state, out=of_gates[:, :maps])
         torch.mul(of_next, state - candidate, out=of_gates[:, maps:])
         of_gates.mul_(slope(gates))
-        of_state, of_gates_weight, of_gates_bias = _convolution_backward(
+        of_state, of_gates_weight, of_gates_bias = convolution_backward(
             of_gates, state, gates_weight
         )
         of_state.add_(of_kept_share).addcmul_(of_kept, reset)
@@ -99,7 +99,7 @@ class Unit(torch.autograd.Function):
         )
 
 
-def _convolution_backward(
+def convolution_backward(
     gradient: Tensor, inputs: Tensor, weight: Tensor
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Gradients of inputs, weight and bias."""

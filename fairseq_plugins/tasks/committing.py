@@ -7,7 +7,7 @@ import torch
 from fairseq.dataclass import ChoiceEnum
 from torch import Tensor
 
-from fairseq_plugins.memory import KeyValueMemory
+from fairseq_plugins.memory import KeyValueMemory, memories_in
 
 NUMBER_FORMATS = ChoiceEnum(["none", "bfloat16"])  # of matrix products, on any device
 
@@ -34,7 +34,7 @@ class CommitsMemory:
 
         A dummy batch (``ignore_grad``) teaches nothing but takes part in the commit.
         """
-        memories = [module for module in model.modules() if isinstance(module, KeyValueMemory)]
+        memories = memories_in(model)
 
         def forward(model: Any, sample: dict) -> tuple[Tensor, int, dict]:
             with self.autocast(sample):

@@ -17,7 +17,7 @@ from torch import Tensor
 from fairseq_plugins.compat import InputError
 from fairseq_plugins.data.algorithmic import AlgorithmicDataset
 from fairseq_plugins.data.rare_symbols import RareSymbols
-from fairseq_plugins.memory import KeyValueMemory
+from fairseq_plugins.memory import memories_in
 
 LIFE_TEXT = 2  # number of the text of the life-long test; those before it are the task's
 
@@ -56,8 +56,7 @@ class Solver:
             raise InputError(f"{path}: was not trained with --task algorithmic")
         self.device = torch.device(device)
         self.model = models[0].to(self.device).eval()
-        memories = [m for m in self.model.modules() if isinstance(m, KeyValueMemory)]
-        self.memory = memories[0] if memories else None
+        self.memory = next(iter(memories_in(self.model)), None)
 
     @property
     def rare(self) -> RareSymbols:

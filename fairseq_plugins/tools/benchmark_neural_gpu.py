@@ -4,17 +4,14 @@ from pathlib import Path
 
 import torch
 import torch.nn.functional as F
-from fairseq import options, tasks, utils
-from fairseq.dataclass.utils import convert_namespace_to_omegaconf
-from fairseq.trainer import Trainer
 from torch import Tensor
 
-from fairseq_plugins.memory import KeyValueMemory
-from fairseq_plugins.modules.cgru import PADDING, CGRUStack
+from fairseq_plugins.memory import memories_in
+from fairseq_plugins.modules.cgru import PADDING, CGRUStack, convolution_backward
 from fairseq_plugins.modules.neural_gpu import channels_last
 from fairseq_plugins.tools.benchmark import Stopwatch, Turn
+from fairseq_plugins.tools.benchmark_training import SEED, Trained
 
-SEED = 1
 SYMBOLS, LENGTH, KEY_DIM = 2000, 10, 64
 FORMATS = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 
@@ -87,15 +84,11 @@ class Convolutions:
     def _there_and_back(self, weight: Tensor) -> None:
         F.conv2d(self.state, weight, padding=PADDING)
         gradient = self.state if len(weight) == self.state.shape[1] else self.twice
-        once, none = [1, 1], [0, 0]
-        torch.ops.aten.convolution_backward(
-            gradient, self.state, weight, [len(weight)], once, [PADDING] * 2, once, False, none, 1,
-            [True] * 3,
-        )  # fmt: skip
+        convolution_backward(gradient, self.state, weight)
 
 
-class RareSymbolsTraining:
-    """A contender that trains with fairseq's Trainer on rare symbols.
+class RareSymbolsTraining(Trained):
+    """A contender that trains with fairseq's Trainer on rare symbols; its work is in sequences.
 
     Args:
         folder: for what the trainer may write.
@@ -113,43 +106,24 @@ class RareSymbolsTraining:
     ) -> None:  # fmt: skip
         arch = "extended_neural_gpu_memory" if memory else "extended_neural_gpu"
         slots = ["--memory-size", memory, "--memory-key-dim", KEY_DIM] if memory else []
-        command = [
+        arguments = [
             "--task", "algorithmic", "--algorithm", "rare_symbols", "--symbols", SYMBOLS,
             "--max-length", LENGTH, "--autocast", autocast, "--arch", arch, "--maps", maps,
             "--share-all-embeddings", *slots, "--criterion", "memory_cross_entropy",
             "--batch-size", batch, "--optimizer", "adam", "--lr", 0.001, "--clip-norm", 1,
-            "--seed", SEED, "--save-dir", folder,
-        ] + (["--cpu"] if device == "cpu" else [])  # fmt: skip
-        parsed = options.parse_args_and_arch(options.get_training_parser(), [*map(str, command)])
-        cfg = convert_namespace_to_omegaconf(parsed)
-        utils.set_torch_seed(SEED)
-        task = tasks.setup_task(cfg.task)
-        model = task.build_model(cfg.model)
-        task.load_dataset("train")
-        self.dataset, self.device, self.updates = task.dataset("train"), device, updates
-        self.trainer = Trainer(cfg, task, model, task.build_criterion(cfg.criterion))
-        self.trainer.begin_epoch(1)
+        ]  # fmt: skip
+        super().__init__(folder, arguments, device, updates)
         self.fill()
 
     def fill(self) -> None:
         """Let the memory, if there is one, be full, as it is for most of a training."""
         random = torch.Generator().manual_seed(SEED)
-        for module in self.trainer.model.modules():
-            if isinstance(module, KeyValueMemory):
-                keys = F.normalize(torch.randn(module.keys.shape, generator=random), dim=1)
-                module.keys.copy_(keys)
-                values = torch.randint(module.num_values, module.values.shape, generator=random)
-                module.values.copy_(values)
+        for memory in memories_in(self.model):
+            memory.keys.copy_(F.normalize(torch.randn(memory.keys.shape, generator=random), dim=1))
+            values = torch.randint(memory.num_values, memory.values.shape, generator=random)
+            memory.values.copy_(values)
 
-    def __call__(self, number: int) -> Turn:
-        """Train on the batches of this turn; the work is in sequences."""
-        first = number * self.updates
-        samples = [self._sample(index) for index in range(first, first + self.updates)]
-        with Stopwatch(self.device) as watch:
-            for sample in samples:
-                self.trainer.train_step([sample])
-        return Turn(watch.seconds, sum(len(sample["target"]) for sample in samples))
-
-    def _sample(self, index: int) -> dict:
+    def sample(self, number: int) -> dict:
+        """The batch of an update."""
         size = self.dataset.batch_size
-        return self.dataset.collater([self.dataset[index * size + row] for row in range(size)])
+        return self.dataset.collater([self.dataset[number * size + row] for row in range(size)])

@@ -6,17 +6,14 @@ from typing import Any
 
 import numpy as np
 import torch
-from fairseq import options, tasks, utils
-from fairseq.dataclass.utils import convert_namespace_to_omegaconf
-from fairseq.trainer import Trainer
 from torch import nn
 
-from fairseq_plugins.memory import KeyValueMemory
 from fairseq_plugins.modules.convnet import NETWORKS, ConvEmbedder
 from fairseq_plugins.modules.one_shot import neighborhood_loss
 from fairseq_plugins.tools.benchmark import Stopwatch, Turn
+from fairseq_plugins.tools.benchmark_training import SEED, Trained
 
-SEED, SPLIT = 1, "all"
+SPLIT = "all"
 DRAWERS, SIZE, KEY_DIM = 20, 28, 64
 TEMPERATURE, RATE = 0.1, 0.002
 NETWORK = "wide"  # that of the shipped configuration
@@ -34,8 +31,8 @@ def make_drawings(folder: Path, classes: int) -> None:
     (folder / "splits.json").write_text(json.dumps(splits))
 
 
-class OneShotTraining:
-    """A contender that trains with fairseq's Trainer.
+class OneShotTraining(Trained):
+    """A contender that trains with fairseq's Trainer; its work is in drawings.
 
     Args:
         folder: of the drawings.
@@ -51,37 +48,15 @@ class OneShotTraining:
         self, folder: Path, classes: int, slots: int, autocast: str, updates: int, asks: bool,
         device: str,
     ) -> None:  # fmt: skip
-        command = [
+        arguments = [
             folder, "--task", "omniglot", "--split", SPLIT, "--autocast", autocast,
             "--arch", "omniglot_convnet_memory", "--network", NETWORK, "--memory-size", slots,
             "--memory-key-dim", KEY_DIM, "--criterion", "one_shot", "--batch-size", classes,
-            "--optimizer", "adam", "--lr", RATE, "--seed", SEED, "--save-dir", folder / "saved",
-        ] + (["--cpu"] if device == "cpu" else [])  # fmt: skip
-        parsed = options.parse_args_and_arch(options.get_training_parser(), [*map(str, command)])
-        cfg = convert_namespace_to_omegaconf(parsed)
-        utils.set_torch_seed(SEED)
-        task = tasks.setup_task(cfg.task)
-        model = task.build_model(cfg.model)
-        task.load_dataset("train")
-        self.dataset, self.device, self.updates = task.dataset("train"), device, updates
-        self.trainer = Trainer(cfg, task, model, task.build_criterion(cfg.criterion))
-        self.trainer.begin_epoch(1)
+            "--optimizer", "adam", "--lr", RATE,
+        ]  # fmt: skip
+        super().__init__(folder, arguments, device, updates)
         if not asks:
             self.trainer.criterion._learn = lambda memory, query, target: (query.new_zeros(()), {})
-
-    def __call__(self, number: int) -> Turn:
-        """Train on the batches of this turn; the work is in drawings."""
-        first = number * self.updates
-        samples = [self.dataset[index] for index in range(first, first + self.updates)]
-        with Stopwatch(self.device) as watch:
-            for sample in samples:
-                self.trainer.train_step([sample])
-        return Turn(watch.seconds, sum(len(sample["target"]) for sample in samples))
-
-    @property
-    def memory(self) -> KeyValueMemory:
-        """The model's."""
-        return self.trainer.model.memory
 
 
 class PlainTraining:

@@ -5,24 +5,23 @@ The corpus is written to disk as ``fairseq-preprocess`` would, the options are t
 """
 
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
-from fairseq import options, tasks, utils
+from fairseq import utils
 from fairseq.data import Dictionary, data_utils, indexed_dataset
-from fairseq.dataclass.utils import convert_namespace_to_omegaconf
-from fairseq.trainer import Trainer
 from torch import Tensor
 
 from fairseq_plugins.memory import KeyValueMemory
 from fairseq_plugins.tools.benchmark import Stopwatch, Turn
 from fairseq_plugins.tools.benchmark_memory import fill
+from fairseq_plugins.tools.benchmark_training import SEED, Built, Trained
 
 SHORTEST, LONGEST, MEAN_LENGTH = 5, 40, 20  # words a sentence
 SPECIALS = 4  # entries of every dictionary that are no words
-SEED = 1
 LOSSES = {
     "ours": "memory_cross_entropy",
     "fairseq's": "label_smoothed_cross_entropy",  # the same number, computed in another way
@@ -104,55 +103,34 @@ def arguments(
     ]  # fmt: skip
 
 
-class Translator:
-    """A model as ``fairseq-train`` would build it, and batches of the corpus.
-
-    Args:
-        folder: of the corpus.
-        arguments: further ones for fairseq-train: task, architecture, criterion, optimizer.
-        device: ``cpu`` or ``cuda``.
-    """
-
-    def __init__(self, folder: Path, arguments: Sequence[object], device: str) -> None:
-        command = [folder, "-s", "xx", "-t", "yy", "--seed", SEED, *arguments]
-        command += ["--save-dir", folder / "checkpoints"]  # fairseq saves one when it crashes
-        if device == "cpu":
-            command.append("--cpu")
-        parser = options.get_training_parser()
-        parsed = options.parse_args_and_arch(parser, [str(argument) for argument in command])
-        self.cfg, self.device = convert_namespace_to_omegaconf(parsed), device
-        utils.set_torch_seed(SEED)
-        self.task = tasks.setup_task(self.cfg.task)
-        self.model = self.task.build_model(self.cfg.model)
-        self.task.load_dataset("train")
-
-    def batches(self, max_tokens: int | None, sentences: int | None = None) -> list[list[int]]:
-        """Sentence numbers of batches of like lengths, in an order that is always the same."""
-        dataset = self.task.dataset("train")
-        with data_utils.numpy_seed(SEED):
-            order = dataset.ordered_indices()
-        batches = [
-            list(batch)
-            for batch in dataset.batch_by_size(
-                order, max_tokens, sentences, required_batch_size_multiple=8
-            )
-        ]
-        random.Random(SEED).shuffle(batches)
-        return batches
-
-    def sample(self, batch: list[int]) -> dict:
-        """What the model sees of a batch."""
-        dataset = self.task.dataset("train")
-        return dataset.collater([dataset[number] for number in batch])
-
-    @property
-    def memory(self) -> KeyValueMemory | None:
-        """The model's, if it has one."""
-        return next((m for m in self.model.modules() if isinstance(m, KeyValueMemory)), None)
+def of_corpus(folder: Path) -> list[object]:
+    """What to give fairseq-train for it to find the corpus."""
+    return [folder, "-s", "xx", "-t", "yy"]
 
 
-class Training(Translator):
-    """A contender that trains: forward, backward, clipping, Adam's step, and the commit.
+def batches_of(
+    dataset: Any, max_tokens: int | None, sentences: int | None = None
+) -> list[list[int]]:
+    """Sentence numbers of batches of like lengths, in an order that is always the same."""
+    with data_utils.numpy_seed(SEED):
+        order = dataset.ordered_indices()
+    batches = [
+        list(batch)
+        for batch in dataset.batch_by_size(
+            order, max_tokens, sentences, required_batch_size_multiple=8
+        )
+    ]
+    random.Random(SEED).shuffle(batches)
+    return batches
+
+
+def collated(dataset: Any, batch: Sequence[int]) -> dict:
+    """What a model sees of a batch."""
+    return dataset.collater([dataset[number] for number in batch])
+
+
+class Training(Trained):
+    """A contender that trains on the corpus; its work is in target words.
 
     Args:
         folder: of the corpus.
@@ -176,29 +154,22 @@ class Training(Translator):
     ) -> None:
         if threads:
             torch.set_num_threads(threads)
-        super().__init__(folder, ["--max-tokens", max_tokens, *arguments], device)
-        criterion = self.task.build_criterion(self.cfg.criterion)
-        self.trainer = Trainer(self.cfg, self.task, self.model, criterion)
-        self.trainer.begin_epoch(1)
-        self._batches = self.batches(max_tokens)
-        self.updates = updates
-        for batch in self._take(0, warm_up):
-            self.trainer.train_step([self.sample(batch)])
+        command = [*of_corpus(folder), "--max-tokens", max_tokens, *arguments]
+        super().__init__(folder, command, device, updates)
+        self._batches = batches_of(self.dataset, max_tokens)
+        for number in range(warm_up):
+            self.trainer.train_step([self.sample(number)])
 
-    def _take(self, begin: int, count: int) -> Iterator[list[int]]:
-        for number in range(begin, begin + count):
-            yield self._batches[number % len(self._batches)]
+    def sample(self, number: int) -> dict:
+        """The batch of an update."""
+        return collated(self.dataset, self._batches[number % len(self._batches)])
 
-    def __call__(self, number: int) -> Turn:
-        """Train on the batches of this turn; the work is in target words."""
-        samples = [self.sample(batch) for batch in self._take(number * self.updates, self.updates)]
-        with Stopwatch(self.device) as watch:
-            for sample in samples:
-                self.trainer.train_step([sample])
-        return Turn(watch.seconds, sum(sample["ntokens"] for sample in samples))
+    def work(self, sample: dict) -> int:
+        """Target words of a batch."""
+        return sample["ntokens"]
 
 
-class Decoding(Translator):
+class Decoding(Built):
     """A contender that translates with beam search, as ``fairseq-generate`` does.
 
     All translations have the same length: an untrained model does not know where to end.
@@ -223,14 +194,14 @@ class Decoding(Translator):
         length: int,
         empty: bool = False,
     ) -> None:
-        super().__init__(folder, arguments, device)
+        super().__init__(folder, [*of_corpus(folder), *arguments], device)
         self.model.to(device).eval()
         self.model.prepare_for_inference_(self.cfg)
         generation = self.cfg.generation
         generation.beam, generation.min_len, generation.max_len_b = beam, length, length
         self.generator = self.task.build_generator([self.model], generation)
-        self._batches = self.batches(None, sentences)
-        self._batches = [batch for batch in self._batches if len(batch) == sentences]
+        batches = batches_of(self.dataset, None, sentences)
+        self._batches = [batch for batch in batches if len(batch) == sentences]
         memory = self.memory
         if memory is not None and not empty:
             self._fill(memory)
@@ -241,18 +212,21 @@ class Decoding(Translator):
         keys: list[Tensor] = []
         values: list[Tensor] = []
         while sum(map(len, values)) < memory.size:
-            sample = self._to_device(self.sample(self._batches[len(values) % len(self._batches)]))
+            sample = self._to_device(self._sample(len(values)))
             _, extra = self.model(**sample["net_input"])
             keys.append(torch.nn.functional.normalize(extra["memory"].query, dim=1))
             values.append(sample["target"][extra["memory"].positions])
         fill(memory, torch.cat(keys)[: memory.size], torch.cat(values)[: memory.size])
+
+    def _sample(self, number: int) -> dict:
+        return collated(self.dataset, self._batches[number % len(self._batches)])
 
     def _to_device(self, sample: dict) -> dict:
         return utils.move_to_cuda(sample) if self.device == "cuda" else sample
 
     def __call__(self, number: int) -> Turn:
         """Translate the batch of this turn; the work is in sentences."""
-        sample = self.sample(self._batches[number % len(self._batches)])
+        sample = self._sample(number)
         with Stopwatch(self.device) as watch:
             self.task.inference_step(self.generator, [self.model], self._to_device(sample))
         return Turn(watch.seconds, sample["nsentences"])

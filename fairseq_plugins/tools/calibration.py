@@ -51,11 +51,15 @@ class _Tokens:
     target: Tensor  # [N]
     log_prob: Tensor  # [N], of the target, by the softmax
 
-    def nll(self, reader: MemoryReader, gate: Tensor | None = None) -> Tensor:
-        """Mean negative log-likelihood of the mixture; ``gate`` [N] instead of the reader's."""
+    @torch.no_grad()
+    def mixed_nll(self, reader: MemoryReader) -> float:
+        """Mean negative log-likelihood of the reader's mixture."""
         log_weights = reader.log_weights(self.hits)
-        if gate is None:
-            gate = reader.gate_logit(self.state, self.hits, log_weights)
+        gate = reader.gate_logit(self.state, self.hits, log_weights)
+        return float(self.nll(reader, log_weights, gate))
+
+    def nll(self, reader: MemoryReader, log_weights: Tensor, gate: Tensor) -> Tensor:
+        """The same, with weights [N, k] and the logit of a gate [N] that are given."""
         reading = MemoryReading(reader.memory, self.state, self.hits, self.state, log_weights, gate)
         return -reading.mix_target(self.log_prob, self.target).mean()
 
@@ -84,19 +88,16 @@ def calibrate(translator: Translator, split: str) -> Calibration:
     if len(reader.memory) == 0:
         raise InputError("--calibrate: the memory is empty; fill it first")
     tokens = _collect(translator, split)
-    before = float(tokens.nll(reader).detach())
+    before = tokens.mixed_nll(reader)
     _fit(reader, tokens)
-    after = float(tokens.nll(reader).detach())
+    after = tokens.mixed_nll(reader)
     return Calibration(len(tokens.target), float(-tokens.log_prob.mean()), before, after)
 
 
 def _fit(reader: MemoryReader, tokens: _Tokens) -> None:
     """Adam takes steps of one size for all numbers, so the features are brought to one scale."""
-
-    def features() -> Tensor:
-        return reader.features(tokens.hits, reader.log_weights(tokens.hits))
-
-    mean, deviation = features().mean(0), features().std(0).clamp(min=SMALLEST_DEVIATION)
+    features = reader.features(tokens.hits, reader.log_weights(tokens.hits))
+    mean, deviation = features.mean(0), features.std(0).clamp(min=SMALLEST_DEVIATION)
     widths = [reader.gate.in_features - reader.FEATURES, reader.FEATURES]
     of_state, of_features = reader.gate.weight.detach().split(widths, dim=1)
     start = of_state.clone()
@@ -104,10 +105,12 @@ def _fit(reader: MemoryReader, tokens: _Tokens) -> None:
     bias = (reader.gate.bias.detach() + of_features[0] @ mean).requires_grad_()
     optimizer = torch.optim.Adam([reader.log_temperature, weight, bias], lr=LEARNING_RATE)
     for _ in range(STEPS):
-        seen = torch.cat([tokens.state, (features() - mean) / deviation], dim=1)
+        log_weights = reader.log_weights(tokens.hits)
+        features = reader.features(tokens.hits, log_weights)
+        seen = torch.cat([tokens.state, (features - mean) / deviation], dim=1)
         gate = F.linear(seen, weight, bias).squeeze(1)
         change = (weight[:, : -reader.FEATURES] - start).square().sum()
-        loss = tokens.nll(reader, gate) + STIFFNESS / len(tokens.target) * change
+        loss = tokens.nll(reader, log_weights, gate) + STIFFNESS / len(tokens.target) * change
         optimizer.zero_grad()
         loss.backward(inputs=[reader.log_temperature, weight, bias])
         optimizer.step()

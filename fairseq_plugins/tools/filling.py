@@ -20,7 +20,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from fairseq_plugins.compat import InputError, memory_buffers
-from fairseq_plugins.memory import KeyValueMemory
+from fairseq_plugins.memory import memories_in
 from fairseq_plugins.modules.cross_entropy import token_log_probs
 from fairseq_plugins.modules.memory_reader import MemoryReading
 from fairseq_plugins.modules.write_policy import WritePolicy
@@ -137,7 +137,7 @@ class Translator:
             [str(path)], task=self.task, state=self.state
         )
         self.model = models[0].to(self.device).eval()
-        self.memory = next(m for m in self.model.modules() if isinstance(m, KeyValueMemory))
+        self.memory = memories_in(self.model)[0]
         self._names = memories[0]
 
     def batches(self, split: str) -> Iterator[dict]:

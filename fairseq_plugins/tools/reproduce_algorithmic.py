@@ -2,13 +2,11 @@
 
 import json
 import statistics
-import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from fairseq_plugins.tools import algorithmic_plots
-from fairseq_plugins.tools.commands import run
-from fairseq_plugins.tools.trainings import ROOT, Training, Workshop
+from fairseq_plugins.tools.trainings import Spread, Training, Workshop, spread
 
 CONFIG = "rare_symbols"
 WITHOUT_MEMORY = [
@@ -40,67 +38,39 @@ def evaluate(workshop: Workshop, model: str, seed: int) -> dict:
     checkpoint, result = folder / "checkpoint_last.pt", folder / "result.json"
     if not result.exists():
         if "memory" in model:
-            checkpoint = fill(workshop, checkpoint, name)
-        script = ROOT / "scripts" / "evaluate_algorithmic.py"
-        command = [sys.executable, script, checkpoint, "--rarity", "--lifelong", "--cpu"]
-        run([*command, "--json", result], workshop.log(f"evaluate_{name}"), workshop.threads)
+            checkpoint = workshop.fill(checkpoint, SLOTS)
+        workshop.script(
+            "evaluate_algorithmic", checkpoint, "--rarity", "--lifelong", "--cpu",
+            "--json", result, log=f"evaluate_{name}",
+        )  # fmt: skip
     found = json.loads(result.read_text("utf-8"))
     return found | {"seed": seed, "training_seconds": workshop.seconds(name)}
 
 
-def fill(workshop: Workshop, checkpoint: Path, name: str) -> Path:
-    """The whole training text in the memory, and a gate that knows how far to trust it."""
-    filled = checkpoint.with_name("filled.pt")
-    if not filled.exists():
-        script = ROOT / "scripts" / "fill_memory.py"
-        run(
-            [
-                sys.executable, script, "--path", checkpoint, "--clear", "--memory-size", SLOTS,
-                "--calibrate", "valid", "--output", filled, "--cpu",
-            ],
-            workshop.log(f"fill_{name}"),
-            workshop.threads,
-        )  # fmt: skip
-    return filled
-
-
-Number = Callable[[dict], float]
-
-
-def spread(results: Sequence[dict], number: Number) -> tuple[float, float]:
-    """Mean and standard deviation over seeds."""
-    numbers = [number(result) for result in results]
-    return statistics.mean(numbers), statistics.stdev(numbers) if len(numbers) > 1 else 0.0
-
-
-def by_bucket(results: Sequence[dict], what: str) -> dict[str, tuple[float, float]]:
-    """Mean and deviation of one kind of share, by how often training asked for the symbols."""
-    return {
-        bucket: spread(results, lambda result, bucket=bucket: result["rarity"][bucket][what])  # type: ignore[misc]
-        for bucket in results[0]["rarity"]
-    }
+def by_bucket(results: Sequence[dict], what: str) -> dict[str, Spread]:
+    """One kind of share, by how often training asked for the symbols."""
+    buckets = results[0]["rarity"]
+    return {bucket: spread(r["rarity"][bucket][what] for r in results) for bucket in buckets}
 
 
 def table(results: Mapping[str, Sequence[dict]]) -> str:
     """Mean and standard deviation over seeds, in per cent."""
     lines = []
+    first = next(iter(results.values()))[0]
     for what in ("symbols", "sequences"):
-        first = next(iter(results.values()))
-        lines.append(f"{what + ' right, %':<20}" + "".join(f"{b:>15}" for b in first[0]["rarity"]))
-        for model, own in results.items():
-            lines.append(f"{model:<20}{_row(by_bucket(own, what).values())}")
+        lines.append(_row(what + " right, %", first["rarity"]))
+        lines += [_row(model, by_bucket(own, what).values()) for model, own in results.items()]
         lines.append("")
-    showings = next(iter(results.values()))[0]["lifelong"]
-    lines.append(f"{'showing, % right':<20}" + "".join(f"{k:>15}" for k in showings))
+    lines.append(_row("showing, % right", first["lifelong"]))
     for model, own in results.items():
-        cells = [spread(own, lambda r, k=k: r["lifelong"][k]) for k in showings]  # type: ignore[misc]
-        minutes, _ = spread(own, lambda r: r["training_seconds"] / 60)
-        lines.append(f"{model:<20}{_row(cells)}   trained for {minutes:.1f} minutes")
+        cells = [spread(r["lifelong"][showing] for r in own) for showing in first["lifelong"]]
+        minutes = statistics.mean(r["training_seconds"] for r in own) / 60
+        lines.append(f"{_row(model, cells)}   trained for {minutes:.1f} minutes")
     return "\n".join(lines)
 
 
-def _row(cells: Iterable[tuple[float, float]]) -> str:
-    return "".join(f"{mean:>8.2f} ± {deviation:<4.2f}" for mean, deviation in cells)
+def _row(head: str, cells: Iterable[object]) -> str:
+    return f"{head:<20}" + "".join(f"{cell!s:>16}" for cell in cells)
 
 
 def draw(results: Mapping[str, Sequence[dict]], folder: Path) -> None:

@@ -1,10 +1,7 @@
 """The steps behind ``scripts/reproduce_multi30k.py``; each is skipped if its output exists."""
 
-import logging
 import statistics
-import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import sacrebleu
@@ -12,36 +9,24 @@ import sacrebleu
 from fairseq_plugins.tools.commands import PLUGINS, program, read_hypotheses, run
 from fairseq_plugins.tools.hypotheses import read_lines
 from fairseq_plugins.tools.rare_words import accuracy_by_frequency
-from fairseq_plugins.tools.trainings import ROOT, Training, Workshop
-
-logger = logging.getLogger(__name__)
+from fairseq_plugins.tools.trainings import Training, Workshop, spread
 
 CONFIG = "multi30k_en_de"
 AVERAGED = 5  # checkpoints
 FILLED_SLOTS = 400_000  # enough for every token of the training text
 
 
-@dataclass(frozen=True)
-class Plan:
-    """What is reproduced, and where."""
-
-    workshop: Workshop
-    source: Path | None
-    seeds: Sequence[int]
-    archs: Sequence[str]
-    overrides: Sequence[str]
-
-
-def multi30k(plan: Plan) -> list[dict]:
+def multi30k(
+    workshop: Workshop,
+    source: Path | None,
+    archs: Sequence[str],
+    seeds: Sequence[int],
+    overrides: Sequence[str],
+) -> list[dict]:
     """Do everything; one result per model and seed."""
-    workshop = plan.workshop
-    data = workshop.out / "data"
-    source = ["--source", plan.source] if plan.source else []
-    command = [sys.executable, "-m", "data_prep.multi30k", "--out", data, *source]
-    logger.info("Preparing Multi30k in %s", data)
-    run(command, workshop.log("data"), workshop.threads)
-    runs = [(arch, seed) for seed in plan.seeds for arch in plan.archs]
-    workshop.train([training(data, *pair, plan.overrides) for pair in runs])
+    data = workshop.prepare("multi30k", source)
+    runs = [(arch, seed) for seed in seeds for arch in archs]
+    workshop.train([training(data, *pair, overrides) for pair in runs])
     return [evaluate(workshop, data, arch, seed) for arch, seed in runs]
 
 
@@ -56,11 +41,12 @@ def evaluate(workshop: Workshop, data: Path, arch: str, seed: int) -> dict:
     folder = workshop.folder(f"{arch}_{seed}")
     model = folder / "averaged.pt"
     if not model.exists():
-        script = ROOT / "scripts" / "average_checkpoints.py"
-        command = [sys.executable, script, "--dir", folder, "--last", AVERAGED, "--output", model]
-        run(command, workshop.log(f"average_{arch}_{seed}"), workshop.threads)
+        workshop.script(
+            "average_checkpoints", "--dir", folder, "--last", AVERAGED, "--output", model,
+            log=f"average_{arch}_{seed}",
+        )  # fmt: skip
     if "memory" in arch:
-        model = fill(workshop, data, model, workshop.log(f"fill_{arch}_{seed}"))
+        model = workshop.fill(model, FILLED_SLOTS, "--data", data / "data-bin")
     log = workshop.log(f"generate_{arch}_{seed}")
     if not (log.exists() and "Translated" in log.read_text(errors="replace")):
         command = [
@@ -89,22 +75,6 @@ def evaluate(workshop: Workshop, data: Path, arch: str, seed: int) -> dict:
     }
 
 
-def fill(workshop: Workshop, data: Path, model: Path, log: Path) -> Path:
-    """The whole training text in the memory, and a gate that knows how far to trust it."""
-    filled = model.with_name("filled.pt")
-    if not filled.exists():
-        script = ROOT / "scripts" / "fill_memory.py"
-        run(
-            [
-                sys.executable, script, "--path", model, "--data", data / "data-bin", "--clear",
-                "--memory-size", FILLED_SLOTS, "--calibrate", "valid", "--output", filled, "--cpu",
-            ],
-            log,
-            workshop.threads,
-        )  # fmt: skip
-    return filled
-
-
 def table(results: list[dict]) -> str:
     """Mean and standard deviation over seeds, one line a model."""
     archs = dict.fromkeys(result["arch"] for result in results)
@@ -112,12 +82,10 @@ def table(results: list[dict]) -> str:
     lines = [f"{'':<14}{'BLEU':>14}{'minutes':>10}" + "".join(f"{name:>9}" for name in buckets)]
     for arch in archs:
         own = [result for result in results if result["arch"] == arch]
-        bleus = [result["bleu"] for result in own]
-        spread = statistics.stdev(bleus) if len(own) > 1 else 0.0
+        bleu = spread(result["bleu"] for result in own)
         minutes = statistics.mean(result["training_seconds"] for result in own) / 60
         rare = [statistics.mean(result["words_right"][name] for result in own) for name in buckets]
         lines.append(
-            f"{arch:<14}{statistics.mean(bleus):>7.2f} ± {spread:.2f}{minutes:>10.1f}"
-            + "".join(f"{value:>9.1f}" for value in rare)
+            f"{arch:<14}{bleu!s:>14}{minutes:>10.1f}" + "".join(f"{value:>9.1f}" for value in rare)
         )
     return "\n".join([*lines, "", f"sacrebleu {results[0]['signature']}"])

@@ -1,17 +1,11 @@
 """The steps behind ``scripts/reproduce_omniglot.py``; each is skipped if its output exists."""
 
 import json
-import logging
 import statistics
-import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
-from fairseq_plugins.tools.commands import run
-from fairseq_plugins.tools.trainings import ROOT, Training, Workshop
-
-logger = logging.getLogger(__name__)
+from fairseq_plugins.tools.trainings import Training, Workshop, spread
 
 CONFIG = "omniglot_vinyals"
 # With fewer characters to train on, those of the official split, longer training still helps.
@@ -20,27 +14,17 @@ VIEWS = 25  # of each drawing, in evaluation
 SHOWINGS = (5, 15)  # classes
 
 
-@dataclass(frozen=True)
-class Plan:
-    """What is reproduced, and where."""
-
-    workshop: Workshop
-    source: Path | None
-    seeds: Sequence[int]
-    splits: Sequence[str]
-    overrides: Sequence[str]
-
-
-def omniglot(plan: Plan) -> list[dict]:
+def omniglot(
+    workshop: Workshop,
+    source: Path | None,
+    splits: Sequence[str],
+    seeds: Sequence[int],
+    overrides: Sequence[str],
+) -> list[dict]:
     """Do everything; one result per split and seed."""
-    workshop = plan.workshop
-    data = workshop.out / "data"
-    source = ["--source", plan.source] if plan.source else []
-    logger.info("Preparing Omniglot in %s", data)
-    command = [sys.executable, "-m", "data_prep.omniglot", "--out", data, "--sizes", 28, *source]
-    run(command, workshop.log("data"), workshop.threads)
-    runs = [(split, seed) for seed in plan.seeds for split in plan.splits]
-    workshop.train([training(data, *pair, plan.overrides) for pair in runs])
+    data = workshop.prepare("omniglot", source, "--sizes", 28)
+    runs = [(split, seed) for seed in seeds for split in splits]
+    workshop.train([training(data, *pair, overrides) for pair in runs])
     return [evaluate(workshop, data, split, seed) for split, seed in runs]
 
 
@@ -59,16 +43,11 @@ def evaluate(workshop: Workshop, data: Path, split: str, seed: int) -> dict:
     folder = workshop.folder(name)
     result = folder / "result.json"
     if not result.exists():
-        script = ROOT / "scripts" / "evaluate_omniglot.py"
-        run(
-            [
-                sys.executable, script, "--data", data, "--split", split,
-                "--path", folder / "checkpoint_last.pt", "--views", VIEWS,
-                "--showings", *SHOWINGS, "--lifelong", "--plots", folder / "plots",
-                "--json", result,
-            ],
-            workshop.log(f"evaluate_{name}"),
-            workshop.threads,
+        workshop.script(
+            "evaluate_omniglot", "--data", data, "--split", split,
+            "--path", folder / "checkpoint_last.pt", "--views", VIEWS, "--showings", *SHOWINGS,
+            "--lifelong", "--plots", folder / "plots", "--json", result,
+            log=f"evaluate_{name}",
         )  # fmt: skip
     found = json.loads(result.read_text("utf-8"))
     return found | {"seed": seed, "training_seconds": workshop.seconds(name)}
@@ -83,8 +62,7 @@ def table(results: Sequence[dict]) -> str:
         minutes = statistics.mean(result["training_seconds"] for result in own) / 60
         line = f"{split:<24}{minutes:>8.1f}"
         for name in protocols:
-            means = [result["few_shot"][name]["mean"] for result in own]
-            spread = statistics.stdev(means) if len(means) > 1 else 0.0
-            line += f"{statistics.mean(means):>9.2f} ± {spread:.2f}"
+            found = spread(result["few_shot"][name]["mean"] for result in own)
+            line += f"{found!s:>16}"
         lines.append(line)
     return "\n".join(lines)

@@ -3,15 +3,22 @@
 Each writes to a folder of its own, goes on from its last checkpoint, and is skipped once done.
 """
 
+import argparse
+import json
 import logging
+import os
+import statistics
+import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from fairseq_plugins.tools.checkpoints import num_updates, read_checkpoint
 from fairseq_plugins.tools.commands import PLUGINS, program, run
+from fairseq_plugins.tools.program import positive
 
 logger = logging.getLogger(__name__)
 
@@ -55,6 +62,55 @@ class Workshop:
         """Of a training."""
         return self.out / name
 
+    def prepare(self, module: str, source: Path | None, *arguments: object) -> Path:
+        """Run a program of ``data_prep/``.
+
+        Args:
+            module: its name.
+            source: folder with what it would download otherwise.
+            arguments: further ones.
+
+        Returns:
+            The folder that it filled.
+        """
+        data = self.out / "data"
+        logger.info("Preparing %s in %s", module, data)
+        chosen = ["--source", source.resolve()] if source else []
+        command = [sys.executable, "-m", f"data_prep.{module}", "--out", data, *chosen, *arguments]
+        run(command, self.log("data"), self.threads)
+        return data
+
+    def script(self, name: str, *arguments: object, log: str) -> None:
+        """Run a program of ``scripts/`` to its end."""
+        command = [sys.executable, ROOT / "scripts" / f"{name}.py", *arguments]
+        run(command, self.log(log), self.threads)
+
+    def fill(self, model: Path, slots: int, *arguments: object) -> Path:
+        """The whole training text in the memory, and a gate that knows how far to trust it.
+
+        Args:
+            model: a checkpoint in the folder of its training.
+            slots: enough for the whole text.
+            arguments: further ones for ``fill_memory.py``.
+
+        Returns:
+            The filled one, beside it.
+        """
+        filled = model.with_name("filled.pt")
+        if not filled.exists():
+            self.script(
+                "fill_memory", "--path", model, "--clear", "--memory-size", slots,
+                "--calibrate", "valid", "--output", filled, "--cpu", *arguments,
+                log=f"fill_{model.parent.name}",
+            )  # fmt: skip
+        return filled
+
+    def save(self, results: object) -> None:
+        """Write the results of all trainings."""
+        path = self.out / "results.json"
+        path.write_text(json.dumps(results, indent=2) + "\n")
+        logger.info("Details are in %s", path)
+
     def train(self, trainings: Sequence[Training]) -> None:
         """Bring all of them to their end."""
         with ThreadPoolExecutor(self.parallel) as pool:
@@ -90,3 +146,39 @@ class Workshop:
             "Trained %s: %d updates in %.1f minutes, %.1f of them since now",
             name, num_updates(last), seconds / 60, (time.perf_counter() - begin) / 60,
         )  # fmt: skip
+
+
+class Spread(NamedTuple):
+    """Mean and standard deviation over seeds."""
+
+    mean: float
+    deviation: float
+
+    def __str__(self) -> str:
+        return f"{self.mean:.2f} ± {self.deviation:.2f}"
+
+
+def spread(numbers: Iterable[float]) -> Spread:
+    """Of one number a seed; a single one deviates by nothing."""
+    found = list(numbers)
+    return Spread(statistics.mean(found), statistics.stdev(found) if len(found) > 1 else 0.0)
+
+
+def add_options(parser: argparse.ArgumentParser, out: str) -> None:
+    """What every script that reproduces results can be told.
+
+    Args:
+        parser: of the script.
+        out: folder for all that is made, unless told otherwise.
+    """
+    add = parser.add_argument
+    add("--out", type=Path, default=Path(out), help=f"folder for all that is made ({out})")
+    add("--seeds", type=int, nargs="+", default=[1, 2, 3], help="one training each (1 2 3)")
+    add("--threads", type=positive, default=os.cpu_count() or 1, help="processor cores to use")
+    add("--parallel", type=positive, default=1, help="trainings at a time, which share the cores")
+    add("overrides", nargs="*", help="changes to the configuration, as hydra writes them")
+
+
+def workshop(args: argparse.Namespace) -> Workshop:
+    """Where to train, from :func:`add_options`."""
+    return Workshop(args.out.resolve(), args.threads, args.parallel)

@@ -262,7 +262,9 @@ def test_dictionary_is_checked_on_resume() -> None:
 
 
 def test_checkpoint_from_before_dictionaries_were_noted_is_accepted() -> None:
-    TranslationTask("a b").load_state_dict({"epoch": 1})
+    task = TranslationTask("a b")
+    task.load_state_dict({"epoch": 1})
+    assert task.loaded == {"epoch": 1}
 
 
 # --- Moving averages ------------------------------------------------------------------------------

@@ -54,7 +54,9 @@ def test_config_sets_only_options_that_exist(path: Path) -> None:
             schema = store.load(f"{section}/{options['_name']}.yaml").node
         else:
             schema = OmegaConf.structured(FairseqConfig)[section]
-        OmegaConf.merge(schema, options)
+        merged = OmegaConf.merge(schema, options)
+        given = [name for name in options if not OmegaConf.is_missing(options, name)]
+        assert [merged[name] for name in given] == [options[name] for name in given]
 
 
 def test_there_are_configs() -> None:

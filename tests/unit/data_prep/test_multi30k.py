@@ -67,6 +67,8 @@ def test_all_layouts_are_found(tmp_path: Path, variant: str, name: str) -> None:
     prefixes = multi30k.locate(write_files(tmp_path, name), variant)
     train, valid, test = ([prefix] for prefix in prefixes.values())
     multi30k.verify(ParallelData(train, valid, test, multi30k.LANGUAGES))
+    suffix = Path(name).name.split(".{language}")[0].removeprefix("{part}")
+    assert [Path(prefix).name for prefix in prefixes.values()] == [part + suffix for part in FEW]
 
 
 def test_other_variant_is_not_taken(tmp_path: Path) -> None:
@@ -113,7 +115,9 @@ def test_second_run_uses_the_download_and_all_that_was_made(
 
 def test_what_is_there_is_not_fetched_again(tmp_path: Path, server: tuple[Path, str]) -> None:
     multi30k.fetch(tmp_path, "tok", server[1])
+    before = {path: path.stat().st_mtime_ns for path in tmp_path.iterdir()}
     multi30k.fetch(tmp_path, "tok", "http://127.0.0.1:9/")  # nobody listens there
+    assert {path: path.stat().st_mtime_ns for path in tmp_path.iterdir()} == before
 
 
 def test_changed_original_is_refused(tmp_path: Path, server: tuple[Path, str]) -> None:

@@ -10,7 +10,6 @@ from fairseq_plugins.tools.benchmark_translation import (
     SHORTEST,
     Decoding,
     Training,
-    Translator,
     arguments,
     make_corpus,
 )
@@ -37,7 +36,7 @@ def decoding(corpus: Path, arch: str, *more: object, empty: bool = False) -> Dec
 
 
 def test_the_corpus_is_of_sentences_of_different_lengths(corpus: Path) -> None:
-    dataset = Translator(corpus, arguments("gnmt", 16, 1), "cpu").task.dataset("train")
+    dataset = training(corpus, "gnmt").dataset
     words = dataset.src_sizes - 1  # without the end of the sentence
     assert len(dataset) == 64
     assert words.min() >= SHORTEST
@@ -47,7 +46,7 @@ def test_the_corpus_is_of_sentences_of_different_lengths(corpus: Path) -> None:
 
 
 def test_the_corpus_has_a_vocabulary_of_the_right_size(corpus: Path) -> None:
-    task = Translator(corpus, arguments("gnmt", 16, 1), "cpu").task
+    task = training(corpus, "gnmt").task
     assert len(task.source_dictionary) == len(task.target_dictionary) == WORDS
 
 
@@ -71,7 +70,7 @@ def test_a_turn_of_training_updates_the_weights_and_the_memory(corpus: Path) -> 
 def test_rivals_minimise_the_same_loss(corpus: Path) -> None:
     ours, theirs = training(corpus, "gnmt"), training(corpus, "gnmt", "fairseq's")
     theirs.model.load_state_dict(ours.model.state_dict())
-    sample = ours.sample(ours.batches(200)[0])
+    sample = ours.sample(0)
     losses = [
         contender.trainer.get_criterion()(contender.model.eval(), sample)[0].item()
         for contender in (ours, theirs)
