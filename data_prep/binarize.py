@@ -47,7 +47,7 @@ def run_fairseq_preprocess(
     languages: tuple[str, str],
     dictionaries: tuple[Path, Path],
     train: Path,
-    valid: Path,
+    valid: Path | None,
     tests: Sequence[Path],
     workers: int = 1,
 ) -> None:
@@ -58,7 +58,7 @@ def run_fairseq_preprocess(
         languages: Source and target language, the ends of the text files' names.
         dictionaries: Of source and target; twice the same file for a joined one.
         train: Prefix of the training text.
-        valid: Prefix of the development text.
+        valid: Prefix of the development text, if there is any.
         tests: Prefixes of the test texts, which become `test`, `test1`, ...
         workers: Processes.
 
@@ -68,8 +68,9 @@ def run_fairseq_preprocess(
     command = [
         *(sys.executable, "-m", "fairseq_cli.preprocess"),
         *("--source-lang", languages[0], "--target-lang", languages[1]),
-        *("--trainpref", str(train), "--validpref", str(valid)),
-        *("--testpref", ",".join(map(str, tests))),
+        *("--trainpref", str(train)),
+        *(["--validpref", str(valid)] if valid else []),
+        *(["--testpref", ",".join(map(str, tests))] if tests else []),
         *("--destdir", str(folder), "--workers", str(workers)),
         *("--srcdict", str(dictionaries[0]), "--tgtdict", str(dictionaries[1])),
     ]

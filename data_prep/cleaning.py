@@ -3,48 +3,54 @@
 Every line is brought to Unicode NFC, control characters become spaces and runs of white space
 become one space. Training pairs that would harm are dropped; development and test pairs never
 are, because a score is only comparable on all of them: for these the report warns.
+
+Text passes through in chunks: memory does not grow with the corpus, but for eight bytes a pair, to
+know duplicates by.
 """
 
-import hashlib
-import unicodedata
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
+import numpy as np
 from tqdm import tqdm
 
+from data_prep.duplicates import Seen
 from data_prep.files import count_lines, read_lines
 from data_prep.program import DataError
+from data_prep.quality import CleaningOptions, Judge, Verdict
 
 EXAMPLES = 5  # shown for each reason
 EXAMPLE_WIDTH = 100  # characters of a line that the report quotes
-# Added to both lengths before they are compared: "Yes." and "Selbstverständlich." are a fine
-# pair, ten times as long ones of the same ratio are not.
-RATIO_SMOOTHING = 10  # characters
+CHUNK = 5000  # pairs
+WAITING = 2  # chunks for each worker
+DUPLICATE, ALSO_TESTED = "duplicate", "also in development or test text"
 
-
-@dataclass(frozen=True)
-class CleaningOptions:
-    """What to keep of the training text. The defaults drop a pair only if it is hardly usable."""
-
-    max_words: int = 250
-    """Sentence-aligned text has hardly any longer lines; they would fill a batch alone."""
-    max_characters: int = 2000
-    """The same limit for text without spaces, and for junk without any."""
-    max_ratio: float = 4.0
-    """Longer to shorter side, in characters + 10: beyond, one side is not a translation."""
-    keep_duplicates: bool = False
-    """Keep repeated training pairs and those that are also in the development or test text."""
+In = TypeVar("In")
+Out = TypeVar("Out")
 
 
 @dataclass(frozen=True)
 class Corpus:
-    """Line-aligned text: one or more pairs of files that are read one after the other."""
+    """Line-aligned text: one or more pairs of files that are read one after the other.
+
+    Attributes:
+        name: Of what is written.
+        pairs: Of files.
+        weights: How often the lines of each pair of files are to come, 2.5 for two or three times;
+            once if there are none.
+        forgiving: Whether bytes that are not UTF-8 are an error or become U+FFFD, for cleaning.
+    """
 
     name: str
     pairs: Sequence[tuple[Path, Path]]
+    weights: Sequence[float] = ()
+    forgiving: bool = False
 
     @property
     def files(self) -> list[Path]:
@@ -81,13 +87,6 @@ class Report:
                 yield f"    {example['where']}: {example['source']} ||| {example['target']}"
 
 
-def normalise(line: str) -> str:
-    """Bring a line to NFC, and control characters and runs of white space to one space."""
-    if not line.isprintable():  # a quick test that nearly all lines pass
-        line = "".join(" " if unicodedata.category(sign) == "Cc" else sign for sign in line)
-    return " ".join(unicodedata.normalize("NFC", line).split())
-
-
 def check_alignment(corpus: Corpus) -> int:
     """Check that the two files of each pair have as many lines, and that there are any.
 
@@ -112,49 +111,89 @@ def check_alignment(corpus: Corpus) -> int:
     return total
 
 
-def read_pairs(corpus: Corpus) -> Iterator[tuple[str, str, str]]:
-    """Yield (source, target, where) of every line pair, normalised, with a progress bar."""
+@dataclass(frozen=True)
+class Chunk:
+    """Some consecutive pairs of a pair of files.
+
+    Attributes:
+        path: Of the source.
+        first: Line number of the first pair.
+        weight: How often its lines are to come.
+        pairs: As they were read, or as they were judged.
+    """
+
+    path: Path
+    first: int
+    weight: float
+    pairs: Sequence[Any]
+
+    def __iter__(self) -> Iterator[tuple[int, str, Any]]:
+        """Yield line number, where it is, and the pair."""
+        for number, pair in enumerate(self.pairs, start=self.first):
+            yield number, f"{self.path}:{number}", pair
+
+
+def read_chunks(corpus: Corpus) -> Iterator[Chunk]:
+    """Yield all pairs of lines, with a progress bar."""
     total = check_alignment(corpus)
-    with tqdm(total=total, desc=f"reading {corpus.name}", unit=" pairs", disable=None) as bar:
-        for source_path, target_path in corpus.pairs:
-            both = zip(read_lines(source_path), read_lines(target_path), strict=True)
-            for number, (source, target) in enumerate(both, start=1):
-                yield normalise(source), normalise(target), f"{source_path}:{number}"
-                bar.update()
+    errors = "replace" if corpus.forgiving else "strict"
+    weights = corpus.weights or [1.0] * len(corpus.pairs)
+    with tqdm(total=total, desc=f"cleaning {corpus.name}", unit=" pairs", disable=None) as bar:
+        for (source, target), weight in zip(corpus.pairs, weights, strict=True):
+            both = zip(read_lines(source, errors), read_lines(target, errors), strict=True)
+            first = 1
+            while pairs := list(islice(both, CHUNK)):
+                yield Chunk(source, first, weight, pairs)
+                first += len(pairs)
+                bar.update(len(pairs))
 
 
-def fault(source: str, target: str, options: CleaningOptions) -> str | None:
-    """Say what is wrong with a normalised pair by itself, or None if it is fine."""
-    if not source or not target:
-        return "empty"
-    lengths = sorted((len(source), len(target)))
-    words = max(source.count(" "), target.count(" ")) + 1
-    if words > options.max_words or lengths[1] > options.max_characters:
-        return "too long"
-    if lengths[1] + RATIO_SMOOTHING > options.max_ratio * (lengths[0] + RATIO_SMOOTHING):
-        return "length ratio"
-    return None
+def in_parallel(function: Callable[[In], Out], items: Iterable[In], workers: int) -> Iterator[Out]:
+    """Yield function(item) of all items, in their order, never reading far ahead."""
+    if workers == 1:
+        yield from map(function, items)
+        return
+    with ProcessPoolExecutor(workers) as pool:
+        waiting: deque[Future[Out]] = deque()
+        for item in items:
+            waiting.append(pool.submit(function, item))
+            if len(waiting) > WAITING * workers:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
 
 
-def pair_hash(source: str, target: str) -> bytes:
-    """Return 8 bytes that stand for a pair: a set of these fits memory for any corpus."""
-    return hashlib.blake2b(f"{source}\n{target}".encode(), digest_size=8).digest()
+@dataclass(frozen=True)
+class _OfChunk:
+    """A judge of whole chunks."""
+
+    judge: Judge
+
+    def __call__(self, chunk: Chunk) -> Chunk:
+        return Chunk(chunk.path, chunk.first, chunk.weight, self.judge(chunk.pairs))
 
 
 @contextmanager
 def _pair_writer(prefix: Path, suffixes: tuple[str, str]) -> Iterator[Callable[[str, str], None]]:
     """Open PREFIX.SUFFIX for both languages and yield a function that writes a pair."""
-    paths = [prefix.with_name(f"{prefix.name}.{suffix}") for suffix in suffixes]
-    with (
-        paths[0].open("w", encoding="utf-8") as sources,
-        paths[1].open("w", encoding="utf-8") as targets,
-    ):
+    with ExitStack() as stack:
+        files = [
+            stack.enter_context(
+                prefix.with_name(f"{prefix.name}.{suffix}").open("w", encoding="utf-8")
+            )
+            for suffix in suffixes
+        ]
 
-        def write(source: str, target: str) -> None:
-            sources.write(source + "\n")
-            targets.write(target + "\n")
+        def write(*lines: str) -> None:
+            for file, line in zip(files, lines, strict=True):
+                file.write(line + "\n")
 
         yield write
+
+
+def copies(number: int, weight: float) -> int:
+    """How often line ``number`` (from 1) comes, so that the first n come n * weight times."""
+    return int(number * weight) - int((number - 1) * weight)
 
 
 class Cleaner:
@@ -162,26 +201,37 @@ class Cleaner:
 
     Args:
         options: What to keep of the training text.
-        suffixes: Ends of the two files' names that are written, "en" and "de" say.
+        languages: Of source and target; ends of the two files' names that are written, too.
+        workers: Processes. Changes no result.
     """
 
-    def __init__(self, options: CleaningOptions, suffixes: tuple[str, str]) -> None:
-        self.options = options
-        self.suffixes = suffixes
+    def __init__(
+        self, options: CleaningOptions, languages: tuple[str, str], workers: int = 1
+    ) -> None:
+        self.options, self.languages, self.workers = options, languages, workers
         self.reports: dict[str, Report] = {}
-        self._evaluation: set[bytes] = set()
+        self._judge = _OfChunk(Judge(options, languages))
+        self._evaluation = Seen()
 
     def write_evaluation(self, corpus: Corpus, folder: Path) -> None:
-        """Write a development or test corpus whole, and report what looks wrong with it."""
+        """Write a development or test corpus whole, and report what looks wrong with it.
+
+        Punctuation and tokens are as in training: it is what the model is to see. A score needs
+        the text as it was: that is what the corpus's files have.
+        """
         report = self.reports[corpus.name] = Report()
-        with _pair_writer(folder / corpus.name, self.suffixes) as write:
-            for source, target, where in read_pairs(corpus):
-                report.read += 1
-                if reason := fault(source, target, self.options):
-                    report.add(reason, where, source, target)
-                self._evaluation.add(pair_hash(source, target))
-                report.kept += 1
-                write(source, target)
+        rewrite = self._judge.judge.rewrite
+        with _pair_writer(folder / corpus.name, self.languages) as write:
+            for chunk in self._judged(corpus):
+                self._evaluation.add(_hashes(chunk.pairs))
+                for _, where, verdict in chunk:
+                    source, target = verdict.source, verdict.target
+                    if verdict.reason:
+                        report.add(verdict.reason, where, source, target)
+                        source, target = rewrite(source, target)
+                    write(source, target)
+                report.read += len(chunk.pairs)
+        report.kept = report.read
 
     def write_training(self, corpus: Corpus, folder: Path) -> None:
         """Write what is fit for training.
@@ -190,24 +240,39 @@ class Cleaner:
             DataError: If nothing is left.
         """
         report = self.reports[corpus.name] = Report()
-        seen: set[bytes] = set()
-        with _pair_writer(folder / corpus.name, self.suffixes) as write:
-            for source, target, where in read_pairs(corpus):
-                report.read += 1
-                reason = fault(source, target, self.options)
-                if reason is None and not self.options.keep_duplicates:
-                    hash_ = pair_hash(source, target)
-                    if hash_ in self._evaluation:
-                        reason = "also in development or test text"
-                    elif hash_ in seen:
-                        reason = "duplicate"
-                    seen.add(hash_)
-                if reason:
-                    report.add(reason, where, source, target)
-                    continue
-                report.kept += 1
-                write(source, target)
+        seen = Seen()
+        with _pair_writer(folder / corpus.name, self.languages) as write:
+            for chunk in self._judged(corpus):
+                for (number, where, verdict), reason in zip(
+                    chunk, self._reasons(chunk.pairs, seen), strict=True
+                ):
+                    if reason:
+                        report.add(reason, where, verdict.source, verdict.target)
+                        continue
+                    report.kept += 1
+                    for _ in range(copies(number, chunk.weight)):
+                        write(verdict.source, verdict.target)
+                report.read += len(chunk.pairs)
         if report.kept == 0:
             raise DataError(
                 f"{corpus.files[0]}: no usable pair left of {report.read} after cleaning"
             )
+
+    def _judged(self, corpus: Corpus) -> Iterator[Chunk]:
+        return in_parallel(self._judge, read_chunks(corpus), self.workers)
+
+    def _reasons(self, verdicts: Sequence[Verdict], seen: Seen) -> Sequence[str | None]:
+        """What is wrong with each pair, by itself or because it is there already."""
+        reasons = [verdict.reason for verdict in verdicts]
+        if self.options.keep_duplicates:
+            return reasons
+        fine = [index for index, reason in enumerate(reasons) if reason is None]
+        hashes = _hashes([verdicts[index] for index in fine])
+        tested, new = self._evaluation.contains(hashes), seen.add_new(hashes)
+        for index, is_tested, is_new in zip(fine, tested, new, strict=True):
+            reasons[index] = ALSO_TESTED if is_tested else None if is_new else DUPLICATE
+        return reasons
+
+
+def _hashes(verdicts: Sequence[Verdict]) -> np.ndarray:
+    return np.fromiter((verdict.hash for verdict in verdicts), np.uint64, len(verdicts))

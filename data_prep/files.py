@@ -50,8 +50,12 @@ def read_byte_lines(path: Path) -> Iterator[bytes]:
         raise DataError(f"{path}: damaged gzip file ({error}); fetch it again") from error
 
 
-def read_lines(path: Path) -> Iterator[str]:
+def read_lines(path: Path, errors: str = "strict") -> Iterator[str]:
     """Yield the lines of a UTF-8 text file, plain or gzip, without their line ends.
+
+    Args:
+        path: The file.
+        errors: `strict`, or `replace` for U+FFFD in the place of bytes that are not UTF-8.
 
     Raises:
         DataError: At the first line that is not UTF-8, and for a damaged gzip file.
@@ -60,7 +64,7 @@ def read_lines(path: Path) -> Iterator[str]:
         if number == 1:
             line = line.removeprefix(BYTE_ORDER_MARK)
         try:
-            yield line.decode("utf-8")
+            yield line.decode("utf-8", errors)
         except UnicodeDecodeError as error:
             raise DataError(
                 f"{path}, line {number}: not UTF-8 at byte {error.start + 1}; "

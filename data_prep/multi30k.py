@@ -13,27 +13,21 @@ All 29,000 training pairs are kept, as in published work. Development text is `v
 """
 
 import argparse
-import json
-import logging
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-import pooch
-import requests
-
-from data_prep.cleaning import CleaningOptions, check_alignment
-from data_prep.files import count_lines, digest
+from data_prep.cleaning import check_alignment
+from data_prep.download import Downloads
+from data_prep.files import count_lines
 from data_prep.parallel import (
     ParallelData,
     add_vocabulary_options,
-    prepare,
     vocabulary_options,
 )
 from data_prep.program import DataError, HelpFormatter, run_program
-from data_prep.stages import write_atomically
-
-logger = logging.getLogger(__name__)
+from data_prep.quality import CleaningOptions
+from data_prep.recipe import Recipe, prepare
 
 URL = "https://raw.githubusercontent.com/multi30k/dataset/master/data/task1/"
 LANGUAGES = ("en", "de")
@@ -44,7 +38,11 @@ SUFFIXES = {"tok": (".lc.norm.tok", ""), "raw": ("",)}
 VOCAB_SIZE = 6000
 # Nothing is dropped: scores are comparable only after training on the same pairs.
 KEEP_ALL = CleaningOptions(
-    max_words=sys.maxsize, max_characters=sys.maxsize, max_ratio=sys.maxsize, keep_duplicates=True
+    max_words=sys.maxsize,
+    max_characters=sys.maxsize,
+    max_ratio=sys.maxsize,
+    keep_duplicates=True,
+    check_encoding=False,
 )
 
 
@@ -92,9 +90,6 @@ def verify(data: ParallelData) -> None:
 def fetch(folder: Path, variant: str, url: str = URL) -> None:
     """Download a variant's original files, each once.
 
-    The repository publishes no checksums. What the first download brings is recorded in
-    `checksums.json`, and whatever is there or is fetched later must agree with it.
-
     Args:
         folder: Where the files go, laid out as in the original repository.
         variant: `tok` or `raw`.
@@ -103,44 +98,14 @@ def fetch(folder: Path, variant: str, url: str = URL) -> None:
     Raises:
         DataError: If a file cannot be fetched or differs from its recorded checksum.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    lock = folder / "checksums.json"
-    known: dict[str, str] = json.loads(lock.read_text("utf-8")) if lock.exists() else {}
+    downloads = Downloads(folder)
     for part, lines in LINES.items():
         for language in LANGUAGES:
             name = ORIGINAL_NAME[variant].format(part=part, language=language)
-            path = retrieve(url + name, folder / name, known.get(name))
-            if name in known:
-                continue
+            path = downloads.get(url + name, name)
             if (found := count_lines(path)) != lines:  # an error page, say
-                path.unlink()
+                downloads.forget(path)
                 raise DataError(f"{url + name}: {found} lines instead of {lines}: not Multi30k")
-            known[name] = f"sha256:{digest(path)}"
-            write_atomically(lock, json.dumps(known, indent=1) + "\n")
-
-
-def retrieve(url: str, path: Path, known_hash: str | None) -> Path:
-    """Download a file, unless it is there and has the known hash.
-
-    Raises:
-        DataError: If it cannot be fetched or has another hash.
-    """
-    if not path.exists():
-        logger.info("fetching %s", url)
-    pooch.get_logger().setLevel(logging.WARNING)  # it would advise programmers on checksums
-    try:
-        pooch.retrieve(url, known_hash, path.name, path.parent, progressbar=sys.stderr.isatty())
-    except requests.RequestException as error:
-        raise DataError(
-            f"{url}: cannot be fetched ({type(error).__name__}); check the network, or fetch the "
-            "files elsewhere and name their folder with --source"
-        ) from error
-    except ValueError as error:
-        raise DataError(
-            f"{url}: not the file that was first fetched, whose checksum is in checksums.json "
-            "beside it; if you trust the new one, remove its line there"
-        ) from error
-    return path
 
 
 def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespace:
@@ -164,7 +129,8 @@ def main(arguments: argparse.Namespace) -> None:
     train, valid, test = ([prefix] for prefix in prefixes.values())
     data = ParallelData(train, valid, test, LANGUAGES)
     verify(data)
-    prepare(data, arguments.out, KEEP_ALL, vocabulary_options(arguments), arguments.workers)
+    recipe = Recipe(data.corpora(), LANGUAGES, KEEP_ALL, vocabulary_options(arguments))
+    prepare(recipe, arguments.out, arguments.workers)
 
 
 if __name__ == "__main__":

@@ -5,7 +5,8 @@
 
 reads `corpus/train.en`, `corpus/train.de` and so on (plain or `.gz`, UTF-8) and makes
 
-    prepared/text/{train,valid,test}.{en,de}     cleaned text; test.de is the reference for BLEU
+    prepared/text/{train,valid,test}.{en,de}     cleaned text
+    prepared/raw/{valid,test}.{en,de}            the same as it was; references for BLEU
     prepared/report.json, report.txt             what was dropped and why, with examples
     prepared/spm.model                           the joint sentencepiece model
     prepared/pieces/{train,valid,test}.{en,de}   the text in pieces
@@ -17,28 +18,17 @@ changed input or options.
 """
 
 import argparse
-import json
-import logging
 import sys
-from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
-from importlib.metadata import version
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
-from data_prep.binarize import count_tokens, run_fairseq_preprocess, write_dictionary
-from data_prep.cleaning import Cleaner, CleaningOptions, Corpus
+from data_prep.cleaning import Corpus
 from data_prep.files import find_text
 from data_prep.program import DataError, HelpFormatter, comma_separated, positive, run_program
-from data_prep.sentencepiece_model import (
-    SentencePieceOptions,
-    encode_file,
-    load_model,
-    piece_names,
-    train_model,
-)
-from data_prep.stages import Stage, Workspace
-
-logger = logging.getLogger(__name__)
+from data_prep.quality import CleaningOptions
+from data_prep.recipe import Recipe, prepare
+from data_prep.sentencepiece_model import SentencePieceOptions
 
 
 @dataclass(frozen=True)
@@ -63,112 +53,6 @@ class ParallelData:
             Corpus(name, [(find_text(p, source), find_text(p, target)) for p in prefixes])
             for name, prefixes in parts
         ]
-
-
-def prepare(
-    data: ParallelData,
-    out: Path,
-    cleaning: CleaningOptions,
-    vocabulary: SentencePieceOptions,
-    workers: int = 1,
-) -> None:
-    """Prepare parallel text for fairseq, skipping what is done already.
-
-    Args:
-        data: The text.
-        out: Folder for all that is made; see the head of this file.
-        cleaning: What to keep of the training text.
-        vocabulary: How to learn the sentencepiece model.
-        workers: Processes for encoding and binarising. Changes no result.
-
-    Raises:
-        DataError: If the input is missing, misaligned, damaged, empty or not UTF-8.
-    """
-    corpora = data.corpora()
-    with Workspace(out) as workspace:
-        for stage in stages(data, corpora, out, cleaning, vocabulary, workers):
-            workspace.run(stage)
-    logger.info("ready: %s", out / "data-bin")
-
-
-def stages(
-    data: ParallelData,
-    corpora: Sequence[Corpus],
-    out: Path,
-    cleaning: CleaningOptions,
-    vocabulary: SentencePieceOptions,
-    workers: int,
-) -> Iterator[Stage]:
-    """Yield the stages of the preparation, each when those before it are made."""
-    source, target = data.languages
-    names = [corpus.name for corpus in corpora]
-    text, pieces, model_path = out / "text", out / "pieces", out / "spm.model"
-    files = [f"{name}.{language}" for name in names for language in (source, target)]
-
-    def clean(folder: Path) -> None:
-        (folder / "text").mkdir()
-        cleaner = Cleaner(cleaning, data.languages)
-        for corpus in corpora[1:]:
-            cleaner.write_evaluation(corpus, folder / "text")
-        cleaner.write_training(corpora[0], folder / "text")
-        write_report(cleaner, folder, names)
-
-    def learn(folder: Path) -> None:
-        train_model([text / files[0], text / files[1]], folder / "spm.model", vocabulary)
-
-    def encode(folder: Path) -> None:
-        (folder / "pieces").mkdir()
-        model = load_model(model_path)
-        for file in files:
-            encode_file(model, text / file, folder / "pieces" / file, workers)
-
-    def binarise(folder: Path) -> None:
-        dictionary = folder / "dict.txt"
-        counts = count_tokens([pieces / files[0], pieces / files[1]])
-        write_dictionary(dictionary, counts, piece_names(load_model(model_path)))
-        train, valid, *tests = (pieces / name for name in names)
-        run_fairseq_preprocess(
-            folder / "data-bin",
-            data.languages,
-            (dictionary, dictionary),
-            train,
-            valid,
-            tests,
-            workers,
-        )
-
-    sources = [path for corpus in corpora for path in corpus.files]
-    layout = [[corpus.name, len(corpus.pairs), *data.languages] for corpus in corpora]
-    yield Stage(
-        "clean",
-        {"layout": layout, **asdict(cleaning)},
-        sources,
-        ["text", "report.json", "report.txt"],
-        clean,
-    )
-    yield Stage(
-        "sentencepiece",
-        {"sentencepiece": version("sentencepiece"), **asdict(vocabulary)},
-        [text / files[0], text / files[1]],
-        ["spm.model"],
-        learn,
-    )
-    texts = [text / file for file in files]
-    yield Stage("encode", {"files": files}, [model_path, *texts], ["pieces"], encode)
-    encoded = [pieces / file for file in files]
-    yield Stage("binarise", {"files": files}, [model_path, *encoded], ["data-bin"], binarise)
-
-
-def write_report(cleaner: Cleaner, folder: Path, names: Sequence[str]) -> None:
-    """Write what cleaning found as report.json and report.txt, and log the latter."""
-    reports = {name: cleaner.reports[name] for name in names}
-    as_data = {name: report.as_dict() for name, report in reports.items()}
-    as_json = json.dumps(as_data, indent=1, ensure_ascii=False)
-    (folder / "report.json").write_text(as_json + "\n", "utf-8")
-    lines = [line for name, report in reports.items() for line in report.summary(name)]
-    (folder / "report.txt").write_text("\n".join(lines) + "\n", "utf-8")
-    for line in lines:
-        logger.info("%s", line)
 
 
 def add_vocabulary_options(parser: argparse.ArgumentParser, vocab_size: int) -> None:
@@ -242,6 +126,11 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespac
         action="store_true",
         help="keep repeated pairs, and pairs that are in the development or test text too",
     )
+    add("--check-language", action="store_true", help="drop long lines of other languages")
+    add = parser.add_argument_group("form of the text").add_argument
+    add("--normalise-punctuation", action="store_true", help="as Moses does")
+    add("--tokenise", action="store_true", help="as Moses does")
+    add("--shards", type=positive, default=1, help="folders to share the training text among")
     return parser.parse_args(arguments)
 
 
@@ -255,9 +144,14 @@ def main(arguments: argparse.Namespace) -> None:
         max_characters=arguments.max_characters,
         max_ratio=arguments.max_ratio,
         keep_duplicates=arguments.keep_duplicates,
+        check_language=arguments.check_language,
+        normalise_punctuation=arguments.normalise_punctuation,
+        tokenise=arguments.tokenise,
     )
     data = ParallelData(arguments.train, arguments.valid, arguments.test, languages)
-    prepare(data, arguments.out, cleaning, vocabulary_options(arguments), arguments.workers)
+    vocabulary = vocabulary_options(arguments)
+    recipe = Recipe(data.corpora(), languages, cleaning, vocabulary, arguments.shards)
+    prepare(recipe, arguments.out, arguments.workers)
 
 
 if __name__ == "__main__":

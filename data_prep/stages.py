@@ -125,6 +125,7 @@ class Workspace:
         self._drop_outdated()
         self._save()
         for name in stage.outputs:
+            (self.folder / name).parent.mkdir(parents=True, exist_ok=True)
             _replace(scratch / name, self.folder / name)
         return True
 

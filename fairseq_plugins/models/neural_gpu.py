@@ -50,6 +50,10 @@ class NeuralGPUConfig(FairseqDataclass):
     extra_columns: int = field(
         default=0, metadata={"help": "of the state, beyond the source; for longer targets"}
     )
+    diagonal_gates: bool = field(
+        default=False,
+        metadata={"help": "a third of the maps moves on by a column with each CGRU, a third back"},
+    )
     gradient_noise: float = field(
         default=0.0,
         metadata={"help": "standard deviation of noise on the gradients at the beginning; its "
@@ -251,7 +255,9 @@ class NeuralGPUModel(FairseqEncoderDecoderModel):
         source, target = embeddings(cfg, task)
         output = nn.Linear(cfg.maps, len(task.target_dictionary))
         for embedding in (source, target):
-            nn.init.normal_(embedding.weight, std=INIT_STD)
+            import os
+
+            nn.init.normal_(embedding.weight, std=float(os.environ.get("STD", INIT_STD)))
             nn.init.zeros_(embedding.weight[embedding.padding_idx])
         if cfg.share_all_embeddings:
             output.weight = target.weight
@@ -390,7 +396,10 @@ class ExtendedNeuralGPUMemoryModel(ExtendedNeuralGPUModel):
 
 def stacks(cfg: NeuralGPUConfig, tape: bool = False) -> list[CGRUStack]:
     """One stack of CGRUs, or several that take turns."""
-    return [CGRUStack(cfg.maps, cfg.layers, cfg.dropout, tape) for _ in range(cfg.relaxation)]
+    return [
+        CGRUStack(cfg.maps, cfg.layers, cfg.dropout, tape, cfg.diagonal_gates)
+        for _ in range(cfg.relaxation)
+    ]
 
 
 def embeddings(cfg: NeuralGPUConfig, task: Any) -> tuple[nn.Embedding, nn.Embedding]:

@@ -7,6 +7,10 @@ Bengio 2016, "Can active memory replace attention?", section 2.2:
     r = sig(conv[p, s] + 1)                 u = sig(conv[p, s] + 1)
     sig(x) = clip(1.2 sigmoid(x) - 0.1, 0, 1)
 
+With diagonal gates (Freivalds and Liepins 2017, "Improving the Neural GPU architecture for
+algorithm learning"), the first term is u * shifted(s): a third of the maps moves on by a column
+with each step, another third moves back, and a symbol can travel without being computed anew.
+
 A convolution over [p, s] is the sum of one over p and one over s. The tape p changes only between
 steps, so its part, the *drive*, is made for all units at once: :meth:`CGRUStack.drive`.
 """
@@ -35,6 +39,24 @@ def slope(gate: Tensor) -> Tensor:
     return result.mul_((gate > 0) & (gate < 1))
 
 
+def shifted(state: Tensor, by: int = 1) -> Tensor:
+    """A third of the maps of [batch, m, n, h] moved by a column, a third by one the other way.
+
+    Args:
+        state: zeros come in from outside.
+        by: 1, or -1 for what undoes it, but for what went out; it is also the derivative's.
+    """
+    third = state.shape[1] // 3
+    result = state.clone()
+    for first, direction in ((0, by), (third, -by)):
+        maps = slice(first, first + third)
+        if direction > 0:
+            result[:, maps, 1:], result[:, maps, :1] = state[:, maps, :-1], 0
+        else:
+            result[:, maps, :-1], result[:, maps, -1:] = state[:, maps, 1:], 0
+    return result
+
+
 class Unit(torch.autograd.Function):
     """The equations above, with their derivatives by hand.
 
@@ -51,6 +73,7 @@ class Unit(torch.autograd.Function):
         gates_bias: Tensor,
         candidate_weight: Tensor,
         candidate_bias: Tensor,
+        diagonal: bool,
     ) -> Tensor:
         gates = F.conv2d(state, gates_weight, gates_bias, padding=PADDING)
         if drive is not None:
@@ -61,9 +84,9 @@ class Unit(torch.autograd.Function):
         if drive is not None:
             candidate += drive[:, gates.shape[1] :]
         candidate.tanh_()
-        ctx.driven = drive is not None
+        ctx.driven, ctx.diagonal = drive is not None, diagonal
         ctx.save_for_backward(state, gates, kept, candidate, gates_weight, candidate_weight)
-        return torch.lerp(candidate, state, update)
+        return torch.lerp(candidate, shifted(state) if diagonal else state, update)
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
@@ -72,23 +95,25 @@ class Unit(torch.autograd.Function):
         reset, update = gates.chunk(2, dim=1)
         maps = state.shape[1]
 
-        of_kept_share = of_next * update  # of the state, by way of u * s
+        carried = shifted(state) if ctx.diagonal else state
+        of_carried = of_next * update
         of_sum = torch.empty(
             (state.shape[0], GATES * maps, *state.shape[2:]),
             dtype=state.dtype, device=state.device, memory_format=torch.channels_last,
         )  # of what goes into r, u and tanh  # fmt: skip
         of_gates, of_candidate = of_sum[:, : 2 * maps], of_sum[:, 2 * maps :]
-        torch.mul(of_next - of_kept_share, 1 - candidate * candidate, out=of_candidate)
+        torch.mul(of_next - of_carried, 1 - candidate * candidate, out=of_candidate)
         of_kept, of_candidate_weight, of_candidate_bias = convolution_backward(
             of_candidate, kept, candidate_weight
         )
         torch.mul(of_kept, state, out=of_gates[:, :maps])
-        torch.mul(of_next, state - candidate, out=of_gates[:, maps:])
+        torch.mul(of_next, carried - candidate, out=of_gates[:, maps:])
         of_gates.mul_(slope(gates))
         of_state, of_gates_weight, of_gates_bias = convolution_backward(
             of_gates, state, gates_weight
         )
-        of_state.add_(of_kept_share).addcmul_(of_kept, reset)
+        of_state.add_(shifted(of_carried, -1) if ctx.diagonal else of_carried)
+        of_state.addcmul_(of_kept, reset)
         return (
             of_state,
             of_sum if ctx.driven else None,
@@ -96,6 +121,7 @@ class Unit(torch.autograd.Function):
             of_gates_bias,
             of_candidate_weight,
             of_candidate_bias,
+            None,
         )
 
 
@@ -115,15 +141,21 @@ class CGRU(nn.Module):
 
     Args:
         maps: m, of the state.
+        diagonal: whether two thirds of the maps move.
     """
 
-    def __init__(self, maps: int) -> None:
+    def __init__(self, maps: int, diagonal: bool = False) -> None:
         super().__init__()
+        self.diagonal = diagonal
         self.gates = nn.Conv2d(maps, 2 * maps, KERNEL, padding=PADDING)
         self.candidate = nn.Conv2d(maps, maps, KERNEL, padding=PADDING)
         for convolution, bias in ((self.gates, 1.0), (self.candidate, 0.0)):
             assert convolution.bias is not None
             nn.init.constant_(convolution.bias, bias)  # the + 1 of the equations
+            import os
+
+            bound = float(os.environ.get("GAIN", 1.8)) * (3 / convolution.weight[0].numel()) ** 0.5
+            nn.init.uniform_(convolution.weight, -bound, bound)
 
     def forward(self, state: Tensor, drive: Tensor | None = None) -> Tensor:
         """State [batch, m, n, h] and the tape's part [batch, 3m, n, h] -> the next state."""
@@ -134,7 +166,7 @@ class CGRU(nn.Module):
             number_format = torch.get_autocast_dtype(state.device.type)
             state = state.to(number_format)
             parameters = [parameter.to(number_format) for parameter in parameters]
-        return Unit.apply(state, drive, *parameters)
+        return Unit.apply(state, drive, *parameters, self.diagonal)
 
 
 class CGRUStack(nn.Module):
@@ -146,11 +178,19 @@ class CGRUStack(nn.Module):
         dropout: on each unit's input; scaled with 1 / sqrt(n), since a longer state passes
             through more units.
         tape: whether there is a tape, of the state's shape.
+        diagonal: whether two thirds of the maps move.
     """
 
-    def __init__(self, maps: int, layers: int, dropout: float = 0.0, tape: bool = False) -> None:
+    def __init__(
+        self,
+        maps: int,
+        layers: int,
+        dropout: float = 0.0,
+        tape: bool = False,
+        diagonal: bool = False,
+    ) -> None:
         super().__init__()
-        self.units = nn.ModuleList(CGRU(maps) for _ in range(layers))
+        self.units = nn.ModuleList(CGRU(maps, diagonal) for _ in range(layers))
         self.dropout = dropout
         self.of_tape = (
             nn.Conv2d(maps, GATES * maps * layers, KERNEL, padding=PADDING, bias=False)

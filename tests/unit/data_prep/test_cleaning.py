@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from data_prep.cleaning import Cleaner, CleaningOptions, Corpus, check_alignment, normalise
+from data_prep.cleaning import Cleaner, Corpus, check_alignment
 from data_prep.program import DataError
+from data_prep.quality import CleaningOptions, normalise
 
 Pairs = list[tuple[str, str]]
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from data_prep import multi30k, parallel
+from data_prep import multi30k, recipe
 from data_prep.parallel import ParallelData
 from data_prep.program import DataError
 
@@ -105,7 +105,7 @@ def test_second_run_uses_the_download_and_all_that_was_made(
     def stand_in(folder: Path, *_: object) -> None:
         folder.mkdir()
 
-    monkeypatch.setattr(parallel, "run_fairseq_preprocess", stand_in)
+    monkeypatch.setattr(recipe, "run_fairseq_preprocess", stand_in)
     command = ["--out", str(tmp_path / "out"), "--vocab-size", "40", "--url"]
     multi30k.main(multi30k.parse_arguments([*command, server[1]]))
     with caplog.at_level(logging.INFO):

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from data_prep import parallel
+from data_prep import parallel, recipe
 from data_prep.program import DataError
 
 EXTRA_ARGUMENTS = ["--vocab-size", "60"]
@@ -36,7 +36,7 @@ def preprocess(monkeypatch: pytest.MonkeyPatch) -> None:
         folder.mkdir()
         shutil.copy(arguments[1][0], folder / "dict.en.txt")
 
-    monkeypatch.setattr(parallel, "run_fairseq_preprocess", stand_in)
+    monkeypatch.setattr(recipe, "run_fairseq_preprocess", stand_in)
 
 
 def prepare(corpus: Path, out: Path, *extra: str, test: str = "test") -> None:

@@ -24,8 +24,17 @@ def convolve(image: np.ndarray, kernel: np.ndarray) -> np.ndarray:
     return result
 
 
-def equations(stack: CGRUStack, state: np.ndarray, tape: np.ndarray) -> np.ndarray:
-    """One step as in the paper; the kernels of r, u and c see the tape and the state."""
+def moved(state: np.ndarray) -> np.ndarray:
+    """The first of three maps a column on, the second a column back: [3, n, h]."""
+    nothing = np.zeros((1, H))
+    on, back, rest = state
+    return np.stack([np.concatenate([nothing, on[:-1]]), np.concatenate([back[1:], nothing]), rest])
+
+
+def equations(
+    stack: CGRUStack, state: np.ndarray, tape: np.ndarray, diagonal: bool = False
+) -> np.ndarray:
+    """One step as in the papers; the kernels of r, u and c see the tape and the state."""
     weights = {name: value.detach().double().numpy() for name, value in stack.named_parameters()}
     for layer in range(len(stack.units)):
         of_tape = weights["of_tape.weight"][3 * M * layer : 3 * M * (layer + 1)]
@@ -43,7 +52,7 @@ def equations(stack: CGRUStack, state: np.ndarray, tape: np.ndarray) -> np.ndarr
             for kernel, bias in ((r_kernel, r_bias), (u_kernel, u_bias))
         )
         candidate = np.tanh(convolve(np.concatenate([tape, reset * state]), c_kernel) + c_bias)
-        state = update * state + (1 - update) * candidate
+        state = update * (moved(state) if diagonal else state) + (1 - update) * candidate
     return state
 
 
@@ -52,12 +61,14 @@ def images(batch: int = 2) -> tuple[torch.Tensor, torch.Tensor]:
     return tuple(2 * torch.randn(batch, M, N, H, generator=draw) for _ in range(2))  # type: ignore[return-value]
 
 
-def test_a_step_is_that_of_the_equations() -> None:
+@pytest.mark.parametrize("diagonal", [False, True])
+def test_a_step_is_that_of_the_equations(diagonal: bool) -> None:
     torch.manual_seed(2)
-    stack, (state, tape) = CGRUStack(M, layers=2, tape=True), images()
+    stack, (state, tape) = CGRUStack(M, layers=2, tape=True, diagonal=diagonal), images()
     result = stack(state, stack.drive(tape)).detach().numpy()
     for row in range(2):
-        expected = equations(stack, state[row].double().numpy(), tape[row].double().numpy())
+        given = (image[row].double().numpy() for image in (state, tape))
+        expected = equations(stack, *given, diagonal)
         np.testing.assert_allclose(result[row], expected, atol=1e-5)
 
 
@@ -72,10 +83,11 @@ def test_the_sigmoid_reaches_its_ends() -> None:
     assert saturating_sigmoid_(x).tolist() == [0.0, 0.5, 1.0]
 
 
+@pytest.mark.parametrize("diagonal", [False, True])
 @pytest.mark.parametrize("driven", [True, False])
-def test_derivatives(driven: bool) -> None:
+def test_derivatives(driven: bool, diagonal: bool) -> None:
     torch.manual_seed(2)
-    unit, (state, _) = CGRU(M).double(), images()
+    unit, (state, _) = CGRU(M, diagonal).double(), images()
     for parameter in unit.parameters():
         parameter.data.mul_(2)  # so that some gates are cut off
     drive = torch.randn(2, 3 * M, N, H, dtype=torch.float64) if driven else None

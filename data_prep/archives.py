@@ -1,0 +1,163 @@
+"""Members of archives, and documents, as plain text files: one line a segment.
+
+Member names never decide where anything is written, and links are never followed: a member is
+streamed into a file that we name.
+"""
+
+import gzip
+import lzma
+import shutil
+import tarfile
+import zipfile
+import zlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path, PurePosixPath
+from typing import IO
+from xml.etree import ElementTree
+
+from data_prep.files import read_lines
+from data_prep.program import DataError
+
+SHOWN = 10  # members named if the wanted one is not there
+DAMAGES = (EOFError, OSError, tarfile.TarError, zipfile.BadZipFile, zlib.error, lzma.LZMAError)
+XML_LANGUAGE = "{http://www.w3.org/XML/1998/namespace}lang"
+Language = str
+
+
+def unpack(archive: Path, members: Mapping[str, Path]) -> None:
+    """Write members of a tar file (plain, gzip, bzip2 or xz) or a zip file, in one pass.
+
+    Args:
+        archive: The file.
+        members: Where each goes, by its name in the archive.
+
+    Raises:
+        DataError: If the archive is damaged or does not have them.
+    """
+    with _errors_of(archive):
+        seen = (_unzip if zipfile.is_zipfile(archive) else _untar)(archive, members)
+    missing = [name for name in members if name not in seen]
+    if missing:
+        others = ", ".join(seen[:SHOWN]) + (", ..." if len(seen) > SHOWN else "")
+        raise DataError(f"{archive}: has no file {missing[0]!r}, but {others or 'none at all'}")
+
+
+def _untar(archive: Path, members: Mapping[str, Path]) -> list[str]:
+    seen = []
+    with tarfile.open(archive, "r|*") as tar:
+        for member in tar:
+            name = PurePosixPath(member.name).as_posix()
+            if not member.isreg():
+                continue
+            seen.append(name)
+            if name in members:
+                _copy(tar.extractfile(member), members[name])
+                if set(members) <= set(seen):
+                    break
+    return seen
+
+
+def _unzip(archive: Path, members: Mapping[str, Path]) -> list[str]:
+    with zipfile.ZipFile(archive) as file:
+        seen = [info.filename for info in file.infolist() if not info.is_dir()]
+        for name in set(members) & set(seen):
+            with file.open(name) as stream:
+                _copy(stream, members[name])
+    return seen
+
+
+def _copy(stream: IO[bytes] | None, path: Path) -> None:
+    assert stream is not None, "a regular file"
+    with path.open("wb") as file:
+        shutil.copyfileobj(stream, file)
+
+
+@contextmanager
+def _errors_of(archive: Path) -> Iterator[None]:
+    """Tell a damaged archive from a disk that is full: the latter has an errno."""
+    try:
+        yield
+    except DAMAGES as error:
+        if isinstance(error, OSError) and error.errno is not None:
+            raise
+        raise DataError(
+            f"{archive}: damaged or cut short ({error}); remove it, and it is fetched again"
+        ) from error
+
+
+def is_archive(path: Path) -> bool:
+    """Whether it has members: by its name, so that it need not be there yet."""
+    return path.name.endswith((".zip", ".tar", ".tgz", ".tar.gz", ".tar.bz2", ".tar.xz"))
+
+
+def read_sgm(path: Path) -> Iterator[str]:
+    """Yield the segments of an SGML file of WMT's, in their order."""
+    number = 0
+    for number, line in enumerate(read_lines(path), start=1):
+        lower = line.lower()
+        begin, end = lower.find("<seg"), lower.rfind("</seg>")
+        if begin < 0:
+            continue
+        first = line.find(">", begin) + 1
+        if end < first or not first:
+            raise DataError(f"{path}, line {number}: a <seg> that does not end on its line")
+        yield _unescape(line[first:end].strip())
+    if number == 0:
+        raise DataError(f"{path}: empty file")
+
+
+def _unescape(text: str) -> str:
+    """Only the entities that WMT's files have: the rest is text."""
+    for entity, sign in (("&lt;", "<"), ("&gt;", ">"), ("&quot;", '"'), ("&apos;", "'")):
+        text = text.replace(entity, sign)
+    return text.replace("&amp;", "&")
+
+
+def read_tsv(path: Path, columns: Sequence[int]) -> Iterator[tuple[str, ...]]:
+    """Yield the wanted columns, counted from 1, of a file of tab-separated values."""
+    for number, line in enumerate(read_lines(path), start=1):
+        cells = line.split("\t")
+        if len(cells) < max(columns):
+            raise DataError(
+                f"{path}, line {number}: {len(cells)} columns, {max(columns)} are needed; "
+                "columns are separated by tabs"
+            )
+        yield tuple(cells[column - 1] for column in columns)
+
+
+def read_tmx(path: Path, languages: Sequence[Language]) -> Iterator[tuple[str, ...]]:
+    """Yield the segments of a translation memory (TMX, plain or gzip) that has all languages.
+
+    ``de`` finds ``de-AT``, too. Mark-up within a segment is left out, its text kept.
+    """
+    with path.open("rb") as start:
+        packed = start.read(2) == b"\x1f\x8b"
+    opened: Callable[[Path], IO[bytes]] = gzip.open if packed else Path.open  # type: ignore[assignment]
+    with opened(path, "rb") as file:  # type: ignore[call-arg]
+        try:
+            for _, unit in ElementTree.iterparse(file):
+                if _local(unit) != "tu":
+                    continue
+                texts = _variants(unit)
+                if all(language in texts for language in languages):
+                    yield tuple(texts[language] for language in languages)
+                unit.clear()  # what was read does not stay in memory
+        except ElementTree.ParseError as error:
+            raise DataError(f"{path}, line {error.position[0]}: not TMX ({error})") from error
+
+
+def _variants(unit: ElementTree.Element) -> dict[Language, str]:
+    texts: dict[Language, str] = {}
+    for variant in unit:
+        language = variant.get(XML_LANGUAGE) or variant.get("lang")
+        segment = next((part for part in variant if _local(part) == "seg"), None)
+        if language and segment is not None:
+            text = " ".join("".join(segment.itertext()).split())
+            texts.setdefault(language.lower().split("-")[0].split("_")[0], text)
+    return texts
+
+
+def _local(element: ElementTree.Element) -> str:
+    """Its name without a namespace."""
+    return str(element.tag).rpartition("}")[2]

@@ -1,0 +1,19 @@
+"""Prepares WMT14 English-German for fairseq: 4.5 million training pairs, newstest2013 and 2014.
+
+    python -m data_prep.wmt14_en_de --out wmt14 --workers 8
+
+fetches the official archives (2 GB) and prepares them as configs/data/wmt14_en_de.yaml says;
+`--mirror` reads them from elsewhere, a folder for instance. For anything else than that file says,
+copy it, change it, and give it to `data_prep.mix`.
+"""
+
+import sys
+from pathlib import Path
+
+from data_prep.mix import main, parse_arguments
+from data_prep.program import run_program
+
+CONFIG = Path(__file__).resolve().parents[1] / "configs" / "data" / "wmt14_en_de.yaml"
+
+if __name__ == "__main__":
+    sys.exit(run_program(main, parse_arguments(doc=__doc__, config=CONFIG)))
