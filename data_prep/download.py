@@ -8,6 +8,7 @@ import json
 import logging
 import shutil
 import time
+from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
@@ -25,6 +26,7 @@ ATTEMPTS = 5
 WAIT = 1.0  # seconds after the first failure; twice as long after each further one
 TIMEOUT = (10, 60)  # seconds to connect, and without a byte
 GONE_FOR_GOOD = range(400, 500)  # HTTP's "you are wrong": asking again does not help
+SHORT = 80  # characters
 FINISHED = 416  # "no such range": all bytes are there
 
 
@@ -47,60 +49,60 @@ class Downloads:
         """Where the file of an address lies, or will."""
         return self.folder / (name or file_name(url))
 
-    def get(self, url: str, name: str | None = None) -> Path:
-        """Fetch a file unless it is there.
+    def get(
+        self, url: str, name: str | None = None, check: Callable[[Path], None] | None = None
+    ) -> Path:
+        """Fetch a file unless it is there; one that is damaged is fetched anew.
 
         Args:
             url: Its address.
             name: What it is called here; the end of the address, if not given.
+            check: Looks at what is fetched for the first time, and raises if it is wrong.
 
         Returns:
             Where it is.
 
         Raises:
-            DataError: If it cannot be fetched, or differs from what was fetched first.
+            DataError: If it cannot be fetched, or is not what was fetched first.
         """
         path = self.path(url, name)
         path.parent.mkdir(parents=True, exist_ok=True)
-        known = self._known()
         key = path.relative_to(self.folder).as_posix()
+        known = json.loads(self.record.read_text("utf-8")) if self.record.exists() else {}
         if not path.exists():
-            self._fetch(url, path)
-        found = f"sha256:{digest(path)}"
-        if known.setdefault(key, found) != found:
+            logger.info("fetching %s", url)
+        pooch.get_logger().setLevel(logging.WARNING)  # it would advise programmers on checksums
+        try:
+            pooch.retrieve(url, known.get(key), path.name, path.parent, downloader=self._fetch)
+        except ValueError as error:
             raise DataError(
-                f"{path}: not the file that was first fetched from {url}, whose checksum is in "
-                f"{self.record.name} beside it; remove the file to fetch it again, and its line "
-                "there, too, if you trust the new one"
-            )
+                f"{url}: not the file that was first fetched, whose checksum is in "
+                f"{self.record}; if you trust the new one, remove its line there"
+            ) from error
+        if key in known:
+            return path
+        try:
+            if check is not None:
+                check(path)
+        except DataError:
+            path.unlink()
+            raise
+        known[key] = f"sha256:{digest(path)}"
         write_atomically(self.record, json.dumps(known, indent=1) + "\n")
         return path
 
-    def forget(self, path: Path) -> None:
-        """Remove a file that turned out to be wrong, so that it is fetched anew."""
-        known = self._known()
-        known.pop(path.relative_to(self.folder).as_posix(), None)
-        write_atomically(self.record, json.dumps(known, indent=1) + "\n")
-        path.unlink()
-
-    def _known(self) -> dict[str, str]:
-        return json.loads(self.record.read_text("utf-8")) if self.record.exists() else {}
-
-    def _fetch(self, url: str, path: Path) -> None:
-        if self.mirror is not None and "://" not in self.mirror:
-            original = Path(self.mirror) / file_name(url)
+    def _fetch(self, url: str, output: str, _: object) -> None:
+        """For pooch: bring a file."""
+        name = file_name(url)
+        if self.mirror is None:
+            fetch(url, Path(output))
+        elif "://" in self.mirror:
+            fetch(f"{self.mirror.rstrip('/')}/{name}", Path(output))
+        else:
+            original = Path(self.mirror) / name
             if not original.is_file():
                 raise DataError(f"{original}: no such file; the mirror needs it, as from {url}")
-            logger.info("copying %s", original)
-            shutil.copyfile(original, _unfinished(path))
-            _unfinished(path).replace(path)
-            return
-        if self.mirror is not None:
-            url = f"{self.mirror.rstrip('/')}/{file_name(url)}"
-        logger.info("fetching %s", url)
-        # pooch would advise programmers on checksums.
-        pooch.get_logger().setLevel(logging.WARNING)
-        pooch.retrieve(url, None, path.name, path.parent, downloader=_Resuming(path))
+            shutil.copyfile(original, output)
 
 
 def file_name(url: str) -> str:
@@ -108,76 +110,70 @@ def file_name(url: str) -> str:
     return unquote(urlsplit(url).path.rsplit("/", 1)[-1])
 
 
-def _unfinished(path: Path) -> Path:
-    return path.with_name(f"{path.name}.part")
+def fetch(url: str, output: Path) -> None:
+    """Download a file; go on where an interrupted download stopped, and try again.
+
+    What has come so far is kept beside the output, under the name of the address.
+
+    Raises:
+        DataError: If it cannot be fetched.
+    """
+    part = output.with_name(f".{file_name(url)}.part")
+    wait = WAIT
+    for attempt in range(1, ATTEMPTS + 1):
+        try:
+            _append(url, part)
+            break
+        except requests.RequestException as error:
+            response = error.response
+            refused = response is not None and response.status_code in GONE_FOR_GOOD
+            if refused or attempt == ATTEMPTS:
+                raise DataError(
+                    f"{url}: cannot be fetched ({_reason(error)}); check the network, or fetch "
+                    "the files elsewhere and name their folder with --mirror or --source"
+                ) from error
+            logger.warning("%s: %s; trying again in %.0f s", url, _reason(error), wait)
+            time.sleep(wait)
+            wait *= 2
+    shutil.move(part, output)
 
 
-class _Resuming:
-    """For pooch: goes on where an interrupted download stopped, and tries again."""
+def _append(url: str, part: Path) -> None:
+    """Download what is missing of a file.
 
-    def __init__(self, path: Path) -> None:
-        self.part = _unfinished(path)
-
-    def __call__(self, url: str, output: str, _: object) -> None:
-        wait = WAIT
-        for attempt in range(1, ATTEMPTS + 1):
-            try:
-                self._download(url)
-                break
-            except requests.RequestException as error:
-                response = error.response
-                if attempt == ATTEMPTS or (
-                    response is not None and response.status_code in GONE_FOR_GOOD
-                ):
-                    raise DataError(
-                        f"{url}: cannot be fetched ({_reason(error)}); check the network, or "
-                        "fetch the files elsewhere and name their folder with --mirror or --source"
-                    ) from error
-                logger.warning("%s: %s; trying again in %.0f s", url, _reason(error), wait)
-                time.sleep(wait)
-                wait *= 2
-        shutil.move(self.part, output)
-
-    def _download(self, url: str) -> None:
-        """Append to the part that is there.
-
-        Raises:
-            requests.RequestException: if it stops before its end.
-        """
-        begin = self.part.stat().st_size if self.part.exists() else 0
-        # identity: a packed stream could not be gone on with.
-        headers = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={begin}-"} if begin else {})
-        with requests.get(url, headers=headers, stream=True, timeout=TIMEOUT) as response:
-            if begin and response.status_code == FINISHED:
-                self.part.unlink()  # longer than the original, or whole: not worth telling apart
-                raise requests.ConnectionError("the part that is here does not fit")
-            response.raise_for_status()
-            if response.status_code != requests.codes.partial:
-                begin = 0
-            length = response.headers.get("Content-Length")
-            total = begin + int(length) if length else None
-            with (
-                self.part.open("ab" if begin else "wb") as file,
-                tqdm(
-                    desc=self.part.stem, initial=begin, total=total,
-                    unit="B", unit_scale=True, disable=None,
-                ) as bar,
-            ):  # fmt: skip
-                for chunk in response.iter_content(CHUNK):
-                    file.write(chunk)
-                    bar.update(len(chunk))
-        size = self.part.stat().st_size
-        if total is not None and size < total:
-            raise requests.ConnectionError(f"ended after {size:,} of {total:,} bytes")
+    Raises:
+        requests.RequestException: If it stops before its end.
+    """
+    begin = part.stat().st_size if part.exists() else 0
+    # identity: a packed stream could not be gone on with.
+    headers = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={begin}-"} if begin else {})
+    with requests.get(url, headers=headers, stream=True, timeout=TIMEOUT) as response:
+        if begin and response.status_code == FINISHED:
+            part.unlink()  # whole, or of another file: not worth telling apart
+            raise requests.ConnectionError("what came earlier does not fit")
+        response.raise_for_status()
+        if response.status_code != requests.codes.partial:
+            begin = 0
+        length = response.headers.get("Content-Length")
+        total = begin + int(length) if length else None
+        with (
+            part.open("ab" if begin else "wb") as file,
+            tqdm(
+                desc=file_name(url), initial=begin, total=total,
+                unit="B", unit_scale=True, disable=None,
+            ) as bar,
+        ):  # fmt: skip
+            for chunk in response.iter_content(CHUNK):
+                file.write(chunk)
+                bar.update(len(chunk))
+    size = part.stat().st_size
+    if total is not None and size < total:
+        raise requests.ConnectionError(f"ended after {size:,} of {total:,} bytes")
 
 
 def _reason(error: requests.RequestException) -> str:
     """In a few words."""
     if error.response is not None:
         return f"{error.response.status_code} {error.response.reason}"
-    return type(error).__name__ if isinstance(error, requests.Timeout) else _innermost(error)
-
-
-def _innermost(error: BaseException) -> str:
     text = str(error)
-    return text if len(text) < 80 else type(error).__name__
+    return text if len(text) < SHORT else type(error).__name__  # urllib3 can say a lot

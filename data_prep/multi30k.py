@@ -100,12 +100,14 @@ def fetch(folder: Path, variant: str, url: str = URL) -> None:
     """
     downloads = Downloads(folder)
     for part, lines in LINES.items():
+
+        def check(path: Path, lines: int = lines) -> None:
+            if (found := count_lines(path)) != lines:  # an error page, say
+                raise DataError(f"{path.name}: {found} lines instead of {lines}: not Multi30k")
+
         for language in LANGUAGES:
             name = ORIGINAL_NAME[variant].format(part=part, language=language)
-            path = downloads.get(url + name, name)
-            if (found := count_lines(path)) != lines:  # an error page, say
-                downloads.forget(path)
-                raise DataError(f"{url + name}: {found} lines instead of {lines}: not Multi30k")
+            downloads.get(url + name, name, check)
 
 
 def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespace:
