@@ -4,6 +4,7 @@ Member names never decide where anything is written, and links are never followe
 streamed into a file that we name.
 """
 
+import bz2
 import gzip
 import lzma
 import shutil
@@ -13,7 +14,7 @@ import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
-from typing import IO
+from typing import IO, Any
 from xml.etree import ElementTree
 
 from data_prep.files import read_lines
@@ -22,6 +23,11 @@ from data_prep.program import DataError
 SHOWN = 10  # members named if the wanted one is not there
 DAMAGES = (EOFError, OSError, tarfile.TarError, zipfile.BadZipFile, zlib.error, lzma.LZMAError)
 XML_LANGUAGE = "{http://www.w3.org/XML/1998/namespace}lang"
+PACKERS: dict[bytes, Callable[..., Any]] = {
+    b"\x1f\x8b": gzip.open,
+    b"BZh": bz2.open,
+    b"\xfd7zXZ": lzma.open,
+}
 Language = str
 
 
@@ -45,7 +51,8 @@ def unpack(archive: Path, members: Mapping[str, Path]) -> None:
 
 def _untar(archive: Path, members: Mapping[str, Path]) -> list[str]:
     seen = []
-    with tarfile.open(archive, "r|*") as tar:
+    # tarfile's own decompression takes a file that is cut short for one that ends.
+    with _opener(archive)(archive, "rb") as stream, tarfile.open(fileobj=stream, mode="r|") as tar:
         for member in tar:
             name = PurePosixPath(member.name).as_posix()
             if not member.isreg():
@@ -56,6 +63,13 @@ def _untar(archive: Path, members: Mapping[str, Path]) -> list[str]:
                 if set(members) <= set(seen):
                     break
     return seen
+
+
+def _opener(archive: Path) -> Callable[..., Any]:
+    """By the first bytes."""
+    with archive.open("rb") as file:
+        begin = file.read(max(map(len, PACKERS)))
+    return next((opener for magic, opener in PACKERS.items() if begin.startswith(magic)), open)
 
 
 def _unzip(archive: Path, members: Mapping[str, Path]) -> list[str]:
@@ -131,10 +145,7 @@ def read_tmx(path: Path, languages: Sequence[Language]) -> Iterator[tuple[str, .
 
     ``de`` finds ``de-AT``, too. Mark-up within a segment is left out, its text kept.
     """
-    with path.open("rb") as start:
-        packed = start.read(2) == b"\x1f\x8b"
-    opened: Callable[[Path], IO[bytes]] = gzip.open if packed else Path.open  # type: ignore[assignment]
-    with opened(path, "rb") as file:  # type: ignore[call-arg]
+    with _opener(path)(path, "rb") as file:
         try:
             for _, unit in ElementTree.iterparse(file):
                 if _local(unit) != "tu":

@@ -9,6 +9,7 @@ import logging
 import shutil
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
@@ -16,12 +17,13 @@ import pooch
 import requests
 from tqdm import tqdm
 
-from data_prep.files import CHUNK, digest
+from data_prep.files import digest
 from data_prep.program import DataError
 from data_prep.stages import write_atomically
 
 logger = logging.getLogger(__name__)
 
+CHUNK = 1 << 16  # bytes; a broken connection loses less than one
 ATTEMPTS = 5
 WAIT = 1.0  # seconds after the first failure; twice as long after each further one
 TIMEOUT = (10, 60)  # seconds to connect, and without a byte
@@ -162,6 +164,7 @@ def _append(url: str, part: Path) -> None:
                 desc=file_name(url), initial=begin, total=total,
                 unit="B", unit_scale=True, disable=None,
             ) as bar,
+            suppress(requests.exceptions.ChunkedEncodingError),  # the size tells
         ):  # fmt: skip
             for chunk in response.iter_content(CHUNK):
                 file.write(chunk)

@@ -1,0 +1,138 @@
+"""WMT14 from a server with small archives of the official layout, to a training over shards."""
+
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.web_server import serve
+from tests.wmt14_archives import sentence, write_archives
+
+pytestmark = pytest.mark.integration
+PAIRS = 200
+
+
+def command(out: Path, *extra: str) -> list[str]:
+    return [sys.executable, "-m", "data_prep.wmt14_en_de", "--out", str(out), *extra]
+
+
+def run(out: Path, *extra: str) -> subprocess.CompletedProcess:
+    return subprocess.run(command(out, *extra), capture_output=True, text=True, check=False)
+
+
+@pytest.fixture(scope="module")
+def archives(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_archives(tmp_path_factory.mktemp("server"), PAIRS)
+
+
+@pytest.fixture(scope="module")
+def prepared(archives: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Prepared from a server that breaks off now and then."""
+    out = tmp_path_factory.mktemp("wmt14") / "out"
+    with serve(archives) as server:
+        server.break_after = [700, 300]
+        done = run(out, "--mirror", server.address)
+    assert done.returncode == 0, done.stderr
+    assert "trying again" in done.stderr
+    return out
+
+
+def lines(path: Path) -> list[str]:
+    return path.read_text("utf-8").splitlines()
+
+
+def test_all_corpora_are_there_in_their_order(prepared: Path) -> None:
+    for language in ("en", "de"):
+        expected = [sentence(n, language) for n in range(3 * PAIRS)]
+        assert lines(prepared / "text" / f"train.{language}") == expected
+        expected = [sentence(3 * PAIRS + n, language) for n in range(20)]
+        assert lines(prepared / "text" / f"valid.{language}") == expected
+        expected = [sentence(3 * PAIRS + 20 + n, language) for n in range(10)]
+        assert lines(prepared / "raw" / f"test.{language}") == expected
+    assert len(list((prepared / "data-bin").glob("shard*/train.en-de.en.bin"))) == 8
+
+
+def test_a_second_run_needs_no_server(prepared: Path) -> None:
+    done = run(prepared, "--mirror", "http://127.0.0.1:9/")
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.count("up to date") == 6 + 4
+
+
+def test_shards_are_trained_on_in_turn(prepared: Path, tmp_path: Path) -> None:
+    shards = ":".join(str(prepared / "data-bin" / f"shard{n}") for n in range(8))
+    done = subprocess.run(
+        [
+            str(Path(sys.executable).with_name("fairseq-train")), shards, "--user-dir",
+            "fairseq_plugins", "--task", "translation_memory", "--arch", "gnmt_memory_tiny",
+            "--criterion", "memory_cross_entropy", "--optimizer", "adam", "--max-tokens", "400",
+            "--max-epoch", "3", "--cpu", "--save-dir", str(tmp_path), "--no-epoch-checkpoints",
+            "--log-format", "simple",
+        ],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    log = done.stdout + done.stderr
+    assert done.returncode == 0, log
+    loaded = [n for n in range(8) if f"shard{n}/train.en-de.en" in log]
+    assert loaded == [0, 1, 2]
+
+
+def test_a_killed_run_goes_on(archives: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    with subprocess.Popen(
+        command(out, "--mirror", str(archives)), stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stderr is not None
+        for line in process.stderr:
+            if "sentencepiece: started" in line:
+                process.send_signal(signal.SIGKILL)
+                break
+    done = run(out, "--mirror", str(archives))
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.count("up to date") >= 7
+    assert len(lines(out / "text" / "train.en")) == 3 * PAIRS
+
+
+def test_a_truncated_archive_is_named_and_nothing_is_left(archives: Path, tmp_path: Path) -> None:
+    mirror = tmp_path / "mirror"
+    mirror.mkdir()
+    for path in archives.iterdir():
+        content = path.read_bytes()
+        (mirror / path.name).write_bytes(content[:-50] if "commoncrawl" in path.name else content)
+    done = run(tmp_path / "out", "--mirror", str(mirror))
+    assert done.returncode == 1
+    (error,) = [line for line in done.stderr.splitlines() if "ERROR" in line]
+    assert "commoncrawl.tgz: damaged or cut short" in error
+    assert sorted(path.name for path in (tmp_path / "out" / "sources").iterdir()) == ["europarl"]
+    # With the archive mended, the same command goes on.
+    (tmp_path / "out" / "downloads" / "training-parallel-commoncrawl.tgz").unlink()
+    (tmp_path / "out" / "downloads" / "checksums.json").unlink()
+    done = run(tmp_path / "out", "--mirror", str(archives))
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_changed_archive_is_refused(archives: Path, prepared: Path, tmp_path: Path) -> None:
+    path = prepared / "downloads" / "dev.tgz"
+    kept = path.read_bytes()
+    (tmp_path / "dev.tgz").write_bytes(kept + b"x")
+    path.unlink()
+    try:
+        done = run(prepared, "--mirror", str(tmp_path))
+        assert done.returncode == 1
+        assert "dev.tgz: not the file that was first fetched" in done.stderr
+    finally:
+        path.write_bytes(kept)
+
+
+def test_a_full_disk_is_reported_in_one_line(archives: Path, tmp_path: Path) -> None:
+    small = 200 * 1024  # bytes that a file may have, as on a disk with no more room
+    program = f'ulimit -f {small // 1024}; exec "$@"'
+    big = write_archives(tmp_path / "big", 6000)
+    done = subprocess.run(
+        ["bash", "-c", program, "bash", *command(tmp_path / "out", "--mirror", str(big))],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 1, done.stderr
+    (error,) = [line for line in done.stderr.splitlines() if "ERROR" in line]
+    assert "File too large" in error

@@ -1,0 +1,218 @@
+"""Mixes of sources: what a YAML file says, what is made of it, and what goes wrong."""
+
+import gzip
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from data_prep import mix
+from data_prep.mix import Place, Source, read_mix
+from data_prep.program import DataError
+from tests.unit.data_prep.test_archives import TMX
+
+ROOT = Path(__file__).resolve().parents[3]
+SHIPPED = sorted((ROOT / "configs" / "data").glob("*.yaml"))
+
+
+def write_lines(folder: Path, name: str, count: int = 40) -> None:
+    """Write NAME.en.gz and NAME.de."""
+    english = "".join(f"{name} sentence number {n} is here .\n" for n in range(count))
+    german = "".join(f"{name} Satz Nummer {n} ist hier .\n" for n in range(count))
+    (folder / f"{name}.en.gz").write_bytes(gzip.compress(english.encode()))
+    (folder / f"{name}.de").write_text(german)
+
+
+@pytest.fixture
+def described(tmp_path: Path) -> dict[str, Any]:
+    """A mix of three pairs of files."""
+    for name in ("one", "dev", "test"):
+        write_lines(tmp_path, name)
+    sources = {name: {"path": f"{name}.{{language}}"} for name in ("one", "dev", "test")}
+    return {
+        "languages": ["en", "de"],
+        "sources": sources,
+        "train": ["one"],
+        "valid": ["dev"],
+        "test": ["test"],
+        "vocabulary": {"vocab_size": 90},
+    }
+
+
+def write(folder: Path, described: dict[str, Any]) -> Path:
+    path = folder / "mix.yaml"
+    path.write_text(yaml.safe_dump(described))
+    return path
+
+
+def prepare(folder: Path, described: dict[str, Any], *extra: str) -> Path:
+    out = folder / "out"
+    command = [str(write(folder, described)), "--out", str(out), *extra]
+    mix.main(mix.parse_arguments(command))
+    return out
+
+
+def lines(path: Path) -> list[str]:
+    return path.read_text("utf-8").splitlines()
+
+
+def test_all_parts_are_made(tmp_path: Path, described: dict[str, Any]) -> None:
+    out = prepare(tmp_path, described)
+    assert len(lines(out / "text" / "train.en")) == 40
+    assert lines(out / "raw" / "test.de") == lines(tmp_path / "test.de")
+    assert (out / "data-bin" / "train.en-de.en.bin").exists()
+
+
+def test_sources_of_all_kinds_are_mixed(tmp_path: Path, described: dict[str, Any]) -> None:
+    (tmp_path / "memory.tmx").write_text(TMX)
+    (tmp_path / "table.tsv").write_text("drei\tthree\nvier\tfour\n")
+    described["sources"] |= {
+        "memory": {"path": "memory.tmx"},
+        "table": {"path": "table.tsv", "columns": [2, 1]},
+    }
+    described["train"] = ["one", "memory", "table"]
+    out = prepare(tmp_path, described)
+    assert lines(out / "text" / "train.en")[40:] == [
+        "Press Enter now & here",
+        "two",
+        "three",
+        "four",
+    ]
+    assert lines(out / "text" / "train.de")[41:] == ["zwei", "drei", "vier"]
+
+
+@pytest.mark.parametrize(("weight", "expected"), [(2, 80), (0.25, 10), (1.5, 60)])
+def test_weights(tmp_path: Path, described: dict[str, Any], weight: float, expected: int) -> None:
+    described["sources"]["one"]["weight"] = weight
+    out = prepare(tmp_path, described)
+    assert len(lines(out / "text" / "train.en")) == expected
+    assert len(lines(out / "text" / "test.en")) == 40  # tests never change
+
+
+def test_shards_share_the_training_text(tmp_path: Path, described: dict[str, Any]) -> None:
+    out = prepare(tmp_path, described | {"shards": 3})
+    shards = [out / "data-bin" / f"shard{n}" for n in range(3)]
+    assert all((shard / "train.en-de.de.bin").exists() for shard in shards)
+    assert [(shard / "valid.en-de.de.bin").exists() for shard in shards] == [True, False, False]
+    assert len({(shard / "dict.en.txt").read_text() for shard in shards}) == 1
+    assert not (out / "shares").exists()
+
+
+def test_bytes_that_are_not_utf8_are_dropped_from_training(
+    tmp_path: Path, described: dict[str, Any]
+) -> None:
+    german = (tmp_path / "one.de").read_bytes().replace(b"Nummer 7 ist", b"Nummer 7 f\xfcr")
+    (tmp_path / "one.de").write_bytes(german)
+    out = prepare(tmp_path, described)
+    assert len(lines(out / "text" / "train.de")) == 39
+    assert "1 broken encoding" in (out / "report.txt").read_text()
+
+
+def test_a_second_run_makes_nothing_and_a_changed_source_only_what_depends_on_it(
+    tmp_path: Path, described: dict[str, Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    prepare(tmp_path, described)
+    caplog.clear()
+    prepare(tmp_path, described)
+    assert sum("up to date" in message for message in caplog.messages) == 7
+    with (tmp_path / "one.de").open("a") as german:
+        german.write("neu\n")
+    write_english = gzip.decompress((tmp_path / "one.en.gz").read_bytes()) + b"new\n"
+    (tmp_path / "one.en.gz").write_bytes(gzip.compress(write_english))
+    caplog.clear()
+    prepare(tmp_path, described)
+    assert [m.split(":")[0] for m in caplog.messages if "up to date" in m] == [
+        "source dev",
+        "source test",
+    ]
+
+
+def test_two_workers_make_the_same(tmp_path: Path, described: dict[str, Any]) -> None:
+    one = prepare(tmp_path, described)
+    text = (one / "text" / "train.de").read_bytes()
+    described["cleaning"] = {"max_words": 249}  # so that it is done again
+    two = prepare(tmp_path, described, "--workers", "2")
+    assert (two / "text" / "train.de").read_bytes() == text
+
+
+@pytest.mark.parametrize(
+    ("change", "error"),
+    [
+        ({"train": ["two"]}, "no source is called 'two'; there are one, dev, test"),
+        ({"train": []}, "train names no source"),
+        ({"languages": ["de", "de"]}, "both languages are 'de'"),
+        ({"shard": 2}, "Key 'shard' not in 'Mix'"),
+        ({"shards": "many"}, "many.*could not be converted to Integer"),
+        ({"cleaning": {"max_word": 3}}, "max_word"),
+    ],
+)
+def test_mistakes_are_named(
+    tmp_path: Path, described: dict[str, Any], change: dict[str, Any], error: str
+) -> None:
+    with pytest.raises(DataError, match=rf"mix\.yaml: .*{error}"):
+        read_mix(write(tmp_path, described | change))
+
+
+@pytest.mark.parametrize(
+    ("source", "error"),
+    [
+        ({}, "needs a url or a path"),
+        ({"url": "http://x/y.tgz", "path": "y"}, "needs a url or a path"),
+        ({"path": "one.{language}", "weight": 0}, "weight and columns"),
+        ({"path": "one.{language}", "format": "doc"}, "format is one of lines, sgm, tsv, tmx"),
+    ],
+)
+def test_mistakes_in_a_source_are_named(
+    tmp_path: Path, described: dict[str, Any], source: dict[str, Any], error: str
+) -> None:
+    described["sources"]["one"] = source
+    with pytest.raises(DataError, match=rf"source 'one'.*{error}"):
+        read_mix(write(tmp_path, described))
+
+
+@pytest.mark.parametrize(
+    ("source", "error"),
+    [
+        ({"path": "nowhere.{language}"}, r"nowhere\.en: no such file, nor nowhere\.en\.gz"),
+        ({"path": "one.de"}, "one file for two languages"),
+        ({"path": "one.zip"}, "one.zip is an archive; name its member"),
+    ],
+)
+def test_files_that_do_not_fit_are_named(
+    tmp_path: Path, described: dict[str, Any], source: dict[str, Any], error: str
+) -> None:
+    (tmp_path / "one.zip").write_bytes(b"")
+    described["sources"]["one"] = source
+    with pytest.raises(DataError, match=error):
+        prepare(tmp_path, described)
+
+
+def test_yaml_that_is_none(tmp_path: Path) -> None:
+    (tmp_path / "mix.yaml").write_text("languages: [en, de")
+    with pytest.raises(DataError, match=r"mix\.yaml: .*expected"):
+        read_mix(tmp_path / "mix.yaml")
+
+
+def test_a_dry_run_shows_the_plan_and_does_nothing(
+    tmp_path: Path, described: dict[str, Any], capsys: pytest.CaptureFixture
+) -> None:
+    described["sources"]["one"] = {"url": "http://nowhere.invalid/a.tgz", "member": "x.{language}"}
+    out = prepare(tmp_path, described, "--dry-run")
+    shown = capsys.readouterr().out
+    assert "train  one: http://nowhere.invalid/a.tgz (to be fetched)" in shown
+    assert "vocab_size 90" in shown
+    assert not out.exists()
+
+
+@pytest.mark.parametrize("path", SHIPPED, ids=[path.stem for path in SHIPPED])
+def test_shipped_mixes_can_be_read(path: Path) -> None:
+    described = read_mix(path)
+    assert list(mix.plan(described, Place(path.parent, Path("out"), mix.Downloads(Path("d")))))
+    assert isinstance(described.sources[described.train[0]], Source)
+
+
+def test_there_are_mixes() -> None:
+    """Otherwise the test above would pass by finding nothing."""
+    assert len(SHIPPED) >= 2

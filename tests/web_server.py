@@ -1,0 +1,72 @@
+"""A web server of a folder that understands ranges, and can fail in the ways that servers do."""
+
+import functools
+import http.server
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+
+class Server:
+    """What it is to do, and what it was asked.
+
+    Attributes:
+        folder: Its files.
+        address: Ends with a slash.
+        break_after: Bytes after which an answer breaks off, for as many answers as there are.
+        delay: Seconds before each answer.
+        statuses: To be sent instead of a file, one for each of the next requests.
+        ranges: Of the requests so far, None for a whole file.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder, self.address = folder, ""
+        self.break_after: list[int] = []
+        self.delay = 0.0
+        self.statuses: list[int] = []
+        self.ranges: list[str | None] = []
+
+
+class _Handler(http.server.BaseHTTPRequestHandler):
+    def __init__(self, state: Server, *given: Any) -> None:
+        self.state = state
+        super().__init__(*given)
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+    def do_GET(self) -> None:
+        state = self.state
+        wanted = self.headers["Range"]
+        state.ranges.append(wanted)
+        time.sleep(state.delay)
+        path = state.folder / self.path.lstrip("/")
+        status = state.statuses.pop(0) if state.statuses else 200 if path.is_file() else 404
+        if status != 200:
+            self.send_error(status)
+            return
+        content = path.read_bytes()
+        begin = int(wanted.removeprefix("bytes=").rstrip("-")) if wanted else 0
+        if wanted and begin >= len(content):
+            self.send_error(416)
+            return
+        self.send_response(206 if wanted else 200)
+        self.send_header("Content-Length", str(len(content) - begin))
+        self.end_headers()
+        end = begin + state.break_after.pop(0) if state.break_after else None
+        self.wfile.write(content[begin:end])
+
+
+@contextmanager
+def serve(folder: Path) -> Iterator[Server]:
+    """Serve a folder."""
+    state = Server(folder)
+    handler = functools.partial(_Handler, state)
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as httpd:
+        threading.Thread(target=httpd.serve_forever, args=(0.01,), daemon=True).start()
+        state.address = f"http://127.0.0.1:{httpd.server_port}/"
+        yield state
+        httpd.shutdown()
