@@ -5,42 +5,9 @@ import tarfile
 from collections.abc import Mapping
 from pathlib import Path
 
-WORDS = {
-    "en": [
-        "the",
-        "house",
-        "dog",
-        "man",
-        "woman",
-        "reads",
-        "book",
-        "sees",
-        "writes",
-        "new",
-        "old",
-        "green",
-        "small",
-        "big",
-        "and",
-    ],
-    "de": [
-        "das",
-        "Haus",
-        "Hund",
-        "Mann",
-        "Frau",
-        "liest",
-        "Buch",
-        "sieht",
-        "schreibt",
-        "neu",
-        "alt",
-        "grün",
-        "klein",
-        "groß",
-        "und",
-    ],
-}
+ENGLISH = "the house dog man woman reads book sees writes new old green small big and"
+GERMAN = "das Haus Hund Mann Frau liest Buch sieht schreibt neu alt grün klein groß und"
+WORDS = {"en": ENGLISH.split(), "de": GERMAN.split()}
 SGM = """<{kind}set setid="newstest2014" srclang="any"{target}>
 <doc sysid="ref" docid="1" genre="news" origlang="en">
 <p>
@@ -82,14 +49,14 @@ def write_archives(folder: Path, pairs: int = 200) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     both = ("en", "de")
     corpora = {
-        "training-parallel-europarl-v7.tgz": ("training/europarl-v7.de-en", "training/europarl-v7.fr-en"),
-        "training-parallel-commoncrawl.tgz": ("commoncrawl.de-en", "commoncrawl.ru-en"),
-        "training-parallel-nc-v9.tgz": ("training/news-commentary-v9.de-en", "training/news-commentary-v9.cs-en"),
-    }  # fmt: skip
-    for number, (archive, (wanted, other)) in enumerate(corpora.items()):
+        "training-parallel-europarl-v7.tgz": "training/europarl-v7",
+        "training-parallel-commoncrawl.tgz": "commoncrawl",
+        "training-parallel-nc-v9.tgz": "training/news-commentary-v9",
+    }
+    for number, (archive, corpus) in enumerate(corpora.items()):
         first = number * pairs
-        members = {f"{other}.en": "something else\n"}
-        members |= {f"{wanted}.{lang}": sentences(first, pairs, lang) for lang in both}
+        members = {f"{corpus}.fr-en.en": "something else\n"}
+        members |= {f"{corpus}.de-en.{lang}": sentences(first, pairs, lang) for lang in both}
         write_tar(folder / archive, members)
     first = len(corpora) * pairs
     dev = {

@@ -31,7 +31,7 @@ from fairseq_plugins.modules.neural_gpu import (
 from fairseq_plugins.modules.tape_reader import TapeReader, TapeReading
 
 STATE = "neural_gpu"  # name of the decoder's incremental state
-INIT_STD = 0.1  # of embeddings
+INIT_STD = 1.0  # of embeddings: like the state, whose numbers are between -1 and 1
 NOISE_DECAY = 0.275  # power of the updates; of the variance twice as much
 NOISE_SEEDS = 1 << 32  # for each seed of the training
 PULL_POWER = 3  # of the share of the updates that are over: free at first
@@ -255,9 +255,7 @@ class NeuralGPUModel(FairseqEncoderDecoderModel):
         source, target = embeddings(cfg, task)
         output = nn.Linear(cfg.maps, len(task.target_dictionary))
         for embedding in (source, target):
-            import os
-
-            nn.init.normal_(embedding.weight, std=float(os.environ.get("STD", INIT_STD)))
+            nn.init.normal_(embedding.weight, std=INIT_STD)
             nn.init.zeros_(embedding.weight[embedding.padding_idx])
         if cfg.share_all_embeddings:
             output.weight = target.weight

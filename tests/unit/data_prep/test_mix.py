@@ -7,13 +7,23 @@ from typing import Any
 import pytest
 import yaml
 
-from data_prep import mix
+from data_prep import mix, recipe
 from data_prep.mix import Place, Source, read_mix
 from data_prep.program import DataError
 from tests.unit.data_prep.test_archives import TMX
 
 ROOT = Path(__file__).resolve().parents[3]
 SHIPPED = sorted((ROOT / "configs" / "data").glob("*.yaml"))
+
+
+@pytest.fixture
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without the last stage, which starts fairseq."""
+
+    def stand_in(folder: Path, *_: object) -> None:
+        folder.mkdir(parents=True)
+
+    monkeypatch.setattr(recipe, "run_fairseq_preprocess", stand_in)
 
 
 def write_lines(folder: Path, name: str, count: int = 40) -> None:
@@ -42,7 +52,7 @@ def described(tmp_path: Path) -> dict[str, Any]:
 
 def write(folder: Path, described: dict[str, Any]) -> Path:
     path = folder / "mix.yaml"
-    path.write_text(yaml.safe_dump(described))
+    path.write_text(yaml.safe_dump(described, sort_keys=False))
     return path
 
 
@@ -64,6 +74,7 @@ def test_all_parts_are_made(tmp_path: Path, described: dict[str, Any]) -> None:
     assert (out / "data-bin" / "train.en-de.en.bin").exists()
 
 
+@pytest.mark.usefixtures("quick")
 def test_sources_of_all_kinds_are_mixed(tmp_path: Path, described: dict[str, Any]) -> None:
     (tmp_path / "memory.tmx").write_text(TMX)
     (tmp_path / "table.tsv").write_text("drei\tthree\nvier\tfour\n")
@@ -82,6 +93,7 @@ def test_sources_of_all_kinds_are_mixed(tmp_path: Path, described: dict[str, Any
     assert lines(out / "text" / "train.de")[41:] == ["zwei", "drei", "vier"]
 
 
+@pytest.mark.usefixtures("quick")
 @pytest.mark.parametrize(("weight", "expected"), [(2, 80), (0.25, 10), (1.5, 60)])
 def test_weights(tmp_path: Path, described: dict[str, Any], weight: float, expected: int) -> None:
     described["sources"]["one"]["weight"] = weight
@@ -99,6 +111,7 @@ def test_shards_share_the_training_text(tmp_path: Path, described: dict[str, Any
     assert not (out / "shares").exists()
 
 
+@pytest.mark.usefixtures("quick")
 def test_bytes_that_are_not_utf8_are_dropped_from_training(
     tmp_path: Path, described: dict[str, Any]
 ) -> None:
@@ -109,6 +122,7 @@ def test_bytes_that_are_not_utf8_are_dropped_from_training(
     assert "1 broken encoding" in (out / "report.txt").read_text()
 
 
+@pytest.mark.usefixtures("quick")
 def test_a_second_run_makes_nothing_and_a_changed_source_only_what_depends_on_it(
     tmp_path: Path, described: dict[str, Any], caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -129,6 +143,7 @@ def test_a_second_run_makes_nothing_and_a_changed_source_only_what_depends_on_it
     ]
 
 
+@pytest.mark.usefixtures("quick")
 def test_two_workers_make_the_same(tmp_path: Path, described: dict[str, Any]) -> None:
     one = prepare(tmp_path, described)
     text = (one / "text" / "train.de").read_bytes()
