@@ -320,6 +320,7 @@ def parse_arguments(
         help="folder that paths are relative to; the YAML file's if not given",
     )
     add("--mirror", help="folder or address with files of the same names, instead of the originals")
+    add("--shards", type=positive, help="instead of what the file says")
     add("--workers", type=positive, default=1, help="processes; changes no result")
     add("--dry-run", action="store_true", help="show what would be done")
     return parser.parse_args(arguments)
@@ -328,6 +329,7 @@ def parse_arguments(
 def main(arguments: argparse.Namespace) -> None:
     """Prepare what the YAML file describes."""
     mix = read_mix(arguments.config)
+    mix.shards = arguments.shards or mix.shards
     downloads = Downloads(arguments.out / "downloads", arguments.mirror)
     place = Place(arguments.source or arguments.config.parent, arguments.out, downloads)
     if arguments.dry_run:

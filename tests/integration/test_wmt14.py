@@ -1,5 +1,6 @@
 """WMT14 from a server with small archives of the official layout, to a training over shards."""
 
+import re
 import signal
 import subprocess
 import sys
@@ -12,10 +13,12 @@ from tests.wmt14_archives import sentence, write_archives
 
 pytestmark = pytest.mark.integration
 PAIRS = 200
+SHARDS = 2
 
 
 def command(out: Path, *extra: str) -> list[str]:
-    return [sys.executable, "-m", "data_prep.wmt14_en_de", "--out", str(out), *extra]
+    program = [sys.executable, "-m", "data_prep.wmt14_en_de"]
+    return [*program, "--out", str(out), "--shards", str(SHARDS), *extra]
 
 
 def run(out: Path, *extra: str) -> subprocess.CompletedProcess:
@@ -51,7 +54,7 @@ def test_all_corpora_are_there_in_their_order(prepared: Path) -> None:
         assert lines(prepared / "text" / f"valid.{language}") == expected
         expected = [sentence(3 * PAIRS + 20 + n, language) for n in range(10)]
         assert lines(prepared / "raw" / f"test.{language}") == expected
-    assert len(list((prepared / "data-bin").glob("shard*/train.en-de.en.bin"))) == 8
+    assert len(list((prepared / "data-bin").glob("shard*/train.en-de.en.bin"))) == SHARDS
 
 
 def test_a_second_run_needs_no_server(prepared: Path) -> None:
@@ -61,7 +64,7 @@ def test_a_second_run_needs_no_server(prepared: Path) -> None:
 
 
 def test_shards_are_trained_on_in_turn(prepared: Path, tmp_path: Path) -> None:
-    shards = ":".join(str(prepared / "data-bin" / f"shard{n}") for n in range(8))
+    shards = ":".join(str(prepared / "data-bin" / f"shard{n}") for n in range(SHARDS))
     done = subprocess.run(
         [
             str(Path(sys.executable).with_name("fairseq-train")), shards, "--user-dir",
@@ -74,8 +77,8 @@ def test_shards_are_trained_on_in_turn(prepared: Path, tmp_path: Path) -> None:
     )  # fmt: skip
     log = done.stdout + done.stderr
     assert done.returncode == 0, log
-    loaded = [n for n in range(8) if f"shard{n}/train.en-de.en" in log]
-    assert loaded[:3] == [0, 1, 2]
+    loaded = re.findall(r"shard(\d)/train\.en-de\.en", log)
+    assert loaded[:3] == ["0", "1", "0"]
 
 
 def test_a_killed_run_goes_on(archives: Path, tmp_path: Path) -> None:
