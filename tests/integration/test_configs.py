@@ -11,12 +11,17 @@ from fairseq_plugins.tools.trainings import ROOT, Training, Workshop
 from tests import omniglot_archives as archives
 
 pytestmark = pytest.mark.integration
-SHORT = ["optimization.max_update=4", "dataset.batch_size=6", "common.log_interval=1"]
+SHORT = ["optimization.max_update=4", "++dataset.batch_size=6", "common.log_interval=1"]
 RARE = ["+task.symbols=50", "+task.examples=40", "task.batches=2", "task.valid_batches=1",
         "task.max_length=3", "task.curriculum_batches=2", "model.units=16"]  # fmt: skip
 SMALL: dict[str, tuple[str, list[str]]] = {
     "translator": ("multi30k_en_de", ["task.source_lang=xx", "task.target_lang=yy",
                                       "+model.units=16", "+model.memory_size=64"]),
+    "general translator": ("general_en_de", ["task.source_lang=xx", "task.target_lang=yy",
+                                             "+model.units=16", "+model.memory_size=64"]),
+    "published recipe": ("wmt14_en_de_gnmt", ["task.source_lang=xx", "task.target_lang=yy",
+                                              "+model.units=16", "model.memory_size=64",
+                                              "+model.memory_key_dim=16", "common.cpu=true"]),
     "drawings": ("omniglot_vinyals", ["task.batches=2", "+model.memory_size=64"]),
     "mann": ("omniglot_mann", ["task.batches=2", "+task.valid_batches=1", "+model.units=16",
                                "task.length=12", "task.ways=3"]),
@@ -44,7 +49,7 @@ def test_all_configurations_are_tried_here() -> None:
 @pytest.mark.parametrize("name", SMALL)
 def test_it_trains_under_hydra(name: str, omniglot: Path, tiny_data: Path, tmp_path: Path) -> None:
     config, small = SMALL[name]
-    data = {"omniglot": omniglot, "multi30k": tiny_data}.get(config.split("_")[0])
+    data = omniglot if "omniglot" in config else tiny_data if "en_de" in config else None
     own = [f"task.data={data}"] if data else []
     training = Training("small", config, [*own, *SHORT, *small])
     workshop = Workshop(tmp_path, threads=1, parallel=1)

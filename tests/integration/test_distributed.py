@@ -1,9 +1,12 @@
 """Two workers on one machine train one model with one memory."""
 
 import json
-import socket
+import os
+import re
+import shutil
+import signal
 import subprocess
-from concurrent.futures import ThreadPoolExecutor
+import sys
 from pathlib import Path
 
 import pytest
@@ -53,10 +56,17 @@ class Watched(TranslationMemoryTask):
 """
 
 
-def free_port() -> int:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return int(free.getsockname()[1])
+def launch(*command: object) -> list[str]:
+    """Of one thread a process: two tests may share two cores."""
+    script = [sys.executable, str(PLUGINS.parent / "scripts" / "launch.py")]
+    return [*script, "--workers", str(WORKERS), "--threads", "1", *map(str, command)]
+
+
+def arguments(data: Path, folder: Path, plugin: Path, epochs: int) -> list[object]:
+    return [
+        data, *languages("watched_translation", plugin), *sizes(), "--batch-size", BATCH,
+        "--max-epoch", epochs, "--no-epoch-checkpoints", "--save-dir", folder,
+    ]  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -67,20 +77,9 @@ def folder(tiny_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     plugin.mkdir()
     source = WATCHING.format(root=str(PLUGINS.parent), folder=str(folder))
     (plugin / "__init__.py").write_text(source)
-    port = free_port()
-
-    def worker(rank: int) -> subprocess.CompletedProcess:
-        return fairseq(
-            "train", tiny_data, *languages("watched_translation", plugin), *sizes(),
-            "--batch-size", BATCH, "--max-epoch", EPOCHS, "--no-epoch-checkpoints",
-            "--save-dir", folder, "--distributed-world-size", WORKERS,
-            "--distributed-rank", rank, "--device-id", 0, "--distributed-no-spawn",
-            "--distributed-backend", "gloo", "--ddp-backend", "legacy_ddp",
-            "--distributed-init-method", f"tcp://127.0.0.1:{port}",
-        )  # fmt: skip
-
-    with ThreadPoolExecutor(WORKERS) as pool:
-        list(pool.map(worker, range(WORKERS)))
+    command = launch("fairseq-train", *arguments(tiny_data, folder, plugin, EPOCHS))
+    done = subprocess.run(command, capture_output=True, text=True, timeout=200, check=False)
+    assert done.returncode == 0, done.stderr
     return folder
 
 
@@ -124,3 +123,59 @@ def test_checkpoint_of_two_workers_translates(folder: Path, learned: Learned) ->
                      folder / "checkpoint_last.pt").stdout  # fmt: skip
     assert output.count("\nH-") + output.startswith("H-") == LINES["test"]
     assert bool(torch.isfinite(memory(checkpoint(folder))["keys"]).all())
+
+
+def test_more_workers_go_on_from_the_checkpoint(
+    folder: Path, tiny_data: Path, tmp_path: Path
+) -> None:
+    shutil.copy(folder / "checkpoint_last.pt", tmp_path)
+    plugin = folder / "watching"
+    command = launch("fairseq-train", *arguments(tiny_data, tmp_path, plugin, EPOCHS + 1))
+    done = subprocess.run(command, capture_output=True, text=True, timeout=200, check=False)
+    assert done.returncode == 0, done.stderr
+    per_epoch = -(-BATCHES // WORKERS)
+    updates = checkpoint(tmp_path)["optimizer_history"][-1]["num_updates"]
+    assert updates == per_epoch * (EPOCHS + 1)
+    assert int(memory(checkpoint(tmp_path))["commits"]) == updates
+    one, other = ([update["memory"] for update in worker] for worker in seen(folder))
+    assert one[-per_epoch:] == other[-per_epoch:]
+
+
+def test_a_killed_worker_ends_the_training(folder: Path, tiny_data: Path, tmp_path: Path) -> None:
+    command = launch("fairseq-train", *arguments(tiny_data, tmp_path, folder / "watching", 500))
+    with subprocess.Popen(command, stderr=subprocess.STDOUT, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        workers: list[int] = []
+        for line in process.stdout:
+            if found := re.search(rb"2 processes of 1 threads: \[(\d+), (\d+)\]", line):
+                workers = [int(number) for number in found.groups()]
+            if b"begin training epoch 2" in line:
+                os.kill(workers[1], signal.SIGKILL)
+                break
+        rest = process.stdout.read().decode()
+        assert process.wait(60) != 0
+    assert "ended with status" in rest
+    assert not any(Path(f"/proc/{worker}").exists() for worker in workers)
+
+
+def test_only_trainings_are_launched() -> None:
+    done = subprocess.run(
+        launch("fairseq-generate", "data"), capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 1
+    assert "error: fairseq-generate: only fairseq-train and fairseq-hydra-train" in done.stderr
+
+
+def test_hydra_is_launched_too(tiny_data: Path, tmp_path: Path) -> None:
+    done = subprocess.run(
+        launch(
+            "fairseq-hydra-train", "--config-dir", PLUGINS.parent / "configs", "--config-name",
+            "multi30k_en_de", f"common.user_dir={PLUGINS}", f"task.data={tiny_data}",
+            "task.source_lang=xx", "task.target_lang=yy", f"checkpoint.save_dir={tmp_path}",
+            f"hydra.run.dir={tmp_path}", "+model.units=16", "+model.memory_size=64",
+            "optimization.max_update=4",
+        ),
+        capture_output=True, text=True, timeout=200, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert checkpoint(tmp_path)["optimizer_history"][-1]["num_updates"] == 4

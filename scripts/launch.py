@@ -1,0 +1,45 @@
+"""Trains with several processes on processors without a GPU.
+
+    python scripts/launch.py --workers 2 fairseq-train DATA --user-dir fairseq_plugins ...
+    python scripts/launch.py --workers 2 fairseq-hydra-train --config-dir configs ...
+
+Takes the same arguments as without it. A batch is of one process, so an update is of --workers
+times as much. All have the same model and the same memory; rank 0 writes the checkpoints. If one
+process fails or is killed, the training ends with an error. GPUs need no launcher: fairseq uses all
+that it sees.
+"""
+
+import argparse
+import os
+import sys
+
+from fairseq_plugins.tools.launching import launch
+from fairseq_plugins.tools.program import positive, start
+
+
+def parse() -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    cores = os.cpu_count() or 1
+    add = parser.add_argument
+    add("--workers", type=positive, default=cores, help=f"processes (one a core: {cores})")
+    add("--threads", type=positive, help="cores for each (all, shared out evenly)")
+    add("command", nargs=argparse.REMAINDER, help="fairseq-train or fairseq-hydra-train")
+    args = parser.parse_args()
+    if not args.command:
+        parser.error("name a command: fairseq-train or fairseq-hydra-train")
+    return args
+
+
+def main() -> None:
+    """Start, wait."""
+    args = parse()
+    start()
+    threads = args.threads or max(1, (os.cpu_count() or 1) // args.workers)
+    sys.exit(launch(args.command, args.workers, threads))
+
+
+if __name__ == "__main__":
+    main()
