@@ -11,7 +11,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check bench multi30k omniglot rare-symbols format clean
+.PHONY: help setup demo test check bench multi30k omniglot rare-symbols algorithms format clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z0-9_-]+:.*## / {printf "%-13s %s\n", $$1, $$2}' Makefile
@@ -45,7 +45,10 @@ omniglot: $(READY) ## reproduce the Omniglot results (hours); goes on where it s
 	"$(BIN)/python" scripts/reproduce_omniglot.py $(ARGS)
 
 rare-symbols: $(READY) ## reproduce the results on rare symbols (an hour); goes on where it stopped
-	"$(BIN)/python" scripts/reproduce_algorithmic.py $(ARGS)
+	"$(BIN)/python" scripts/reproduce_rare_symbols.py $(ARGS)
+
+algorithms: $(READY) ## reproduce the results on algorithms (hours); goes on where it stopped
+	"$(BIN)/python" scripts/reproduce_algorithms.py $(ARGS)
 
 format: $(READY) ## put the code into shape
 	"$(BIN)/ruff" format .

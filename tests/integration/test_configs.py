@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from fairseq_plugins.tools.checkpoints import num_updates, read_checkpoint
-from fairseq_plugins.tools.reproduce_algorithmic import WITHOUT_MEMORY
+from fairseq_plugins.tools.reproduce_rare_symbols import WITHOUT_MEMORY
 from fairseq_plugins.tools.trainings import ROOT, Training, Workshop
 from tests import omniglot_archives as archives
 
@@ -25,6 +25,8 @@ SMALL: dict[str, tuple[str, list[str]]] = {
     "drawings": ("omniglot_vinyals", ["task.batches=2", "+model.memory_size=64"]),
     "mann": ("omniglot_mann", ["task.batches=2", "+task.valid_batches=1", "+model.units=16",
                                "task.length=12", "task.ways=3"]),
+    "algorithms": ("algorithms", ["task.batches=2", "task.valid_batches=1", "model.maps=8",
+                                  "task.max_length=3", "task.curriculum_batches=2"]),
     "rare symbols": ("rare_symbols", [*RARE, "model.memory_from_update=2"]),
     "rare symbols without memory": ("rare_symbols", [*RARE, *WITHOUT_MEMORY]),
 }  # fmt: skip

@@ -1,4 +1,4 @@
-"""The steps behind ``scripts/reproduce_algorithmic.py``; each is skipped if its output exists."""
+"""The steps behind ``scripts/reproduce_rare_symbols.py``; each is skipped if its output exists."""
 
 import json
 import statistics

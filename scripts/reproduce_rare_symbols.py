@@ -9,7 +9,7 @@ interrupted run goes on where it stopped.
 import argparse
 import sys
 
-from fairseq_plugins.tools import reproduce_algorithmic
+from fairseq_plugins.tools import reproduce_rare_symbols
 from fairseq_plugins.tools.program import start
 from fairseq_plugins.tools.trainings import add_options, workshop
 
@@ -19,7 +19,7 @@ def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    models = list(reproduce_algorithmic.MODELS)
+    models = list(reproduce_rare_symbols.MODELS)
     parser.add_argument("--models", nargs="+", choices=models, default=models, help="to train")
     add_options(parser, "rare_symbols")
     return parser.parse_args()
@@ -30,10 +30,10 @@ def main() -> None:
     args = parse()
     start()
     shop = workshop(args)
-    results = reproduce_algorithmic.rare_symbols(shop, args.models, args.seeds, args.overrides)
+    results = reproduce_rare_symbols.rare_symbols(shop, args.models, args.seeds, args.overrides)
     shop.save(results)
-    reproduce_algorithmic.draw(results, shop.out)
-    sys.stdout.write(reproduce_algorithmic.table(results) + "\n")
+    reproduce_rare_symbols.draw(results, shop.out)
+    sys.stdout.write(reproduce_rare_symbols.table(results) + "\n")
 
 
 if __name__ == "__main__":
