@@ -37,6 +37,7 @@ def parse() -> argparse.Namespace:
     args = parser.parse_args()
     if args.quick:
         args.batch_size, args.columns, args.maps, args.updates, args.seconds = 2, 4, 8, 1, 0.0
+        args.memory_size = 64
     return args
 
 

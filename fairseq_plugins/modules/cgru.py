@@ -30,14 +30,25 @@ STRETCH, CUT = 1.2, 0.1  # of the saturating sigmoid
 
 def saturating_sigmoid_(x: Tensor) -> Tensor:
     """clip(1.2 sigmoid(x) - 0.1, 0, 1) in the place of x; it can be exactly 0 or 1."""
-    return x.sigmoid_().mul_(STRETCH).sub_(CUT).clamp_(0, 1)
+    return torch.add(_scalar(-CUT), x.sigmoid_(), alpha=STRETCH, out=x).clamp_(0, 1)
 
 
-def slope(gate: Tensor) -> Tensor:
-    """Its derivative, from its value y: 1.2 sigma (1 - sigma) with sigma = (y + 0.1) / 1.2."""
-    # 1.2 sigma (1 - sigma) = (y + 0.1) (1.1 - y) / 1.2, where y is not cut off.
-    result = (gate + CUT).mul_(STRETCH - CUT - gate).mul_(1 / STRETCH)
-    return result.mul_((gate > 0) & (gate < 1))
+def saturating_sigmoid_backward_(gradient: Tensor, gate: Tensor) -> Tensor:
+    """From 1.2 times the gradient of its value to that of x, in place.
+
+    Args:
+        gradient: as large as ``gate``; times 1.2, which whoever makes it has at no cost.
+        gate: the value y = 1.2 sigma - 0.1, cut off.
+    """
+    aten = torch.ops.aten
+    aten.hardtanh_backward(gradient, gate, 0.0, 1.0, grad_input=gradient)  # 0 where it is cut off
+    sigmoid = torch.add(_scalar(CUT / STRETCH), gate, alpha=1 / STRETCH)
+    return aten.sigmoid_backward(gradient, sigmoid, grad_input=gradient)
+
+
+def _scalar(number: float) -> Tensor:
+    """For operations that do two things in one pass, but want a tensor in the first place."""
+    return torch.tensor(number)
 
 
 def shifted(state: Tensor, by: int = 1) -> Tensor:
@@ -94,22 +105,18 @@ class Unit(torch.autograd.Function):
         state, gates, kept, candidate, gates_weight, candidate_weight = ctx.saved_tensors
         (of_next,) = gradients
         reset, update = gates.chunk(2, dim=1)
-        maps = state.shape[1]
 
         carried = shifted(state) if ctx.diagonal else state
         of_carried = of_next * update
-        of_sum = torch.empty(
-            (state.shape[0], GATES * maps, *state.shape[2:]),
-            dtype=state.dtype, device=state.device, memory_format=torch.channels_last,
-        )  # of what goes into r, u and tanh  # fmt: skip
-        of_gates, of_candidate = of_sum[:, : 2 * maps], of_sum[:, 2 * maps :]
-        torch.mul(of_next - of_carried, 1 - candidate * candidate, out=of_candidate)
+        of_candidate = torch.ops.aten.tanh_backward(of_next - of_carried, candidate)
         of_kept, of_candidate_weight, of_candidate_bias = convolution_backward(
             of_candidate, kept, candidate_weight
         )
-        torch.mul(of_kept, state, out=of_gates[:, :maps])
-        torch.mul(of_next, carried - candidate, out=of_gates[:, maps:])
-        of_gates.mul_(slope(gates))
+        nothing, of_gates = _scalar(0.0), torch.empty_like(gates)
+        of_reset, of_update = of_gates.chunk(2, dim=1)
+        torch.addcmul(nothing, of_kept, state, value=STRETCH, out=of_reset)
+        torch.addcmul(nothing, of_next, carried - candidate, value=STRETCH, out=of_update)
+        saturating_sigmoid_backward_(of_gates, gates)
         of_state, of_gates_weight, of_gates_bias = convolution_backward(
             of_gates, state, gates_weight
         )
@@ -117,7 +124,7 @@ class Unit(torch.autograd.Function):
         of_state.addcmul_(of_kept, reset)
         return (
             of_state,
-            of_sum if ctx.driven else None,
+            torch.cat([of_gates, of_candidate], dim=1) if ctx.driven else None,
             of_gates_weight,
             of_gates_bias,
             of_candidate_weight,

@@ -6,7 +6,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from fairseq_plugins.memory import memories_in
 from fairseq_plugins.modules.cgru import PADDING, CGRUStack, convolution_backward
 from fairseq_plugins.modules.neural_gpu import channels_last
 from fairseq_plugins.tools.benchmark import Stopwatch, Turn
@@ -113,15 +112,10 @@ class RareSymbolsTraining(Trained):
             "--batch-size", batch, "--optimizer", "adam", "--lr", 0.001, "--clip-norm", 1,
         ]  # fmt: skip
         super().__init__(folder, arguments, device, updates)
-        self.fill()
-
-    def fill(self) -> None:
-        """Let the memory, if there is one, be full, as it is for most of a training."""
-        random = torch.Generator().manual_seed(SEED)
-        for memory in memories_in(self.model):
-            memory.keys.copy_(F.normalize(torch.randn(memory.keys.shape, generator=random), dim=1))
-            values = torch.randint(memory.num_values, memory.values.shape, generator=random)
-            memory.values.copy_(values)
+        number = 0
+        while self.memory is not None and len(self.memory) < self.memory.size:
+            self(number)  # a full memory, as for most of a training, of keys as they come
+            number += 1
 
     def sample(self, number: int) -> dict:
         """The batch of an update."""
