@@ -11,6 +11,7 @@ know duplicates by.
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from itertools import islice
@@ -149,11 +150,15 @@ def read_chunks(corpus: Corpus) -> Iterator[Chunk]:
 
 
 def in_parallel(function: Callable[[In], Out], items: Iterable[In], workers: int) -> Iterator[Out]:
-    """Yield function(item) of all items, in their order, never reading far ahead."""
+    """Yield function(item) of all items, in their order, never reading far ahead.
+
+    Raises:
+        DataError: If a process is killed.
+    """
     if workers == 1:
         yield from map(function, items)
         return
-    with ProcessPoolExecutor(workers) as pool:
+    with ProcessPoolExecutor(workers) as pool, _killed_processes():
         waiting: deque[Future[Out]] = deque()
         for item in items:
             waiting.append(pool.submit(function, item))
@@ -161,6 +166,17 @@ def in_parallel(function: Callable[[In], Out], items: Iterable[In], workers: int
                 yield waiting.popleft().result()
         while waiting:
             yield waiting.popleft().result()
+
+
+@contextmanager
+def _killed_processes() -> Iterator[None]:
+    try:
+        yield
+    except BrokenProcessPool as error:
+        raise DataError(
+            "a process was killed, perhaps for want of memory; run the same command again with "
+            "fewer --workers"
+        ) from error
 
 
 @dataclass(frozen=True)

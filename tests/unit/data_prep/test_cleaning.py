@@ -1,10 +1,13 @@
 """What cleaning drops, what it keeps, and what it says about both."""
 
+import os
+import signal
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from data_prep.cleaning import Cleaner, Corpus, check_alignment
+from data_prep.cleaning import Cleaner, Corpus, check_alignment, in_parallel
 from data_prep.program import DataError
 from data_prep.quality import CleaningOptions, normalise
 
@@ -127,3 +130,26 @@ def test_empty_file_is_named(tmp_path: Path) -> None:
 )
 def test_normalise(line: str, expected: str) -> None:
     assert normalise(line) == expected
+
+
+def killed(_: int) -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def test_a_killed_process_is_told_in_a_line() -> None:
+    with pytest.raises(DataError, match="a process was killed, perhaps for want of memory"):
+        list(in_parallel(killed, [1, 2], workers=2))
+
+
+def test_processes_never_read_far_ahead() -> None:
+    read = []
+
+    def numbers() -> Iterator[int]:
+        for number in range(100):
+            read.append(number)
+            yield number
+
+    results = in_parallel(abs, numbers(), workers=2)
+    assert next(results) == 0
+    assert len(read) < 10
+    assert list(results) == list(range(1, 100))
