@@ -8,8 +8,9 @@ import pytest
 import yaml
 
 from data_prep import mix, recipe
-from data_prep.mix import Place, Source, read_mix
+from data_prep.mix_config import Source, read_mix
 from data_prep.program import DataError
+from data_prep.sources import Place
 from tests.unit.data_prep.test_archives import TMX
 
 ROOT = Path(__file__).resolve().parents[3]

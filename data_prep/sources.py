@@ -1,0 +1,136 @@
+"""Sources of a mix: fetched or found, and made into two plain text files each."""
+
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from data_prep.archives import is_archive, read_sgm, read_tmx, read_tsv, unpack
+from data_prep.download import Downloads
+from data_prep.files import find_text, read_byte_lines
+from data_prep.mix_config import FORMATS, Source
+from data_prep.program import DataError
+from data_prep.stages import Stage
+
+ROLES = ("src", "ref")  # what WMT calls the two sides of a test set in its file names
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where the sources of a mix are.
+
+    Attributes:
+        folder: That paths are relative to.
+        out: Of all that is made.
+        downloads: What is fetched.
+    """
+
+    folder: Path
+    out: Path
+    downloads: Downloads
+
+    def original(self, template: str, source: Source) -> Path:
+        """The file on disk, fetched if it has to be."""
+        if source.url is not None:
+            return self.downloads.get(template)
+        path = self.folder / template
+        prefix, _, ending = str(path).rpartition(".")
+        return path if path.is_file() else find_text(prefix, ending)
+
+
+def originals(source: Source, languages: Sequence[str], place: Place) -> list[Path]:
+    """One file for both languages, or one for each.
+
+    Raises:
+        DataError: If one is not there, or cannot be fetched.
+    """
+    template = source.url or source.path or ""
+    templates = dict.fromkeys(template.replace("{language}", lang) for lang in languages)
+    return [place.original(one, source) for one in templates]
+
+
+def extraction(
+    name: str, source: Source, files: Sequence[Path], languages: tuple[str, str]
+) -> Stage:
+    """The stage that makes two plain text files of a source.
+
+    Raises:
+        DataError: If they are of no known kind.
+    """
+    output = f"sources/{name}"
+    kind = _format(name, source, files)
+
+    def make(folder: Path) -> None:
+        inside = folder / output
+        inside.mkdir(parents=True)
+        parts = list(files)
+        if is_archive(files[0]):
+            parts = _members(source, files, languages, folder)
+        texts = [inside / f"text.{language}" for language in languages]
+        write_texts(kind, source, parts, texts, languages)
+
+    options = {key: value for key, value in asdict(source).items() if key in _DECIDING}
+    return Stage(f"source {name}", options | {"languages": languages}, files, [output], make)
+
+
+# What decides which text a source has; its weight does not.
+_DECIDING = ("member", "format", "columns")
+
+
+def _format(name: str, source: Source, files: Sequence[Path]) -> str:
+    if is_archive(files[0]) and source.member is None:
+        raise DataError(f"source {name!r}: {files[0].name} is an archive; name its member")
+    if source.format:
+        return source.format
+    ending = Path((source.member or files[0].name).removesuffix(".gz")).suffix[1:]
+    return ending if ending in FORMATS else "lines"
+
+
+def _members(
+    source: Source, files: Sequence[Path], languages: Sequence[str], folder: Path
+) -> list[Path]:
+    """Unpack what is needed into a folder: one file for both languages or one for each."""
+    template = source.member or ""
+    names = [
+        template.replace("{language}", language).replace("{role}", role)
+        for language, role in zip(languages, ROLES, strict=True)
+    ]
+    members = {name: folder / f"{n}{Path(name).suffix}" for n, name in enumerate(names)}
+    if len(files) == 1:
+        unpack(files[0], members)
+    else:
+        for file, (name, target) in zip(files, members.items(), strict=True):
+            unpack(file, {name: target})
+    return list(members.values())
+
+
+def write_texts(
+    kind: str,
+    source: Source,
+    parts: Sequence[Path],
+    texts: Sequence[Path],
+    languages: Sequence[str],
+) -> None:
+    """Write what a source says in each language, line by line.
+
+    Raises:
+        DataError: If it is damaged, or one file is needed for each language.
+    """
+    if kind in ("tsv", "tmx"):
+        both = (
+            read_tsv(parts[0], source.columns) if kind == "tsv" else read_tmx(parts[0], languages)
+        )
+        with ExitStack() as stack:
+            files = [stack.enter_context(text.open("w", encoding="utf-8")) for text in texts]
+            for lines in both:
+                for file, line in zip(files, lines, strict=True):
+                    file.write(line + "\n")
+        return
+    if len(parts) != len(texts):
+        raise DataError(f"{parts[0]}: one file for two languages; write {{language}} in its name")
+    for part, text in zip(parts, texts, strict=True):
+        if kind == "sgm":
+            text.write_text("".join(line + "\n" for line in read_sgm(part)), "utf-8")
+            continue
+        with text.open("wb") as copy:  # bytes: cleaning judges them
+            copy.writelines(line + b"\n" for line in read_byte_lines(part))
