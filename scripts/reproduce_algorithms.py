@@ -18,7 +18,7 @@ def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    names = list(reproduce_algorithms.UPDATES)
+    names = reproduce_algorithms.NAMES
     parser.add_argument("--algorithms", nargs="+", choices=names, default=names, help="to learn")
     add_options(parser, "algorithms")
     return parser.parse_args()
