@@ -64,7 +64,10 @@ def read_mix(path: Path) -> Mix:
         schema = OmegaConf.structured(Mix)
         for frozen in (schema.cleaning, schema.vocabulary):
             OmegaConf.set_readonly(frozen, False)
-        given = OmegaConf.merge(schema, OmegaConf.load(path))
+        loaded = OmegaConf.load(path)
+        if not OmegaConf.is_dict(loaded):
+            raise DataError(f"{path}: begins with a list; see configs/data for what is expected")
+        given = OmegaConf.merge(schema, loaded)
         mix: Any = OmegaConf.to_object(given)
     except (OmegaConfBaseException, YAMLError) as error:
         reason = " ".join(str(error).split())
@@ -94,5 +97,5 @@ def check(mix: Mix, path: Path) -> None:
             raise DataError(f"{path}: source {name!r}: format is one of {', '.join(FORMATS)}")
         if source.weight <= 0 or min(source.columns) < 1:
             raise DataError(f"{path}: source {name!r}: weight and columns are above 0")
-    if mix.languages[0] == mix.languages[1]:
-        raise DataError(f"{path}: both languages are {mix.languages[0]!r}")
+    if len(set(mix.languages)) != 2 or len(mix.languages) != 2:
+        raise DataError(f"{path}: languages are two, not {', '.join(mix.languages)}")

@@ -158,7 +158,8 @@ def test_two_workers_make_the_same(tmp_path: Path, described: dict[str, Any]) ->
     [
         ({"train": ["two"]}, "no source is called 'two'; there are one, dev, test"),
         ({"train": []}, "train names no source"),
-        ({"languages": ["de", "de"]}, "both languages are 'de'"),
+        ({"languages": ["de", "de"]}, "languages are two, not de, de"),
+        ({"languages": ["de"]}, "languages are two, not de"),
         ({"shard": 2}, "Key 'shard' not in 'Mix'"),
         ({"shards": "many"}, "many.*could not be converted to Integer"),
         ({"cleaning": {"max_word": 3}}, "max_word"),
@@ -208,6 +209,12 @@ def test_files_that_do_not_fit_are_named(
 def test_yaml_that_is_none(tmp_path: Path) -> None:
     (tmp_path / "mix.yaml").write_text("languages: [en, de")
     with pytest.raises(DataError, match=r"mix\.yaml: .*expected"):
+        read_mix(tmp_path / "mix.yaml")
+
+
+def test_a_list_is_no_mix(tmp_path: Path) -> None:
+    (tmp_path / "mix.yaml").write_text("- one\n")
+    with pytest.raises(DataError, match=r"mix\.yaml: begins with a list"):
         read_mix(tmp_path / "mix.yaml")
 
 
