@@ -12,7 +12,6 @@ at work on one example.
 import argparse
 import json
 import logging
-from dataclasses import asdict
 from pathlib import Path
 
 import torch
@@ -64,11 +63,11 @@ def main() -> None:
     if args.lengths:
         lengths = by_length(solver, args.lengths, args.sequences, args.batch_size)
         print(table(lengths, "length"))
-        result["lengths"] = {key: asdict(share) for key, share in lengths.items()}
+        result["lengths"] = {key: share.as_dict() for key, share in lengths.items()}
     if args.rarity:
         rarity = by_rarity(solver, TEST_TEXT, args.sequences, length, args.batch_size)
         print(table(rarity, "seen"))
-        result["rarity"] = {key: asdict(share) for key, share in rarity.items()}
+        result["rarity"] = {key: share.as_dict() for key, share in rarity.items()}
     if args.picture:
         algorithmic_plots.states(*watch(solver, args.picture_length), args.picture)
     if args.lifelong:

@@ -4,8 +4,9 @@ Nothing has to be decoded: greedy decoding gets a symbol right if, and only if, 
 one after the right symbols before it, so a sequence is right if all of its symbols are.
 """
 
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +38,10 @@ class Right:
     symbols: float
     asked: float
     copied: float
+
+    def as_dict(self) -> dict[str, float]:
+        """Those that there are: JSON has no NaN."""
+        return {name: share for name, share in asdict(self).items() if not math.isnan(share)}
 
 
 class Solver:

@@ -74,4 +74,6 @@ def states(
         axes.set_title(name, fontsize=7)
         axes.set(xticks=[], yticks=[])
     grid[0, 0].set_yticks(range(n), labels, fontsize=7)
+    figure.supxlabel("step; each picture is n columns by h rows, bright where |state| is large",
+                     fontsize=8)  # fmt: skip
     save(figure, path)

@@ -9,7 +9,13 @@ from torch import Tensor
 
 from fairseq_plugins.compat import InputError
 from fairseq_plugins.tasks.algorithmic import AlgorithmicConfig, AlgorithmicTask
-from fairseq_plugins.tools.algorithmic_evaluation import Solver, asked_for, by_rarity, lifelong
+from fairseq_plugins.tools.algorithmic_evaluation import (
+    Right,
+    Solver,
+    asked_for,
+    by_rarity,
+    lifelong,
+)
 
 LENGTH, SYMBOLS = 4, 200
 
@@ -67,3 +73,8 @@ def test_by_rarity_copies_and_answers_are_told_apart() -> None:
         assert share.asked == 0 and share.copied == 100
         assert 30 < share.symbols < 70  # half of them are copied
         assert share.sequences < 15  # all copied: one in sixteen
+
+
+def test_shares_that_there_are_not_are_left_out() -> None:
+    nothing = float("nan")
+    assert Right(50.0, 75.0, nothing, nothing).as_dict() == {"sequences": 50.0, "symbols": 75.0}
