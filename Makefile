@@ -11,7 +11,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check bench multi30k omniglot rare-symbols algorithms format clean
+.PHONY: help setup demo test check bench multi30k general omniglot rare-symbols algorithms format clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z0-9_-]+:.*## / {printf "%-13s %s\n", $$1, $$2}' Makefile
@@ -40,6 +40,9 @@ bench: $(READY) ## measure the speed of training, memory and translation against
 
 multi30k: $(READY) ## reproduce the Multi30k results (hours); goes on where it stopped
 	"$(BIN)/python" scripts/reproduce_multi30k.py $(ARGS)
+
+general: $(READY) ## reproduce the general translator (many hours); goes on where it stopped
+	"$(BIN)/python" scripts/reproduce_general.py $(ARGS)
 
 omniglot: $(READY) ## reproduce the Omniglot results (hours); goes on where it stopped
 	"$(BIN)/python" scripts/reproduce_omniglot.py $(ARGS)

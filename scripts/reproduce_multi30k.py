@@ -10,8 +10,8 @@ import argparse
 import sys
 from pathlib import Path
 
-from fairseq_plugins.tools import reproduce_multi30k
 from fairseq_plugins.tools.program import start
+from fairseq_plugins.tools.reproduce_translation import MULTI30K, table, translations
 from fairseq_plugins.tools.trainings import add_options, workshop
 
 
@@ -32,9 +32,10 @@ def main() -> None:
     args = parse()
     start()
     shop = workshop(args)
-    results = reproduce_multi30k.multi30k(shop, args.source, args.archs, args.seeds, args.overrides)
+    data = shop.prepare("multi30k", args.source)
+    results = translations(MULTI30K, shop, data, args.archs, args.seeds, args.overrides)
     shop.save(results)
-    sys.stdout.write(reproduce_multi30k.table(results) + "\n")
+    sys.stdout.write(table(results))
 
 
 if __name__ == "__main__":

@@ -5,7 +5,8 @@ import statistics
 from collections.abc import Mapping, Sequence
 
 from fairseq_plugins.tools import algorithmic_plots
-from fairseq_plugins.tools.trainings import Spread, Training, Workshop, spread
+from fairseq_plugins.tools.spread import Spread, spread
+from fairseq_plugins.tools.trainings import Training, Workshop
 
 CONFIG = "algorithms"
 TRAINED = 20  # the longest length in training, as the configuration says

@@ -5,7 +5,8 @@ import statistics
 from collections.abc import Sequence
 from pathlib import Path
 
-from fairseq_plugins.tools.trainings import Training, Workshop, spread
+from fairseq_plugins.tools.spread import spread
+from fairseq_plugins.tools.trainings import Training, Workshop
 
 CONFIG = "omniglot_vinyals"
 # With fewer characters to train on, those of the official split, longer training still helps.

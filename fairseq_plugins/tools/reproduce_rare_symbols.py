@@ -6,7 +6,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from fairseq_plugins.tools import algorithmic_plots
-from fairseq_plugins.tools.trainings import Spread, Training, Workshop, spread
+from fairseq_plugins.tools.spread import Spread, spread
+from fairseq_plugins.tools.trainings import Training, Workshop
 
 CONFIG = "rare_symbols"
 WITHOUT_MEMORY = [

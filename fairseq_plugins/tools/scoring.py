@@ -1,7 +1,6 @@
 """Scores of translations: BLEU, chrF, rare words, and whether a difference is chance."""
 
 import math
-import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -10,6 +9,7 @@ from sacrebleu.metrics import BLEU, CHRF
 from sacrebleu.significance import PairedTest
 
 from fairseq_plugins.tools.rare_words import Bucket, accuracy_by_frequency
+from fairseq_plugins.tools.spread import spread
 
 
 @dataclass(frozen=True)
@@ -104,14 +104,6 @@ class Scorer:
         return [self.bleu.tokenizer(line) for line in lines]
 
 
-def mean_and_deviation(numbers: Sequence[float]) -> tuple[float, float]:
-    """Mean and sample standard deviation, 0 for a single number; NaN if one is."""
-    mean = statistics.fmean(numbers)
-    if math.isnan(mean):
-        return mean, mean
-    return mean, statistics.stdev(numbers) if len(numbers) > 1 else 0.0
-
-
 def table(groups: dict[str, list[Scores]]) -> str:
     """Scores for people: a line a translation, and mean ± standard deviation of several.
 
@@ -124,7 +116,7 @@ def table(groups: dict[str, list[Scores]]) -> str:
     for name, group in groups.items():
         if len(group) > 1:
             columns = zip(*(score.numbers().values() for score in group), strict=True)
-            summary = ["{:.2f} ± {:.2f}".format(*mean_and_deviation(c)) for c in columns]
+            summary = [str(spread(numbers)) for numbers in columns]
             lines.append([f"{name}, mean", *summary])
     counts = [f"n={bucket.total}" for bucket in scores[0].words]
     rows = [["", *heads], *lines, *([["", "", "", *counts]] if counts else [])]

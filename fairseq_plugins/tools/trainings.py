@@ -7,14 +7,12 @@ import argparse
 import json
 import logging
 import os
-import statistics
 import sys
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
 
 from fairseq_plugins.tools.checkpoints import num_updates, read_checkpoint
 from fairseq_plugins.tools.commands import PLUGINS, program, run
@@ -146,22 +144,6 @@ class Workshop:
             "Trained %s: %d updates in %.1f minutes, %.1f of them since now",
             name, num_updates(last), seconds / 60, (time.perf_counter() - begin) / 60,
         )  # fmt: skip
-
-
-class Spread(NamedTuple):
-    """Mean and standard deviation over seeds."""
-
-    mean: float
-    deviation: float
-
-    def __str__(self) -> str:
-        return f"{self.mean:.2f} ± {self.deviation:.2f}"
-
-
-def spread(numbers: Iterable[float]) -> Spread:
-    """Of one number a seed; a single one deviates by nothing."""
-    found = list(numbers)
-    return Spread(statistics.mean(found), statistics.stdev(found) if len(found) > 1 else 0.0)
 
 
 def add_options(parser: argparse.ArgumentParser, out: str) -> None:

@@ -3,7 +3,8 @@
 import pytest
 import sacrebleu
 
-from fairseq_plugins.tools.scoring import Scorer, mean_and_deviation, table
+from fairseq_plugins.tools.scoring import Scorer, table
+from fairseq_plugins.tools.spread import spread
 
 REFERENCES = [f"the man number {i} sees a dog , and a cat ." for i in range(30)]
 WORSE = [line.replace("dog", "cow") for line in REFERENCES]
@@ -43,8 +44,8 @@ def test_significance_is_the_same_every_time() -> None:
 
 
 def test_mean_and_sample_deviation() -> None:
-    assert mean_and_deviation([1.0, 3.0]) == (2.0, pytest.approx(2**0.5))
-    assert mean_and_deviation([4.0]) == (4.0, 0.0)
+    assert spread([1.0, 3.0]) == (2.0, pytest.approx(2**0.5))
+    assert spread([4.0]) == (4.0, 0.0)
 
 
 def test_table_has_a_line_a_translation_and_a_mean_of_several() -> None:
@@ -52,7 +53,7 @@ def test_table_has_a_line_a_translation_and_a_mean_of_several() -> None:
     scores = [scorer.score("a", WORSE), scorer.score("b", REFERENCES)]
     lines = table({"system": scores}).splitlines()
     assert [line.split()[0] for line in lines[1:4]] == ["a", "b", "system,"]
-    mean, deviation = mean_and_deviation([score.bleu for score in scores])
+    mean, deviation = spread([score.bleu for score in scores])
     assert f"{mean:.2f} ± {deviation:.2f}" in lines[3]
     assert lines[-1].split()[0] == "n=0"
 

@@ -1,0 +1,25 @@
+"""Numbers of several seeds, in two."""
+
+import math
+import statistics
+from collections.abc import Iterable
+from typing import NamedTuple
+
+
+class Spread(NamedTuple):
+    """Mean and sample standard deviation."""
+
+    mean: float
+    deviation: float
+
+    def __str__(self) -> str:
+        return f"{self.mean:.2f} ± {self.deviation:.2f}"
+
+
+def spread(numbers: Iterable[float]) -> Spread:
+    """Of one number a seed; a single one deviates by nothing, and NaN makes both NaN."""
+    found = list(numbers)
+    mean = statistics.fmean(found)
+    if math.isnan(mean):
+        return Spread(mean, mean)
+    return Spread(mean, statistics.stdev(found) if len(found) > 1 else 0.0)
