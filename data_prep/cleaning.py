@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
@@ -22,7 +22,7 @@ import numpy as np
 from tqdm import tqdm
 
 from data_prep.duplicates import Seen
-from data_prep.files import count_lines, read_lines
+from data_prep.files import aligned_writer, count_lines, read_lines
 from data_prep.program import DataError
 from data_prep.quality import CleaningOptions, Judge, Verdict
 
@@ -189,24 +189,6 @@ class _OfChunk:
         return Chunk(chunk.path, chunk.first, chunk.weight, self.judge(chunk.pairs))
 
 
-@contextmanager
-def _pair_writer(prefix: Path, suffixes: tuple[str, str]) -> Iterator[Callable[[str, str], None]]:
-    """Open PREFIX.SUFFIX for both languages and yield a function that writes a pair."""
-    with ExitStack() as stack:
-        files = [
-            stack.enter_context(
-                prefix.with_name(f"{prefix.name}.{suffix}").open("w", encoding="utf-8")
-            )
-            for suffix in suffixes
-        ]
-
-        def write(*lines: str) -> None:
-            for file, line in zip(files, lines, strict=True):
-                file.write(line + "\n")
-
-        yield write
-
-
 def copies(number: int, weight: float) -> int:
     """How often line ``number`` (from 1) comes, so that the first n come n * weight times."""
     return int(number * weight) - int((number - 1) * weight)
@@ -237,7 +219,7 @@ class Cleaner:
         """
         report = self.reports[corpus.name] = Report()
         rewrite = self._judge.judge.rewrite
-        with _pair_writer(folder / corpus.name, self.languages) as write:
+        with aligned_writer(self._paths(folder, corpus)) as write:
             for chunk in self._judged(corpus):
                 self._evaluation.add(_hashes(chunk.pairs))
                 for _, where, verdict in chunk:
@@ -257,7 +239,7 @@ class Cleaner:
         """
         report = self.reports[corpus.name] = Report()
         seen = Seen()
-        with _pair_writer(folder / corpus.name, self.languages) as write:
+        with aligned_writer(self._paths(folder, corpus)) as write:
             for chunk in self._judged(corpus):
                 for (number, where, verdict), reason in zip(
                     chunk, self._reasons(chunk.pairs, seen), strict=True
@@ -273,6 +255,9 @@ class Cleaner:
             raise DataError(
                 f"{corpus.files[0]}: no usable pair left of {report.read} after cleaning"
             )
+
+    def _paths(self, folder: Path, corpus: Corpus) -> list[Path]:
+        return [folder / f"{corpus.name}.{language}" for language in self.languages]
 
     def _judged(self, corpus: Corpus) -> Iterator[Chunk]:
         return in_parallel(self._judge, read_chunks(corpus), self.workers)

@@ -3,7 +3,8 @@
 import gzip
 import hashlib
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
@@ -70,6 +71,19 @@ def read_lines(path: Path, errors: str = "strict") -> Iterator[str]:
                 f"{path}, line {number}: not UTF-8 at byte {error.start + 1}; "
                 "convert the file, for instance with `iconv -f latin1 -t utf-8`"
             ) from error
+
+
+@contextmanager
+def aligned_writer(paths: Sequence[Path]) -> Iterator[Callable[..., None]]:
+    """Open text files, and yield a function that writes one line to each."""
+    with ExitStack() as stack:
+        files = [stack.enter_context(path.open("w", encoding="utf-8")) for path in paths]
+
+        def write(*lines: str) -> None:
+            for file, line in zip(files, lines, strict=True):
+                file.write(line + "\n")
+
+        yield write
 
 
 def count_lines(path: Path) -> int:

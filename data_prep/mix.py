@@ -14,7 +14,6 @@ finished, and does again what depends on changed input or options. `--dry-run` s
 """
 
 import argparse
-import logging
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
@@ -25,11 +24,9 @@ from data_prep.cleaning import Corpus
 from data_prep.download import Downloads
 from data_prep.mix_config import Mix, read_mix
 from data_prep.program import HelpFormatter, positive, run_program
-from data_prep.recipe import Recipe, stages
+from data_prep.recipe import Recipe, run
 from data_prep.sources import Place, extraction, originals
 from data_prep.stages import Workspace
-
-logger = logging.getLogger(__name__)
 
 
 def recipe(mix: Mix, out: Path) -> Recipe:
@@ -58,10 +55,7 @@ def prepare(mix: Mix, place: Place, workers: int) -> None:
         for name, source in mix.used.items():
             files = originals(source, mix.languages, place)
             workspace.run(extraction(name, source, files, mix.languages))
-        made = recipe(mix, place.out)
-        for stage in stages(made, place.out, workers):
-            workspace.run(stage)
-    logger.info("ready: %s", made.data(place.out))
+        run(recipe(mix, place.out), workspace, workers)
 
 
 def plan(mix: Mix, place: Place) -> Iterator[str]:

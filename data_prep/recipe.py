@@ -71,9 +71,14 @@ def prepare(recipe: Recipe, out: Path, workers: int = 1) -> None:
         DataError: If the input is missing, misaligned, damaged, empty or not UTF-8.
     """
     with Workspace(out) as workspace:
-        for stage in stages(recipe, out, workers):
-            workspace.run(stage)
-    logger.info("ready: %s", recipe.data(out))
+        run(recipe, workspace, workers)
+
+
+def run(recipe: Recipe, workspace: Workspace, workers: int) -> None:
+    """The same in a workspace that is open already."""
+    for stage in stages(recipe, workspace.folder, workers):
+        workspace.run(stage)
+    logger.info("ready: %s", recipe.data(workspace.folder))
 
 
 def stages(recipe: Recipe, out: Path, workers: int) -> Iterator[Stage]:

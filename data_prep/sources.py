@@ -1,13 +1,12 @@
 """Sources of a mix: fetched or found, and made into two plain text files each."""
 
 from collections.abc import Sequence
-from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from data_prep.archives import is_archive, read_sgm, read_tmx, read_tsv, unpack
 from data_prep.download import Downloads
-from data_prep.files import find_text, read_byte_lines
+from data_prep.files import aligned_writer, find_text, read_byte_lines
 from data_prep.mix_config import FORMATS, Source
 from data_prep.program import DataError
 from data_prep.stages import Stage
@@ -120,11 +119,9 @@ def write_texts(
         both = (
             read_tsv(parts[0], source.columns) if kind == "tsv" else read_tmx(parts[0], languages)
         )
-        with ExitStack() as stack:
-            files = [stack.enter_context(text.open("w", encoding="utf-8")) for text in texts]
+        with aligned_writer(texts) as write:
             for lines in both:
-                for file, line in zip(files, lines, strict=True):
-                    file.write(line + "\n")
+                write(*lines)
         return
     if len(parts) != len(texts):
         raise DataError(f"{parts[0]}: one file for two languages; write {{language}} in its name")
