@@ -140,6 +140,11 @@ def fetch(url: str, output: Path) -> None:
     shutil.move(part, output)
 
 
+def for_pooch(url: str, output: str, _: object) -> None:
+    """:func:`fetch` as pooch calls a downloader."""
+    fetch(url, Path(output))
+
+
 def _append(url: str, part: Path) -> None:
     """Download what is missing of a file.
 

@@ -22,8 +22,8 @@ from pathlib import Path
 
 import numpy as np
 import pooch
-import requests
 
+from data_prep.download import for_pooch
 from data_prep.omniglot_drawings import (
     ARCHIVES,
     DRAWERS,
@@ -59,14 +59,7 @@ def fetch(folder: Path, url: str = URL) -> None:
         if not (folder / name).exists():
             logger.info("fetching %s", url + name)
         try:
-            pooch.retrieve(
-                url + name, f"md5:{archive.md5}", name, folder, progressbar=sys.stderr.isatty()
-            )
-        except requests.RequestException as error:
-            raise DataError(
-                f"{url}{name}: cannot be fetched ({type(error).__name__}); check the network, or "
-                "fetch both archives elsewhere and name their folder with --source"
-            ) from error
+            pooch.retrieve(url + name, f"md5:{archive.md5}", name, folder, downloader=for_pooch)
         except ValueError as error:
             raise DataError(
                 f"{url}{name}: not the official archive, whose MD5 is {archive.md5}; try again, "

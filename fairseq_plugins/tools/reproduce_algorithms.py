@@ -1,12 +1,11 @@
 """The steps behind ``scripts/reproduce_algorithms.py``; each is skipped if its output exists."""
 
 import json
-import statistics
 from collections.abc import Mapping, Sequence
 
 from fairseq_plugins.tools import algorithmic_plots
 from fairseq_plugins.tools.spread import Spread, spread
-from fairseq_plugins.tools.trainings import Training, Workshop
+from fairseq_plugins.tools.trainings import Training, Workshop, mean_minutes
 
 CONFIG = "algorithms"
 TRAINED = 20  # the longest length in training, as the configuration says
@@ -56,7 +55,7 @@ def table(results: Mapping[str, Sequence[dict]]) -> str:
     lines = [f"{'sequences right, %':<20}" + "".join(f"{length:>16}" for length in LENGTHS)]
     for name, own in results.items():
         cells = "".join(f"{cell!s:>16}" for cell in by_length(own).values())
-        minutes = statistics.mean(result["training_seconds"] for result in own) / 60
+        minutes = mean_minutes(own)
         lines.append(f"{name:<20}{cells}   trained for {minutes:.1f} minutes")
     return "\n".join(lines)
 

@@ -1,12 +1,11 @@
 """The steps behind ``scripts/reproduce_omniglot.py``; each is skipped if its output exists."""
 
 import json
-import statistics
 from collections.abc import Sequence
 from pathlib import Path
 
 from fairseq_plugins.tools.spread import spread
-from fairseq_plugins.tools.trainings import Training, Workshop
+from fairseq_plugins.tools.trainings import Training, Workshop, mean_minutes
 
 CONFIG = "omniglot_vinyals"
 # With fewer characters to train on, those of the official split, longer training still helps.
@@ -60,7 +59,7 @@ def table(results: Sequence[dict]) -> str:
     lines = [f"{'':<24}{'minutes':>8}" + "".join(f"{name:>16}" for name in protocols)]
     for split in dict.fromkeys(result["split"] for result in results):
         own = [result for result in results if result["split"] == split]
-        minutes = statistics.mean(result["training_seconds"] for result in own) / 60
+        minutes = mean_minutes(own)
         line = f"{split:<24}{minutes:>8.1f}"
         for name in protocols:
             found = spread(result["few_shot"][name]["mean"] for result in own)

@@ -1,13 +1,12 @@
 """The steps behind ``scripts/reproduce_rare_symbols.py``; each is skipped if its output exists."""
 
 import json
-import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from fairseq_plugins.tools import algorithmic_plots
 from fairseq_plugins.tools.spread import Spread, spread
-from fairseq_plugins.tools.trainings import Training, Workshop
+from fairseq_plugins.tools.trainings import Training, Workshop, mean_minutes
 
 CONFIG = "rare_symbols"
 WITHOUT_MEMORY = [
@@ -65,7 +64,7 @@ def table(results: Mapping[str, Sequence[dict]]) -> str:
     lines.append(_row("showing, % right", first["lifelong"]))
     for model, own in results.items():
         cells = [spread(r["lifelong"][showing] for r in own) for showing in first["lifelong"]]
-        minutes = statistics.mean(r["training_seconds"] for r in own) / 60
+        minutes = mean_minutes(own)
         lines.append(f"{_row(model, cells)}   trained for {minutes:.1f} minutes")
     return "\n".join(lines)
 

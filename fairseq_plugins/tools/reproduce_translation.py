@@ -13,7 +13,7 @@ from fairseq_plugins.tools.commands import PLUGINS, program, read_hypotheses, ru
 from fairseq_plugins.tools.hypotheses import read_lines
 from fairseq_plugins.tools.scoring import Scorer
 from fairseq_plugins.tools.spread import spread
-from fairseq_plugins.tools.trainings import Training, Workshop
+from fairseq_plugins.tools.trainings import Training, Workshop, mean_minutes
 
 
 @dataclass(frozen=True)
@@ -131,7 +131,7 @@ def table(results: Sequence[dict]) -> str:
             own = [result for result in results if result["arch"] == arch]
             found = [result["tests"][test] for result in own]
             bleu, chrf = (spread(one[name] for one in found) for name in ("bleu", "chrf"))
-            minutes = statistics.mean(result["training_seconds"] for result in own) / 60
+            minutes = mean_minutes(own)
             words = [statistics.mean(one["words_right"][name] for one in found) for name in buckets]
             lines.append(
                 f"{arch:<20}{bleu!s:>14}{chrf!s:>14}{minutes:>9.1f}"

@@ -7,6 +7,7 @@ import argparse
 import json
 import logging
 import os
+import statistics
 import sys
 import time
 from collections.abc import Sequence
@@ -144,6 +145,11 @@ class Workshop:
             "Trained %s: %d updates in %.1f minutes, %.1f of them since now",
             name, num_updates(last), seconds / 60, (time.perf_counter() - begin) / 60,
         )  # fmt: skip
+
+
+def mean_minutes(results: Sequence[dict]) -> float:
+    """How long trainings took, of results that tell their ``training_seconds``."""
+    return statistics.fmean(result["training_seconds"] for result in results) / 60
 
 
 def add_options(parser: argparse.ArgumentParser, out: str) -> None:

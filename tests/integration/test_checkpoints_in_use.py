@@ -1,7 +1,6 @@
 """Checkpoints through fairseq's programs: resumed, shared by workers, refused."""
 
 import shutil
-import socket
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -12,6 +11,7 @@ import pytest
 import torch
 
 from fairseq_plugins.compat import memory_buffers
+from fairseq_plugins.tools.launching import free_port
 
 pytestmark = pytest.mark.integration
 
@@ -36,9 +36,7 @@ def test_resumed_training_ends_as_an_uninterrupted_one(trained: Any, tmp_path: P
 def test_two_workers_resume_with_one_memory(trained: Any, tmp_path: Path) -> None:
     shutil.copy(trained.folder / "checkpoint1.pt", tmp_path / "checkpoint_last.pt")
     updates = last(tmp_path)["optimizer_history"][-1]["num_updates"] + 3
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
 
     def worker(rank: int) -> subprocess.CompletedProcess:
         return trained.fairseq(

@@ -1,11 +1,8 @@
 """Finding, fetching and checking Multi30k, with a few lines and a server of our own."""
 
-import functools
 import gzip
-import http.server
 import json
 import logging
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,6 +11,7 @@ import pytest
 from data_prep import multi30k, recipe
 from data_prep.parallel import ParallelData
 from data_prep.program import DataError
+from tests.web_server import serve
 
 FEW = {"train": 5, "val": 2, "test_2016_flickr": 1}
 
@@ -41,15 +39,8 @@ def server(tmp_path: Path) -> Iterator[tuple[Path, str]]:
     for name in multi30k.ORIGINAL_NAME.values():
         write_files(folder, name)
 
-    class Quiet(http.server.SimpleHTTPRequestHandler):
-        def log_message(self, *_: object) -> None:
-            pass
-
-    handler = functools.partial(Quiet, directory=str(folder))
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as httpd:
-        threading.Thread(target=httpd.serve_forever, args=(0.01,), daemon=True).start()
-        yield folder, f"http://127.0.0.1:{httpd.server_port}/"
-        httpd.shutdown()
+    with serve(folder) as state:
+        yield folder, state.address
 
 
 @pytest.mark.parametrize(
