@@ -41,7 +41,7 @@ bench: $(READY) ## measure the speed of training, memory and translation against
 multi30k: $(READY) ## reproduce the Multi30k results (hours); goes on where it stopped
 	"$(BIN)/python" scripts/reproduce_multi30k.py $(ARGS)
 
-general: $(READY) ## reproduce the general translator (many hours); goes on where it stopped
+general: $(READY) ## train a general translator and measure it (many hours); goes on where it stopped
 	"$(BIN)/python" scripts/reproduce_general.py $(ARGS)
 
 omniglot: $(READY) ## reproduce the Omniglot results (hours); goes on where it stopped

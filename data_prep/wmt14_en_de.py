@@ -2,7 +2,7 @@
 
     python -m data_prep.wmt14_en_de --out wmt14 --workers 8
 
-fetches the official archives (2 GB) and prepares them as configs/data/wmt14_en_de.yaml says;
+fetches the official archives and prepares them as configs/data/wmt14_en_de.yaml says;
 `--mirror` reads them from elsewhere, a folder for instance. For anything else than that file says,
 copy it, change it, and give it to `data_prep.mix`.
 """

@@ -1,4 +1,4 @@
-"""Reproduces the general English-German translator of docs/results.md: `make general`.
+"""Trains and measures a general English-German translator: `make general`.
 
 Prepares the mix of corpora of configs/data/general_en_de.yaml, trains `gnmt_base` and
 `gnmt_memory_base` by configs/general_en_de.yaml, averages the last checkpoints, fills the memory
