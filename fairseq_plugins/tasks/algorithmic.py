@@ -89,7 +89,7 @@ class AlgorithmicTask(CommitsMemory, FairseqTask):
     @classmethod
     def setup_task(cls, cfg: AlgorithmicConfig, **kwargs: Any) -> "AlgorithmicTask":
         """Make the task; there is nothing to load."""
-        compat.keep_freed_memory()
+        compat.begin_task()
         return cls(cfg)
 
     def load_dataset(self, split: str, *args: Any, **kwargs: Any) -> None:

@@ -83,7 +83,7 @@ class OmniglotTask(CommitsMemory, FairseqTask):
         """
         if not cfg.data:
             raise compat.InputError("no data: name the folder that data_prep.omniglot made")
-        compat.keep_freed_memory()
+        compat.begin_task()
         load_splits(Path(cfg.data))
         return cls(cfg, **kwargs)
 

@@ -39,7 +39,7 @@ class TranslationMemoryTask(CommitsMemory, compat.RemembersDictionaries, Transla
     @classmethod
     def setup_task(cls, cfg: TranslationMemoryConfig, **kwargs: Any) -> "TranslationMemoryTask":
         """Load the dictionaries that belong to ``cfg.data``."""
-        compat.keep_freed_memory()
+        compat.begin_task()
         return super().setup_task(cfg, **kwargs)
 
     def get_batch_iterator(self, *args: Any, epoch: int = 1, **kwargs: Any) -> Any:

@@ -1,11 +1,15 @@
 """Every shipped configuration trains, made small; the scripts that reproduce results use them."""
 
+import os
+import subprocess
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from fairseq_plugins.tools.checkpoints import num_updates, read_checkpoint
+from fairseq_plugins.tools.commands import program
 from fairseq_plugins.tools.reproduce_rare_symbols import WITHOUT_MEMORY
 from fairseq_plugins.tools.trainings import ROOT, Training, Workshop
 from tests import omniglot_archives as archives
@@ -59,6 +63,33 @@ def test_it_trains_under_hydra(name: str, omniglot: Path, tiny_data: Path, tmp_p
     last = read_checkpoint(tmp_path / "small" / "checkpoint_last.pt")
     assert num_updates(last) == 4
     assert 0 <= workshop.seconds("small") < 100
+
+
+def hydra(*overrides: str) -> None:
+    """Train on rare symbols, as one would type it in the project's folder."""
+    small = [*SHORT, *RARE, "model.memory_from_update=2"]
+    command = [
+        program("fairseq-hydra-train"), "--config-dir", "configs", "--config-name", "rare_symbols",
+        *overrides, *small,
+    ]  # fmt: skip
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    subprocess.run(command, cwd=ROOT, env=environment, check=True, capture_output=True, timeout=120)
+
+
+def test_models_of_a_sweep_are_those_of_single_trainings(tmp_path: Path) -> None:
+    together, alone = tmp_path / "sweep", tmp_path / "alone"
+    relative = os.path.relpath(together, ROOT)  # seen from where the command is given
+    hydra(
+        "--multirun", "common.seed=1,2", f"checkpoint.save_dir={relative}/seed${{common.seed}}",
+        f"hydra.sweep.dir={relative}/hydra",
+    )  # fmt: skip
+    hydra("common.seed=2", f"checkpoint.save_dir={alone}", f"hydra.run.dir={alone}/hydra")
+    for name in ("checkpoint_best.pt", "checkpoint_last.pt"):
+        ours, theirs = (read_checkpoint(at / name) for at in (together / "seed2", alone))
+        assert num_updates(ours) == num_updates(theirs)
+        assert ours["model"].keys() == theirs["model"].keys()
+        assert all(torch.equal(ours["model"][key], theirs["model"][key]) for key in ours["model"])
+    assert [path.name for path in sorted((together / "hydra").glob("[0-9]"))] == ["0", "1"]
 
 
 def test_what_is_done_is_not_done_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -17,11 +17,25 @@ from fairseq import checkpoint_utils
 from fairseq.data import Dictionary
 from fairseq.distributed import utils as distributed_utils
 from fairseq.models.ema.ema import EMA
+from fairseq_cli import train
 from torch import nn
 
 from fairseq_plugins import compat
 from fairseq_plugins.compat import InputError, RemembersDictionaries, misfit, not_averaged
 from fairseq_plugins.memory import KeyValueMemory
+
+# --- Trainings of one process ---------------------------------------------------------------------
+
+
+def test_a_training_knows_nothing_of_earlier_ones() -> None:
+    save, stop = checkpoint_utils.save_checkpoint, train.should_stop_early
+    vars(save).update(best=1.0)
+    vars(stop).update(best=1.0, num_runs=3)
+    compat.forget_earlier_trainings()
+    assert not vars(save).keys() & {"best"}
+    assert not vars(stop).keys() & {"best", "num_runs"}
+    compat.forget_earlier_trainings()  # nothing to forget
+
 
 # --- The pickle guard -----------------------------------------------------------------------------
 

@@ -49,7 +49,9 @@ def test_config_sets_only_options_that_exist(path: Path) -> None:
     """Every option is one of the dataclass that its section names, and has its type."""
     hydra_init()
     store = ConfigStore.instance()
-    for section, options in OmegaConf.load(path).items():
+    config = OmegaConf.load(path)
+    assert config.pop("hydra") == {"job": {"chdir": False}}
+    for section, options in config.items():
         if "_name" in options:
             schema = store.load(f"{section}/{options['_name']}.yaml").node
         else:

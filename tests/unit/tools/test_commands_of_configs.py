@@ -42,7 +42,7 @@ def test_both_mean_the_same(name: str) -> None:
 
 def test_what_is_missing_stands_in_capitals() -> None:
     arguments = command(composed("multi30k_en_de", [], CONFIGS))
-    assert arguments[:4] == ["fairseq-train", "DATA", "--user-dir", "USER_DIR"]
+    assert arguments[:4] == ["fairseq-train", "DATA", "--user-dir", "fairseq_plugins"]
     assert arguments[arguments.index("--save-dir") + 1] == "SAVE_DIR"
 
 
