@@ -14,20 +14,22 @@ logger = logging.getLogger(__name__)
 PLUGINS = Path(__file__).resolve().parents[1]
 
 
-def run(command: Sequence[object], log: Path, threads: int) -> None:
-    """Run a command to its end, its output in ``log``.
+def run(command: Sequence[object], log: Path, threads: int, append: bool = False) -> None:
+    """Run a command to its end, its output in ``log``, or added to it.
 
     Raises:
         InputError: if it fails, naming the log.
     """
-    wait(launch(command, log, threads), log)
+    wait(launch(command, log, threads, append), log)
 
 
-def launch(command: Sequence[object], log: Path, threads: int) -> subprocess.Popen:
-    """Start a command on so many threads, its output in ``log``."""
+def launch(
+    command: Sequence[object], log: Path, threads: int, append: bool = False
+) -> subprocess.Popen:
+    """Start a command on so many threads, its output in ``log``, or added to it."""
     logger.debug("%s", " ".join(map(str, command)))
     log.parent.mkdir(parents=True, exist_ok=True)
-    with log.open("w") as output:
+    with log.open("a" if append else "w") as output:
         return subprocess.Popen(
             [str(part) for part in command],
             stdout=output,

@@ -19,6 +19,7 @@ from matplotlib import pyplot as plt  # noqa: E402
 WIDTH, HEIGHT, DPI = 6.4, 3.8, 150  # inches, inches, dots an inch
 
 __all__ = ["HEIGHT", "WIDTH", "learning_curves", "legend_above", "plt", "save", "validation"]
+LEGEND_LETTERS, MARK = 70, 8  # that fit into a row; what a colour takes of them
 JSON_LINE = re.compile(r"\{.*\"valid_num_updates\".*\}")
 SIMPLE_LINE = re.compile(r"valid on 'valid' subset \| (.*)")
 
@@ -34,23 +35,25 @@ def save(figure: plt.Figure, path: Path) -> None:
 def legend_above(axes: plt.Axes) -> None:
     """What the colours mean, where it hides no data."""
     names = axes.get_legend_handles_labels()[1]
-    axes.legend(frameon=False, loc="lower center", bbox_to_anchor=(0.5, 1), ncols=len(names))
+    ncols = max(1, min(len(names), LEGEND_LETTERS // (max(map(len, names), default=0) + MARK)))
+    axes.legend(frameon=False, loc="lower center", bbox_to_anchor=(0.5, 1), ncols=ncols)
 
 
 def validation(log: Path, metric: str) -> list[tuple[int, float]]:
     """What validation found in the course of a training.
 
     Args:
-        log: what fairseq-train wrote, with ``--log-format json`` or ``simple``.
+        log: what fairseq-train wrote, with ``--log-format json`` or ``simple``. If it was stopped and
+            went on, both parts in one file.
         metric: as it is called in the log, for instance ``ppl``.
 
     Returns:
-        Updates and the metric's value, at every validation.
+        Updates and the metric's value, at every validation; the last one, if it was done again.
 
     Raises:
         InputError: if there is none.
     """
-    points = []
+    points: dict[int, float] = {}
     for line in log.read_text("utf-8", errors="replace").splitlines():
         found: dict[str, str] = {}
         if match := JSON_LINE.search(line):
@@ -60,13 +63,13 @@ def validation(log: Path, metric: str) -> list[tuple[int, float]]:
             words = (part.split() for part in match[1].split(" | "))
             found = {pair[0]: pair[1] for pair in words if len(pair) == 2}
         if metric in found:
-            points.append((int(found["num_updates"]), float(found[metric])))
+            points[int(found["num_updates"])] = float(found[metric])
     if not points:
         raise InputError(
             f"{log}: holds no validation that tells {metric}; give the log of a fairseq-train "
             "with --log-format json or simple, and a metric that it shows"
         )
-    return points
+    return sorted(points.items())
 
 
 def learning_curves(logs: Mapping[str, Path], metrics: Sequence[str], path: Path) -> None:

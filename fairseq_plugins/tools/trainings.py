@@ -137,6 +137,7 @@ class Workshop:
             ],
             self.log(f"train_{name}"),
             max(1, self.threads // self.parallel),
+            append=True,  # so that the log of an interrupted training tells its whole course
         )  # fmt: skip
         last = read_checkpoint(folder / "checkpoint_last.pt")
         seconds = last["extra_state"]["previous_training_time"]

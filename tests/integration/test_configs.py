@@ -10,6 +10,7 @@ import torch
 
 from fairseq_plugins.tools.checkpoints import num_updates, read_checkpoint
 from fairseq_plugins.tools.commands import program
+from fairseq_plugins.tools.plotting import validation
 from fairseq_plugins.tools.reproduce_rare_symbols import WITHOUT_MEMORY
 from fairseq_plugins.tools.trainings import ROOT, Training, Workshop
 from tests import omniglot_archives as archives
@@ -63,6 +64,17 @@ def test_it_trains_under_hydra(name: str, omniglot: Path, tiny_data: Path, tmp_p
     last = read_checkpoint(tmp_path / "small" / "checkpoint_last.pt")
     assert num_updates(last) == 4
     assert 0 <= workshop.seconds("small") < 100
+
+
+def test_the_log_of_a_training_that_went_on_tells_all_of_it(tmp_path: Path) -> None:
+    workshop = Workshop(tmp_path, threads=1, parallel=1)
+    small = [*SHORT, *RARE, "model.memory_from_update=2"]
+    for updates in (2, 4):
+        training = Training("small", "rare_symbols", [*small, f"optimization.max_update={updates}"])
+        workshop.train([training])
+        (tmp_path / "small" / "training_seconds.txt").unlink()  # as if it had been interrupted
+    curve = validation(workshop.log("train_small"), "ppl")
+    assert [updates for updates, _ in curve] == [2, 4]
 
 
 def hydra(*overrides: str) -> None:

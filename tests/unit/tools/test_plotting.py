@@ -25,6 +25,12 @@ def test_both_formats_are_read(line: str, tmp_path: Path) -> None:
         assert min(image.size) > 300 and len(image.convert("L").getcolors()) > 2
 
 
+def test_a_training_that_went_on_has_one_curve(tmp_path: Path) -> None:
+    log = tmp_path / "train.log"
+    log.write_text("".join(JSON % pair for pair in [(9, 10), (8, 20), (7, 30), (8.5, 20), (6, 30)]))
+    assert validation(log, "ppl") == [(10, 9.0), (20, 8.5), (30, 6.0)]
+
+
 def test_a_log_without_it_is_named(tmp_path: Path) -> None:
     (tmp_path / "other.log").write_text("nothing\n")
     with pytest.raises(InputError, match="holds no validation that tells ppl"):
