@@ -43,8 +43,8 @@ def validation(log: Path, metric: str) -> list[tuple[int, float]]:
     """What validation found in the course of a training.
 
     Args:
-        log: what fairseq-train wrote, with ``--log-format json`` or ``simple``. If it was stopped and
-            went on, both parts in one file.
+        log: what fairseq-train wrote, with ``--log-format json`` or ``simple``; of a training that
+            was stopped and went on, both parts in one file.
         metric: as it is called in the log, for instance ``ppl``.
 
     Returns:

@@ -21,6 +21,7 @@ from fairseq_plugins.tools.launching import free_port
 VALUES = 32_000  # words of a vocabulary
 NUMBER_BYTES, INDEX_BYTES = 4, 8  # of a key's number; of a target, and of the slot to merge into
 WARM_UP = 2  # steps
+COUNTERS = Path("/proc/net/dev")  # of Linux
 
 
 @dataclass(frozen=True)
@@ -57,7 +58,9 @@ class Cost:
         ranks: that took part.
         exchange: seconds to gather all ranks' pairs.
         commit: seconds of a commit, the exchange in it included.
-        received: bytes for each rank.
+        received: bytes for each rank, computed.
+        measured: bytes that went over the loopback network for each rank, everything included;
+            0 where the system does not tell.
         identical: whether all ranks end with the same memory.
     """
 
@@ -65,6 +68,7 @@ class Cost:
     exchange: float
     commit: float
     received: int
+    measured: float
     identical: bool
 
 
@@ -78,6 +82,7 @@ def measure(ranks: int, load: Load) -> Cost:
         max(result["exchange"] for result in found),
         max(result["commit"] for result in found),
         load.received(ranks),
+        found[0]["sent"] / ranks,
         len({result["digest"] for result in found}) == 1,
     )
 
@@ -101,13 +106,27 @@ def _rank(rank: int, ranks: int, load: Load, port: int, folder: str) -> None:
         begin = time.perf_counter()
         memory.commit()
         commit.append(time.perf_counter() - begin)
+    dist.barrier()
+    before = _loopback_bytes()
+    for _ in range(load.steps):
+        gather_rows(query, target, target)
+    dist.barrier()
     result = {
+        "sent": (_loopback_bytes() - before) / load.steps,
         "exchange": statistics.median(exchange[WARM_UP:]),
         "commit": statistics.median(commit[WARM_UP:]),
         "digest": _digest([memory.keys, memory.values, memory.ages]),
     }
     Path(folder, f"{rank}.json").write_text(json.dumps(result))
     dist.destroy_process_group()
+
+
+def _loopback_bytes() -> int:
+    """Sent so far over the network of this machine with itself, by all programs."""
+    if not COUNTERS.exists():
+        return 0
+    (line,) = (line for line in COUNTERS.read_text().splitlines() if line.strip().startswith("lo:"))
+    return int(line.split(":")[1].split()[0])
 
 
 def _digest(tensors: Sequence[torch.Tensor]) -> str:
@@ -119,11 +138,15 @@ def _digest(tensors: Sequence[torch.Tensor]) -> str:
 
 def table(costs: Sequence[Cost]) -> Iterator[str]:
     """Yield what to show."""
-    yield f"{'ranks':>5}{'received':>14}{'exchange':>12}{'commit':>12}{'the same memory':>18}"
+    yield (
+        f"{'ranks':>5}{'received':>14}{'measured':>14}{'exchange':>12}{'commit':>12}"
+        f"{'the same memory':>18}"
+    )
     for cost in costs:
         yield (
-            f"{cost.ranks:>5}{cost.received / 2**20:>10.2f} MiB{1000 * cost.exchange:>9.2f} ms"
-            f"{1000 * cost.commit:>9.2f} ms{'yes' if cost.identical else 'NO':>18}"
+            f"{cost.ranks:>5}{cost.received / 2**20:>10.2f} MiB{cost.measured / 2**20:>10.2f} MiB"
+            f"{1000 * cost.exchange:>9.2f} ms{1000 * cost.commit:>9.2f} ms"
+            f"{'yes' if cost.identical else 'NO':>18}"
         )
 
 

@@ -3,7 +3,7 @@
 import torch
 
 from fairseq_plugins.memory import KeyValueMemory
-from fairseq_plugins.tools.scaling import Load, measure, table
+from fairseq_plugins.tools.scaling import COUNTERS, Load, measure, table
 
 
 def test_two_ranks_end_with_the_same_memory() -> None:
@@ -12,6 +12,8 @@ def test_two_ranks_end_with_the_same_memory() -> None:
     assert cost.identical
     assert cost.exchange > 0 and cost.commit > 0
     assert cost.received == 20 * (8 * 4 + 16)
+    if COUNTERS.exists():  # other programs may talk, too
+        assert cost.measured >= cost.received
     assert list(table([cost]))[1].split()[-1] == "yes"
 
 
