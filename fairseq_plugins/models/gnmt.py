@@ -35,6 +35,11 @@ class GNMTConfig(FairseqDataclass):
     encoder_layers: int = field(
         default=2, metadata={"help": "encoder layers, the bidirectional first one included"}
     )
+    encoder_forwards: bool = field(
+        default=False,
+        metadata={"help": "the first encoder layer, too, reads forwards only: no state of the "
+                          "source knows of later words"},
+    )  # fmt: skip
     decoder_layers: int = field(
         default=2, metadata={"help": "decoder layers; the first one asks the attention"}
     )
@@ -187,7 +192,9 @@ class GNMTModel(FairseqEncoderDecoderModel):
         """Make a model for the dictionaries of ``task``."""
         source, target = embeddings(cfg, task)
         dropout = Dropout(cfg.dropout, cfg.variational_dropout)
-        encoder_layers = GNMTEncoderLayers(source, cfg.units, cfg.encoder_layers, dropout)
+        encoder_layers = GNMTEncoderLayers(
+            source, cfg.units, cfg.encoder_layers, dropout, cfg.encoder_forwards
+        )
         decoder_layers = GNMTDecoderLayers(
             target,
             encoder_layers.output_dim,

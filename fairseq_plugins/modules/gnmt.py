@@ -24,21 +24,37 @@ class GNMTEncoderLayers(nn.Module):
     Args:
         embedding: of the source tokens.
         units: of every layer and direction.
-        layers: how many, the bidirectional one included.
+        layers: how many, the first one included.
         dropout: shared settings of all dropouts.
+        forwards: the first layer, too, is unidirectional: no state knows of later words.
     """
 
-    def __init__(self, embedding: nn.Embedding, units: int, layers: int, dropout: Dropout) -> None:
+    def __init__(
+        self,
+        embedding: nn.Embedding,
+        units: int,
+        layers: int,
+        dropout: Dropout,
+        forwards: bool = False,
+    ) -> None:
         super().__init__()
         self.embedding, self.dropout = embedding, dropout
-        self.bidirectional = BidirectionalLSTM(embedding.embedding_dim, units)
-        self.output_dim = 2 * units if layers == 1 else units
-        self.upper = LSTMStack(2 * units, units, layers - 1, dropout) if layers > 1 else None
+        self.bidirectional = self.forwards = None
+        if forwards:
+            self.forwards = nn.LSTM(embedding.embedding_dim, units)
+        else:
+            self.bidirectional = BidirectionalLSTM(embedding.embedding_dim, units)
+        width = units if forwards else 2 * units
+        self.output_dim = width if layers == 1 else units
+        self.upper = LSTMStack(width, units, layers - 1, dropout) if layers > 1 else None
 
     def forward(self, tokens: Tensor, padding: Tensor) -> Tensor:
         """Tokens [batch, time], right-padded where ``padding`` -> [time, batch, output_dim]."""
         words = self.dropout(embed(self.embedding, tokens))  # [time, batch, embedding]
-        x = self.bidirectional(words, (~padding).sum(dim=1))
+        if self.bidirectional is not None:
+            x = self.bidirectional(words, (~padding).sum(dim=1))
+        else:
+            x, _ = self.forwards(words)
         if self.upper is not None:
             x, _ = self.upper(x)
         # Every state carries its word, so that attention finds it before the LSTMs have learned to.

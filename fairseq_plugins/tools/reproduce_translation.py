@@ -45,7 +45,8 @@ MULTI30K = Experiment(
 )  # fmt: skip
 GENERAL = Experiment(
     "general_en_de", {"test": "newstest2014", "test1": "manuals"}, "raw", "13a",
-    slots=1_500_000, fill=("--memory-write", "surprise"),
+    slots=600_000, averaged=3,
+    fill=("--memory-write", "surprise", "--memory-surprise", "0.1", "--autocast", "bfloat16"),
 )  # fmt: skip
 
 
