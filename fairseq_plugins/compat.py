@@ -371,8 +371,8 @@ def keep_freed_memory() -> None:
 class FreedMemory:
     """Gives back to the kernel what glibc's allocator has kept, once it is too much.
 
-    Batches of ever other shapes leave gaps that nothing fits into: in an hour of training they would
-    grow to several GiB. To be called after every update.
+    Batches of ever other shapes leave gaps that nothing fits into: in an hour of training they
+    would grow to several GiB. To be called after every update.
     """
 
     def __init__(self) -> None:
