@@ -51,10 +51,11 @@ class GNMTEncoderLayers(nn.Module):
     def forward(self, tokens: Tensor, padding: Tensor) -> Tensor:
         """Tokens [batch, time], right-padded where ``padding`` -> [time, batch, output_dim]."""
         words = self.dropout(embed(self.embedding, tokens))  # [time, batch, embedding]
-        if self.bidirectional is not None:
-            x = self.bidirectional(words, (~padding).sum(dim=1))
-        else:
+        if self.forwards is not None:
             x, _ = self.forwards(words)
+        else:
+            assert self.bidirectional is not None  # one of the two
+            x = self.bidirectional(words, (~padding).sum(dim=1))
         if self.upper is not None:
             x, _ = self.upper(x)
         # Every state carries its word, so that attention finds it before the LSTMs have learned to.

@@ -29,8 +29,8 @@ def batch(sentences: list[list[int]], longest: int = 0, left: bool = False) -> T
     return torch.tensor([pad + text if left else text + pad for pad, text in pairs])
 
 
-def encoder(layers: int) -> GNMTEncoderLayers:
-    return GNMTEncoderLayers(nn.Embedding(WORDS, UNITS, PAD), UNITS, layers, DROPOUT)
+def encoder(layers: int, forwards: bool = False) -> GNMTEncoderLayers:
+    return GNMTEncoderLayers(nn.Embedding(WORDS, UNITS, PAD), UNITS, layers, DROPOUT, forwards)
 
 
 def decoder(layers: int, kind: str, source_dim: int = UNITS) -> GNMTDecoderLayers:
@@ -50,10 +50,13 @@ def test_right_padding_stays() -> None:
     assert torch.equal(pad_on_the_right(tokens, PAD), tokens)
 
 
+@pytest.mark.parametrize("forwards", [False, True])
 @pytest.mark.parametrize("layers", [1, 2, 3])
 @pytest.mark.parametrize("longest", [0, 9])
-def test_sentence_in_a_batch_is_encoded_as_if_alone(layers: int, longest: int) -> None:
-    module = encoder(layers)
+def test_sentence_in_a_batch_is_encoded_as_if_alone(
+    layers: int, longest: int, forwards: bool
+) -> None:
+    module = encoder(layers, forwards)
     tokens = batch(SENTENCES, longest)
     states = module(tokens, tokens == PAD)
     for row, sentence in enumerate(SENTENCES):
@@ -65,9 +68,24 @@ def test_sentence_in_a_batch_is_encoded_as_if_alone(layers: int, longest: int) -
 # --- What flows where -----------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("layers", "width"), [(1, 2 * UNITS), (3, UNITS)])
-def test_encoder_state_carries_the_embedding_of_its_word(layers: int, width: int) -> None:
-    module = encoder(layers)
+@pytest.mark.parametrize("layers", [1, 3])
+def test_states_know_of_later_words_unless_all_layers_read_forwards(layers: int) -> None:
+    one, other = torch.tensor([[4, 5, 6, 2]]), torch.tensor([[4, 5, 9, 2]])
+    for forwards in (False, True):
+        module = encoder(layers, forwards)
+        states = [module(tokens, tokens == PAD) for tokens in (one, other)]
+        same = [torch.equal(*pair) for pair in zip(*states, strict=True)]
+        assert same == [forwards, forwards, False, False]
+
+
+@pytest.mark.parametrize(
+    ("layers", "forwards", "width"),
+    [(1, False, 2 * UNITS), (1, True, UNITS), (3, False, UNITS), (3, True, UNITS)],
+)
+def test_encoder_state_carries_the_embedding_of_its_word(
+    layers: int, forwards: bool, width: int
+) -> None:
+    module = encoder(layers, forwards)
     for name, parameter in module.named_parameters():
         if not name.startswith("embedding"):
             nn.init.zeros_(parameter)  # now every LSTM says zero
