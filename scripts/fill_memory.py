@@ -16,7 +16,7 @@ from pathlib import Path
 
 import torch
 
-from fairseq_plugins import compat
+from fairseq_plugins import allocator
 from fairseq_plugins.modules.write_policy import POLICIES, WritePolicy
 from fairseq_plugins.tools.calibration import calibrate
 from fairseq_plugins.tools.filling import Corpus, Translator, fill
@@ -58,7 +58,7 @@ def main() -> None:
     """Load, fill, calibrate, save."""
     args = parse()
     start()
-    compat.keep_freed_memory()
+    allocator.keep_freed_memory()
     torch.manual_seed(args.seed)
     translator = Translator(
         args.path,

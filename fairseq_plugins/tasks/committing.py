@@ -7,7 +7,7 @@ import torch
 from fairseq.dataclass import ChoiceEnum
 from torch import Tensor
 
-from fairseq_plugins import compat
+from fairseq_plugins import allocator
 from fairseq_plugins.memory import KeyValueMemory, memories_in
 
 NUMBER_FORMATS = ChoiceEnum(["none", "bfloat16"])  # of matrix products, on any device
@@ -55,7 +55,7 @@ class CommitsMemory:
         getattr(model, "before_optimizer_step", _nothing)(update_num)
         super().optimizer_step(optimizer, model, update_num)  # type: ignore[misc]
         getattr(model, "after_optimizer_step", _nothing)(update_num)
-        compat.return_freed_memory()
+        allocator.return_freed_memory()
 
     def autocast(self, sample: dict) -> Any:
         """Context of a forward pass, in the number format that was chosen."""

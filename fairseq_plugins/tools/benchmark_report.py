@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 
-from fairseq_plugins import compat
+from fairseq_plugins import allocator
 from fairseq_plugins.compat import InputError
 from fairseq_plugins.memory.mirror import coarse_dtype
 from fairseq_plugins.tools.benchmark import Duel, Turn
@@ -51,7 +51,7 @@ def run(args: argparse.Namespace, measure: Callable[[], Sequence[Duel]]) -> str:
         raise InputError(f"--json {args.json}: there is no folder {args.json.parent}; make it")
     if args.device == "cuda" and not torch.cuda.is_available():
         raise InputError("--device cuda: torch finds no GPU here; use --device cpu")
-    compat.keep_freed_memory()  # as our task does; so it is the same for all that runs here
+    allocator.keep_freed_memory()  # as our task does; so it is the same for all that runs here
     if args.threads:
         torch.set_num_threads(args.threads)
     about = machine(args.device)

@@ -27,6 +27,8 @@ class Generation:
     beam: int = 5
     threads: int = 1
     cpu: bool = False
+    remove_bpe: str | None = None
+    """The segmentation that fairseq-generate is to undo; None leaves subwords as they are."""
 
 
 def read_lines(path: Path) -> list[str]:
@@ -74,11 +76,11 @@ def hypotheses(path: Path, count: int, remove_bpe: str | None, generation: Gener
     return lines
 
 
-def translate(checkpoint: Path, generation: Generation) -> Path:
+def translate(checkpoint: Path, generation: Generation, output: Path | None = None) -> Path:
     """Translate with fairseq-generate.
 
     Returns:
-        Its output, written beside the checkpoint.
+        Its output, written beside the checkpoint if no place is given.
 
     Raises:
         InputError: if it fails, or it was not said what to translate.
@@ -93,7 +95,7 @@ def translate(checkpoint: Path, generation: Generation) -> Path:
         if task[name]
         for word in (option, task[name])
     ]
-    output = checkpoint.with_suffix(f".{generation.subset}.txt")
+    output = output or checkpoint.with_suffix(f".{generation.subset}.txt")
     logger.info("Translating with %s; see %s", checkpoint, output)
     command = [
         program("fairseq-generate"), generation.data, "--user-dir", PLUGINS,
@@ -101,5 +103,9 @@ def translate(checkpoint: Path, generation: Generation) -> Path:
         "--gen-subset", generation.subset, "--beam", str(generation.beam),
         "--batch-size", "100", "--required-batch-size-multiple", "1",
     ]  # fmt: skip
-    run([*command, *(["--cpu"] if generation.cpu else [])], output, generation.threads)
+    if generation.remove_bpe:
+        command += ["--remove-bpe", generation.remove_bpe]
+    if generation.cpu:
+        command += ["--cpu"]
+    run(command, output, generation.threads)
     return output

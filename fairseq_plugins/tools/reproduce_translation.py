@@ -9,8 +9,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from fairseq_plugins.tools.commands import PLUGINS, program, read_hypotheses, run
-from fairseq_plugins.tools.hypotheses import read_lines
+from fairseq_plugins.tools.commands import read_hypotheses
+from fairseq_plugins.tools.hypotheses import Generation, read_lines, translate
 from fairseq_plugins.tools.scoring import Scorer
 from fairseq_plugins.tools.spread import spread
 from fairseq_plugins.tools.trainings import Training, Workshop, mean_minutes
@@ -100,13 +100,11 @@ def score(experiment: Experiment, workshop: Workshop, data: Path, model: Path, s
     folder = model.parent
     log = workshop.log("_".join(["generate", folder.name, *([subset] if subset != "test" else [])]))
     if not (log.exists() and "Translated" in log.read_text(errors="replace")):
-        command = [
-            program("fairseq-generate"), data / "data-bin", "--user-dir", PLUGINS,
-            "--task", "translation_memory", "--source-lang", "en", "--target-lang", "de",
-            "--path", model, "--gen-subset", subset, "--beam", 5, "--batch-size", 100,
-            "--required-batch-size-multiple", 1, "--remove-bpe", "sentencepiece", "--cpu",
-        ]  # fmt: skip
-        run(command, log, workshop.threads)
+        generation = Generation(
+            data / "data-bin", subset,
+            threads=workshop.threads, cpu=True, remove_bpe="sentencepiece",
+        )  # fmt: skip
+        translate(model, generation, log)
     hypotheses = read_hypotheses(read_lines(log))
     (folder / f"{subset}.hyp").write_text("\n".join(hypotheses) + "\n", encoding="utf-8")
     references = read_lines(data / experiment.references / f"{subset}.de")

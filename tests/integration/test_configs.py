@@ -68,9 +68,10 @@ def test_it_trains_under_hydra(name: str, omniglot: Path, tiny_data: Path, tmp_p
 
 def test_the_log_of_a_training_that_went_on_tells_all_of_it(tmp_path: Path) -> None:
     workshop = Workshop(tmp_path, threads=1, parallel=1)
-    small = [*SHORT, *RARE, "model.memory_from_update=2"]
+    config, small = SMALL["rare symbols"]
     for updates in (2, 4):
-        training = Training("small", "rare_symbols", [*small, f"optimization.max_update={updates}"])
+        length = f"optimization.max_update={updates}"
+        training = Training("small", config, [*SHORT, *small, length])
         workshop.train([training])
         (tmp_path / "small" / "training_seconds.txt").unlink()  # as if it had been interrupted
     curve = validation(workshop.log("train_small"), "ppl")
@@ -79,10 +80,10 @@ def test_the_log_of_a_training_that_went_on_tells_all_of_it(tmp_path: Path) -> N
 
 def hydra(*overrides: str) -> None:
     """Train on rare symbols, as one would type it in the project's folder."""
-    small = [*SHORT, *RARE, "model.memory_from_update=2"]
+    config, small = SMALL["rare symbols"]
     command = [
-        program("fairseq-hydra-train"), "--config-dir", "configs", "--config-name", "rare_symbols",
-        *overrides, *small,
+        program("fairseq-hydra-train"), "--config-dir", "configs", "--config-name", config,
+        *overrides, *SHORT, *small,
     ]  # fmt: skip
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
     subprocess.run(command, cwd=ROOT, env=environment, check=True, capture_output=True, timeout=120)

@@ -37,29 +37,6 @@ def test_a_training_knows_nothing_of_earlier_ones() -> None:
     compat.forget_earlier_trainings()  # nothing to forget
 
 
-# --- Memory that the allocator keeps --------------------------------------------------------------
-
-
-def test_memory_is_given_back_once_it_has_doubled(monkeypatch: pytest.MonkeyPatch) -> None:
-    sizes = iter([100, 150, 200, 201, 90, 180, 181, 50])
-    given_back = []
-    monkeypatch.setattr(compat, "resident_bytes", lambda: next(sizes))
-    monkeypatch.setattr(compat, "_glibc", lambda *call: given_back.append(call))
-    freed, after = compat.FreedMemory(), []
-    for _ in range(8):
-        freed()
-        after.append(len(given_back))
-    assert after == [0, 0, 0, 1, 1, 1, 2, 2]
-    assert set(given_back) == {("malloc_trim", 0)}
-
-
-def test_the_size_of_the_process_is_known_on_linux() -> None:
-    before = compat.resident_bytes()
-    block = np.ones(10 << 20)  # 80 MiB
-    assert compat.resident_bytes() - before > 70 << 20 or not Path("/proc").exists()
-    del block
-
-
 # --- The pickle guard -----------------------------------------------------------------------------
 
 

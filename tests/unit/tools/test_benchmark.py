@@ -21,7 +21,7 @@ NO_TIME = Effort(seconds=0.0, turns=4)
 def _same_process(monkeypatch: pytest.MonkeyPatch) -> None:
     """What sets up a program's process must not set up that of the tests."""
     monkeypatch.setattr(benchmark_report, "start", lambda: None)
-    monkeypatch.setattr("fairseq_plugins.compat.keep_freed_memory", lambda: None)
+    monkeypatch.setattr("fairseq_plugins.allocator.keep_freed_memory", lambda: None)
 
 
 def a_duel(ours: list[float], rival: list[float]) -> Duel:
