@@ -62,7 +62,11 @@ class GNMTMemoryConfig(MemoryOptions, GNMTConfig):
 
 
 class GNMTMemoryDecoder(GNMTDecoder):
-    """A decoder that asks its memory before the logits."""
+    """A decoder that asks its memory before the logits.
+
+    Attributes:
+        asks: False does without the memory, and tells as ``extra["query"]`` what it would ask.
+    """
 
     reader: MemoryReader
     memory_query: str
@@ -70,12 +74,13 @@ class GNMTMemoryDecoder(GNMTDecoder):
 
     def read(self, output: Tensor, context: Tensor, tokens: Tensor, extra: dict) -> Tensor:
         """Ask at every token, for all sentences and steps at once."""
-        if not self.asks:
-            # All parameters take part, or processes wait for each other's gradients in vain.
-            return output + 0 * sum(parameter.sum() for parameter in self.reader.parameters())
         sources = {"attention": [context], "output": [output], "both": [context, output]}
         source = torch.cat(sources[self.memory_query], dim=-1)
         positions = tokens != self.dictionary.pad()  # [batch, time]
+        if not self.asks:
+            extra["query"] = self.reader.questions(source, positions)
+            # All parameters take part, or processes wait for each other's gradients in vain.
+            return output + 0 * sum(parameter.sum() for parameter in self.reader.parameters())
         output, extra["memory"] = self.reader(source, output, positions)
         return output
 

@@ -154,7 +154,7 @@ class MemoryReader(nn.Module):
         Returns:
             The state with what was read, and what was read.
         """
-        query = self.project(source[positions]).float()  # [N, key_dim]
+        query = self.questions(source, positions)
         hits = self.memory.query(query)
         log_weights = gate = seen = None
         if self.mode != "interpolate":
@@ -165,6 +165,10 @@ class MemoryReader(nn.Module):
             seen = state[positions]
             gate = self.gate_logit(seen, hits, log_weights)
         return state, MemoryReading(self.memory, query, hits, positions, log_weights, gate, seen)
+
+    def questions(self, source: Tensor, positions: Tensor) -> Tensor:
+        """What is asked [N, key_dim], for a source [batch, time, query_dim]."""
+        return self.project(source[positions]).float()
 
     def log_weights(self, hits: MemoryHits) -> Tensor:
         """log softmax over the k neighbours [N, k] with the learned temperature."""

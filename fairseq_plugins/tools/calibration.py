@@ -126,7 +126,7 @@ def _collect(translator: Translator, split: str) -> _Tokens:
     parts: list[tuple[MemoryHits, Tensor, Tensor]] = []
     for sample in translator.batches(split):
         decoded = translator.decode(sample)
-        assert decoded.reading.state is not None, "the reader interpolates"
+        assert decoded.reading is not None and decoded.reading.state is not None
         states.append(decoded.reading.state.float())
         parts.append((decoded.reading.hits, decoded.target, decoded.log_prob()))
     all_hits, targets, log_probs = zip(*parts, strict=True)

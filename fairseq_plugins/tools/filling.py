@@ -1,7 +1,7 @@
 """Filling the memory of a trained model with a corpus.
 
 One pass of forced decoding: the model reads every source with its right target, as in training but
-without dropout and without learning, and every target token is written into the memory by the
+without dropout and without learning, and the chosen target tokens are written to the memory by the
 life-long rule. So a memory can be larger than is affordable while training, can learn another
 domain, or be made anew for averaged weights.
 """
@@ -17,14 +17,15 @@ import torch
 from fairseq import checkpoint_utils, tasks, utils
 from omegaconf import open_dict
 from torch import Tensor
-from tqdm import tqdm
 
+from fairseq_plugins.allocator import return_freed_memory
 from fairseq_plugins.compat import InputError, memory_buffers
 from fairseq_plugins.memory import memories_in
 from fairseq_plugins.modules.cross_entropy import token_log_probs
 from fairseq_plugins.modules.memory_reader import MemoryReading
 from fairseq_plugins.modules.write_policy import WritePolicy
 from fairseq_plugins.tools.checkpoints import write_checkpoint
+from fairseq_plugins.tools.progress import Progress
 
 logger = logging.getLogger(__name__)
 
@@ -73,8 +74,10 @@ class FillReport:
 class Decoded:
     """A sample with N target tokens, decoded."""
 
-    reading: MemoryReading
-    """What was read from the memory at each of them."""
+    query: Tensor
+    """[N, key_dim], what the memory is asked at each of them."""
+    reading: MemoryReading | None
+    """What it answered, if it was asked."""
     target: Tensor
     """[N], the right tokens."""
     logits: Tensor
@@ -162,19 +165,29 @@ class Translator:
             seed=self.corpus.seed,
         ).next_epoch_itr(shuffle=True)
         sizes = getattr(dataset, "tgt_sizes", None)  # what is drawn on the fly has none
-        with tqdm(total=sizes if sizes is None else int(sizes.sum()), desc=split, unit=" tokens",
-                  unit_scale=True, disable=None) as bar:  # fmt: skip
+        total = sizes if sizes is None else int(sizes.sum())
+        with Progress(total=total, desc=split, unit=" tokens", unit_scale=True) as bar:
             for sample in epoch:
                 yield utils.move_to_cuda(sample) if self.device.type == "cuda" else sample
                 bar.update(sample["ntokens"])
+                return_freed_memory()
 
     @torch.no_grad()
-    def decode(self, sample: dict) -> "Decoded":
-        """Decode the right targets of a sample."""
+    def decode(self, sample: dict, ask: bool = True) -> "Decoded":
+        """Decode the right targets of a sample.
+
+        Args:
+            sample: of the task.
+            ask: the memory. A Neural GPU cannot but ask, what it is told goes to its tape.
+        """
+        self.model.decoder.asks = ask
         with self._autocast():
             logits, extra = self.model(**sample["net_input"])
+        self.model.decoder.asks = True
+        reading: MemoryReading | None = extra.get("memory")
+        query = extra["query"] if reading is None else reading.query
         real = sample["target"] != self.task.target_dictionary.pad()  # [batch, time]
-        return Decoded(extra["memory"], sample["target"][real], logits, real)
+        return Decoded(query, reading, sample["target"][real], logits, real)
 
     def _autocast(self) -> Any:
         if self.autocast == "none":
@@ -198,7 +211,8 @@ def fill(translator: Translator, split: str, policy: WritePolicy, epochs: int = 
     Args:
         translator: whose memory is written to.
         split: of its corpus, for instance ``train``.
-        policy: which tokens are written.
+        policy: which tokens are written. What surprises is decided without the memory: only what
+            is written has to be searched for, and what is known already is merged.
         epochs: passes over the split.
 
     Returns:
@@ -217,15 +231,10 @@ def _fill_batch(
     translator: Translator, sample: dict, policy: WritePolicy, report: FillReport
 ) -> FillReport:
     memory = translator.memory
-    decoded = translator.decode(sample)
-    query, target = decoded.reading.query, decoded.target
-    if policy.kind == "all":
-        memory.stage(query, target, force=True)  # the memory still knows the answer to this query
-    else:
-        log_prob = decoded.reading.mix_target(decoded.log_prob(), target)
-        chosen = policy(target, log_prob)
-        memory.stage(query[chosen], target[chosen], force=True)
-    done = memory.commit()
+    decoded = translator.decode(sample, ask=False)
+    query, target = decoded.query, decoded.target
+    chosen = policy(target, decoded.log_prob())
+    done = memory.write(query[chosen], target[chosen])
     return replace(
         report,
         seen=report.seen + len(target),

@@ -119,6 +119,31 @@ def test_surprises_only_are_written(trained: Any) -> None:
     assert (none.written, every.written) == (0, every.seen)
 
 
+def test_only_what_is_written_is_searched_for(
+    trained: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    filled = translator(trained, memory_size=2000)
+    searched = []
+    search = filled.memory._search.search
+
+    def counted(query: torch.Tensor, k: int) -> Any:
+        searched.append(len(query))
+        return search(query, k)
+
+    monkeypatch.setattr(filled.memory._search, "search", counted)
+    report = fill(filled, "test", WritePolicy("surprise", 0.1, 100, torch.zeros(0)))
+    assert 0 < report.written == sum(searched) < report.seen
+
+
+def test_what_was_taught_is_merged_when_it_is_taught_again(trained: Any) -> None:
+    filled = translator(trained, memory_size=2000)
+    filled.memory.clear()
+    policy = WritePolicy("surprise", 0.1, 100, torch.zeros(0))
+    first, second = fill(filled, "test", policy), fill(filled, "test", policy)
+    assert second.written == first.written > second.filled - first.filled
+    assert second.merged > first.merged
+
+
 def test_weights_do_not_change_and_dropout_is_off(trained: Any) -> None:
     filled = translator(trained)
     assert not filled.model.training

@@ -1,0 +1,45 @@
+"""Progress on a terminal and in a log."""
+
+import io
+import logging
+import sys
+
+import pytest
+
+from fairseq_plugins.tools import progress
+from fairseq_plugins.tools.progress import Progress
+
+
+class Terminal(io.StringIO):
+    """What is written to a terminal."""
+
+    def isatty(self) -> bool:
+        """Yes."""
+        return True
+
+
+def work(monkeypatch: pytest.MonkeyPatch, stderr: io.StringIO) -> str:
+    monkeypatch.setattr(sys, "stderr", stderr)
+    for _ in Progress(range(5), desc="reading", unit=" lines"):
+        pass
+    return stderr.getvalue()
+
+
+def test_terminal_shows_a_bar(monkeypatch: pytest.MonkeyPatch) -> None:
+    shown = work(monkeypatch, Terminal())
+    assert "reading: 100%" in shown and "5/5" in shown
+
+
+def test_log_has_lines(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    monkeypatch.setattr(progress, "LOG_INTERVAL", 0)
+    with caplog.at_level(logging.INFO):
+        assert work(monkeypatch, io.StringIO()) == ""
+    assert any("reading:  60%| 3/5" in message for message in caplog.messages), caplog.messages
+
+
+def test_short_work_says_nothing(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.INFO):
+        assert work(monkeypatch, io.StringIO()) == ""
+    assert not caplog.messages
