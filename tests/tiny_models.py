@@ -95,6 +95,7 @@ def criterion(**options: Any) -> MemoryCrossEntropy:
     defaults = {
         "label_smoothing": 0.1,
         "memory_loss_weight": 1.0,
+        "softmax_alone": 1.0,
         "memory_write": "all",
         "memory_surprise": 0.5,
         "memory_rare": 100,

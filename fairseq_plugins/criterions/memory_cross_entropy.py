@@ -31,6 +31,11 @@ class MemoryCrossEntropyConfig(FairseqDataclass):
     memory_loss_weight: float = field(
         default=1.0, metadata={"help": "weight of the margin loss against the cross-entropy"}
     )
+    softmax_alone: float = field(
+        default=1.0,
+        metadata={"help": "how much a softmax that a memory is mixed into learns as if there were "
+                          "none; at 0 it does not learn by heart what the memory knows"},
+    )  # fmt: skip
     memory_write: ChoiceEnum(list(POLICIES)) = field(  # type: ignore[valid-type]
         default="all",
         metadata={"help": "remember all target tokens, those that surprised the model, or those "
@@ -56,6 +61,7 @@ class MemoryCrossEntropy(FairseqCriterion):
         task: Any,
         label_smoothing: float,
         memory_loss_weight: float,
+        softmax_alone: float,
         memory_write: str,
         memory_surprise: float,
         memory_rare: int,
@@ -64,6 +70,7 @@ class MemoryCrossEntropy(FairseqCriterion):
         super().__init__(task)
         self.label_smoothing = label_smoothing
         self.memory_loss_weight = memory_loss_weight
+        self.softmax_alone = softmax_alone
         self.sentence_avg = sentence_avg
         counts = torch.tensor(task.target_dictionary.count)
         self.policy = WritePolicy(str(memory_write), memory_surprise, memory_rare, counts)
@@ -85,13 +92,15 @@ class MemoryCrossEntropy(FairseqCriterion):
         log: dict[str, float] = {}
         reading: MemoryReading | None = extra.get("memory")
         if reading is not None:
-            mixed = reading.mix_target(log_prob.detach(), target[real])
+            # The same number, but the softmax learns by it only as much as not alone.
+            alone = self.softmax_alone
+            mixed = reading.mix_target(torch.lerp(log_prob, log_prob.detach(), alone), target[real])
             margin_loss, log = self._learn(reading, target[real], mixed)
-            loss = loss + self.memory_loss_weight * margin_loss
             if reading.gate is not None:
-                # The softmax learns as if it were alone, the gate when not to trust it.
+                # The gate learns when not to trust the memory.
                 nll = -mixed.sum()
-                loss = loss + nll
+                loss = alone * loss + nll
+            loss = loss + self.memory_loss_weight * margin_loss
         size = len(target) if self.sentence_avg else sample["ntokens"]
         log |= {
             "loss": float(loss.detach()),

@@ -67,9 +67,13 @@ class MemoryReading:
         of_memory = of_memory.clamp(min=torch.finfo(weights.dtype).tiny).log()
         gate = self.gate.unsqueeze(1)
         mixed = _mix(log_probs.gather(1, values), of_memory, gate)
-        # In place unless a gradient forbids it: a copy of [N, vocabulary] costs like a search.
-        add = torch.add if torch.is_grad_enabled() else Tensor.add_
-        return add(log_probs, F.logsigmoid(-gate)).scatter_(1, values, mixed)
+        if torch.is_grad_enabled():
+            # Slots of one value all have its one gradient, so the first of them stands for it.
+            first = same.int().argmax(dim=2) == torch.arange(same.shape[2], device=same.device)
+            mixed = torch.where(first, mixed, mixed.detach())
+            return (log_probs + F.logsigmoid(-gate)).scatter_(1, values, mixed)
+        # A copy of [N, vocabulary] costs like a search.
+        return log_probs.add_(F.logsigmoid(-gate)).scatter_(1, values, mixed)
 
     def mix_all(self, log_probs: Tensor) -> Tensor:
         """The same for log-probabilities [batch, time, vocabulary], where it was asked."""

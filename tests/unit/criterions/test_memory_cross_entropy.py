@@ -90,6 +90,36 @@ def test_interpolation_adds_the_cross_entropy_of_the_mixture() -> None:
     assert log["nll_loss"] == pytest.approx(float(mixture))
 
 
+def gradients(model: Any, loss: Tensor) -> list[Tensor]:
+    return list(torch.autograd.grad(loss, list(model.parameters()), materialize_grads=True))
+
+
+def test_softmax_may_learn_together_with_the_memory() -> None:
+    model, sample = remembering(memory_read="interpolate"), batch()
+    loss, _, _ = criterion(memory_loss_weight=0.0, softmax_alone=0.0)(model, sample)
+    mixture = -target_log_probs(model, sample).sum()
+    torch.testing.assert_close(loss, mixture)
+    torch.testing.assert_close(gradients(model, loss), gradients(model, mixture))
+
+
+@pytest.mark.parametrize("alone", [0.25, 1.0])
+def test_softmax_learns_alone_as_much_as_it_is_told(alone: float) -> None:
+    model, sample = remembering(memory_read="interpolate"), batch()
+
+    def loss(share: float) -> Tensor:
+        chosen = criterion(memory_loss_weight=0.0, softmax_alone=share, label_smoothing=0.0)
+        return chosen(model, sample)[0]
+
+    log_probs = torch.log_softmax(model(**sample["net_input"])[0], dim=2)
+    softmax = log_probs.gather(2, sample["target"].unsqueeze(2)).squeeze(2)
+    for_itself = -softmax[sample["target"] != PAD].sum()
+    mixture = -target_log_probs(model, sample).sum()
+    torch.testing.assert_close(loss(alone), alone * for_itself + mixture)
+    output = [model.decoder.output.weight]  # only the softmax depends on it
+    of_both = torch.autograd.grad(alone * for_itself + (1 - alone) * mixture, output)
+    torch.testing.assert_close(torch.autograd.grad(loss(alone), output), of_both)
+
+
 @pytest.mark.parametrize("read", READS)
 def test_logged_nll_is_of_what_translates(read: str) -> None:
     model, sample = remembering(memory_read=read), batch()

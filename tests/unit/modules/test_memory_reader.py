@@ -194,6 +194,25 @@ def learn(module: MemoryReader) -> list[Tensor]:
     return [loss, *(tensor.grad for tensor in learned if tensor.grad is not None)]
 
 
+@memories
+def test_gradient_of_a_target_agrees_with_that_of_the_whole_mixture(held: list[int]) -> None:
+    module = reader("interpolate", held)
+    source, state = inputs()
+    _, reading = module(source, state, POSITIONS)
+    log_probs = softmax_outputs().requires_grad_()
+    learned = [source, state, log_probs, *module.parameters()]
+
+    def gradients(of_target: Tensor) -> list[Tensor]:
+        given = {"retain_graph": True, "materialize_grads": True, "allow_unused": True}
+        return list(torch.autograd.grad(of_target.sum(), learned, **given))
+
+    mixed = reading.mix(log_probs)
+    for word in range(WORDS):
+        target = torch.full((N,), word)
+        alone = reading.mix_target(log_probs[:, word], target)
+        torch.testing.assert_close(gradients(mixed[:, word]), gradients(alone))
+
+
 @modes
 @memories
 def test_no_gradient_is_ever_nan(mode: str, held: list[int]) -> None:
