@@ -32,12 +32,15 @@ def parse() -> argparse.Namespace:
     add("--columns", type=positive, default=42, help="n, of the state (42)")
     add("--maps", type=positive, default=24, help="m (24)")
     add("--memory-size", type=positive, default=8192, help="slots (8192)")
+    add("--memory-warm-up", type=positive, default=200,
+        help="updates of the training with memory, before: what has learned nothing asks the same "
+             "of its memory for every symbol (200)")  # fmt: skip
     add("--updates", type=positive, default=5, help="of a training, a turn (5)")
     add_options(parser, seconds=20)
     args = parser.parse_args()
     if args.quick:
         args.batch_size, args.columns, args.maps, args.updates, args.seconds = 2, 4, 8, 1, 0.0
-        args.memory_size = 64
+        args.memory_size, args.memory_warm_up = 64, 1
     return args
 
 
@@ -66,7 +69,7 @@ def measure(args: argparse.Namespace) -> list[Duel]:
         def training(memory: int) -> RareSymbolsTraining:
             return RareSymbolsTraining(
                 Path(folder), memory, args.batch_size, args.maps, "bfloat16", args.updates,
-                args.device,
+                args.device, args.memory_warm_up if memory else 0,
             )  # fmt: skip
 
         duels.append(

@@ -118,11 +118,7 @@ class MemoryCrossEntropy(FairseqCriterion):
         memory, hits = reading.memory, reading.hits
         margin_loss = memory.loss(reading.query, target).sum()
         if memory.training:
-            chosen = self.policy(target, log_prob)
-            if bool(chosen.all()):
-                memory.stage(reading.query, target)
-            else:
-                memory.stage(reading.query[chosen], target[chosen])
+            memory.stage(reading.query, target, chosen=self.policy(target, log_prob))
         log = {
             "memory_loss": float(margin_loss.detach()),
             "memory_right": int((hits.values[:, 0] == target).sum()),

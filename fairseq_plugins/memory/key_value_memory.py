@@ -180,6 +180,20 @@ class KeyValueMemory(nn.Module):
         d_neg = self._similarity(unit, _first(pool, wrong), missing=-torch.inf)
         return F.relu(d_neg - d_pos + self.margin)
 
+    def recall(self, query: Tensor, hits: MemoryHits) -> None:
+        """Note what was answered to queries that were asked in parts, one after the other.
+
+        Learning and staging then need not search again, as long as the memory does not change.
+
+        Args:
+            query: [N, D], all of them.
+            hits: their answers.
+        """
+        self._refresh_search()
+        if self._last:  # else the memory has changed since the last part was asked
+            found = hits.similarities.detach(), hits.slots
+            self._last = weakref.ref(query), _version(query), found
+
     # --- Writing ------------------------------------------------------------------------------
 
     def write(self, query: Tensor, target: Tensor) -> CommitReport:
@@ -187,13 +201,16 @@ class KeyValueMemory(nn.Module):
         self.stage(query, target, force=True)
         return self.commit()
 
-    def stage(self, query: Tensor, target: Tensor, force: bool = False) -> None:
+    def stage(
+        self, query: Tensor, target: Tensor, force: bool = False, chosen: Tensor | None = None
+    ) -> None:
         """Note pairs for the next commit. Nothing happens in eval mode, unless forced.
 
         Args:
             query: [N, D]; detached here.
             target: [N] int64.
             force: stage in eval mode too.
+            chosen: [N] bool, which pairs to note; None means all.
 
         Raises:
             ValueError: if a query is not finite or a target is outside [0, num_values).
@@ -205,7 +222,9 @@ class KeyValueMemory(nn.Module):
         best = slots[:, 0]
         right = self._at(self.values, best) == target
         merge_slot = best.masked_fill(~right, NOTHING)
-        self._staged.append(_Staged(unit.detach(), target.clone(), merge_slot))
+        rows = slice(None) if chosen is None else chosen
+        pairs = (unit.detach()[rows], target[rows], merge_slot[rows])
+        self._staged.append(_Staged(*(part.clone() for part in pairs)))
 
     @torch.no_grad()
     def commit(self) -> CommitReport:

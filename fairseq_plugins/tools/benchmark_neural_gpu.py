@@ -97,11 +97,12 @@ class RareSymbolsTraining(Trained):
         autocast: number format.
         updates: a turn.
         device: ``cpu`` or ``cuda``.
+        warm_up: updates before the first turn.
     """
 
     def __init__(
         self, folder: Path, memory: int, batch: int, maps: int, autocast: str, updates: int,
-        device: str,
+        device: str, warm_up: int = 0,
     ) -> None:  # fmt: skip
         arch = "extended_neural_gpu_memory" if memory else "extended_neural_gpu"
         slots = ["--memory-size", memory, "--memory-key-dim", KEY_DIM] if memory else []
@@ -113,8 +114,11 @@ class RareSymbolsTraining(Trained):
         ]  # fmt: skip
         super().__init__(folder, arguments, device, updates)
         number = 0
-        while self.memory is not None and len(self.memory) < self.memory.size:
-            self(number)  # a full memory, as for most of a training, of keys as they come
+        # A full memory, as for most of a training, of keys as they come.
+        while number * updates < warm_up or (
+            self.memory is not None and len(self.memory) < self.memory.size
+        ):
+            self(number)
             number += 1
 
     def sample(self, number: int) -> dict:

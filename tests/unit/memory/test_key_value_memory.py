@@ -103,6 +103,20 @@ def test_micro_batches_are_one_batch(memory: KeyValueMemory, batch: Batch, cut: 
         assert torch.equal(buffer, other.get_buffer(name)), name
 
 
+@given(memories(), batches())
+def test_chosen_pairs_are_staged_as_if_they_were_alone(
+    memory: KeyValueMemory, batch: Batch
+) -> None:
+    other = KeyValueMemory(memory.size, DIM, VALUES, memory.neighbors, age_noise=0.0)
+    other.load_state_dict(memory.state_dict())
+    chosen = torch.arange(len(batch.target)) % 3 == 1
+    memory.stage(batch.query, batch.target, chosen=chosen)
+    other.stage(batch.query[chosen], batch.target[chosen])
+    assert memory.commit() == other.commit()
+    for name, buffer in memory.named_buffers():
+        assert torch.equal(buffer, other.get_buffer(name)), name
+
+
 # --- Sentences of the contract, one by one ----------------------------------------------------
 
 

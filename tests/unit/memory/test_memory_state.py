@@ -7,7 +7,7 @@ import pickle
 import pytest
 import torch
 
-from fairseq_plugins.memory import KeyValueMemory, MemoryConfig
+from fairseq_plugins.memory import KeyValueMemory, MemoryConfig, MemoryHits
 from tests.unit.memory import states
 
 SHAPE = {"size": 300, "key_dim": 8, "num_values": 20, "neighbors": 4}
@@ -129,11 +129,17 @@ def test_query_changed_in_place_is_asked_again() -> None:
     assert torch.equal(after, memory.query(query.clone()).slots)
 
 
-def test_same_query_is_searched_once() -> None:
-    memory, query = lived(), torch.randn(4, 8)
-    searches = []
+def counted(memory: KeyValueMemory) -> list:
+    """As long as the number of searches since now."""
+    searches: list = []
     search = memory._search.search
     memory._search.search = lambda *args: searches.append(1) or search(*args)  # type: ignore[method-assign, func-returns-value]
+    return searches
+
+
+def test_same_query_is_searched_once() -> None:
+    memory, query = lived(), torch.randn(4, 8)
+    searches = counted(memory)
     memory.query(query)
     memory.loss(query, torch.zeros(4, dtype=torch.int64))
     memory.stage(query, torch.zeros(4, dtype=torch.int64))
@@ -141,6 +147,32 @@ def test_same_query_is_searched_once() -> None:
     memory.commit()
     memory.query(query)
     assert len(searches) == 2
+
+
+def asked_in_parts(memory: KeyValueMemory, query: torch.Tensor) -> MemoryHits:
+    parts = [memory.query(part) for part in query.split(2)]
+    return MemoryHits(
+        *(torch.cat([getattr(part, name) for part in parts])
+          for name in ("values", "similarities", "slots", "weights"))
+    )  # fmt: skip
+
+
+def test_what_was_asked_in_parts_is_not_searched_again() -> None:
+    memory, query, target = lived(), torch.randn(6, 8), torch.arange(6)
+    expected = memory.loss(query.clone(), target)
+    hits, searches = asked_in_parts(memory, query), counted(memory)
+    memory.recall(query, hits)
+    torch.testing.assert_close(memory.loss(query, target), expected)
+    memory.stage(query, target)
+    assert not searches
+
+
+def test_what_was_asked_before_a_commit_is_searched_again() -> None:
+    memory, query, target = lived(), torch.randn(6, 8), torch.arange(6)
+    hits = asked_in_parts(memory, query)
+    memory.write(torch.randn(6, 8), target)
+    memory.recall(query, hits)
+    assert torch.equal(memory.loss(query, target), memory.loss(query.clone(), target))
 
 
 def test_strides_of_a_query_do_not_matter() -> None:
