@@ -138,7 +138,13 @@ class PlainDecoder(FairseqIncrementalDecoder):
 
 
 class ExtendedDecoder(PlainDecoder):
-    """fairseq's face of :class:`NeuralGPUDecoder`."""
+    """fairseq's face of :class:`NeuralGPUDecoder`.
+
+    Attributes:
+        asks: False does without the memory.
+    """
+
+    asks = True
 
     def __init__(
         self,
@@ -178,6 +184,9 @@ class ExtendedDecoder(PlainDecoder):
             extra["ended"] = columns <= step
         if reading is not None:
             extra["memory"] = reading.finish(output)
+        elif self.reader is not None:
+            # All parameters take part, or processes wait for each other's gradients in vain.
+            output = output + 0 * sum(parameter.sum() for parameter in self.reader.parameters())
         return self.output(output), extra
 
     def steps(
@@ -191,7 +200,7 @@ class ExtendedDecoder(PlainDecoder):
         n = progress.state.shape[2]
         ragged = bool((columns != n).any())
         active = own_columns(columns, n, tokens.device) if ragged else None
-        reading = self.begin(tokens) if self.reader else None
+        reading = self.begin(tokens) if self.reader and self.asks else None
         ask = reading.ask if reading else None
         places = []
         for index in range(tokens.shape[1]):
@@ -343,6 +352,11 @@ class ExtendedNeuralGPUMemoryConfig(NeuralGPUConfig):
         default=32, metadata={"help": "k, how many nearest slots answer a query"}
     )
     memory_margin: float = field(default=0.1, metadata={"help": "alpha of the margin loss"})
+    memory_from_update: int = field(
+        default=0,
+        metadata={"help": "the memory joins in after so many updates, when the rest of the network "
+                          "knows what to ask"},
+    )  # fmt: skip
     memory_read: ChoiceEnum(list(MODES)) = field(  # type: ignore[valid-type]
         default="both",
         metadata={"help": "how the answer is used: embed puts it on the tape (the paper), "
@@ -359,7 +373,7 @@ class ExtendedNeuralGPUMemoryConfig(NeuralGPUConfig):
 class ExtendedNeuralGPUMemoryModel(ExtendedNeuralGPUModel):
     """With the memory of Kaiser et al. 2017, figure 3."""
 
-    gold_updates = 0
+    memory_from_update = gold_updates = 0
 
     @classmethod
     def build_model(cls, cfg: Any, task: Any) -> "ExtendedNeuralGPUMemoryModel":
@@ -369,8 +383,8 @@ class ExtendedNeuralGPUMemoryModel(ExtendedNeuralGPUModel):
                 f"--height {cfg.height}: the query is in the second row; give at least 2"
             )
         model = super().build_model(cfg, task)
+        model.memory_from_update = cfg.memory_from_update
         model.gold_updates = cfg.memory_gold_updates
-        model.set_num_updates(0)
         return model
 
     @classmethod
@@ -386,10 +400,12 @@ class ExtendedNeuralGPUMemoryModel(ExtendedNeuralGPUModel):
         return TapeReader(memory, cfg.maps, str(cfg.memory_read), embedding)
 
     def set_num_updates(self, num_updates: int) -> None:
-        """Later in training, the right answer is shown less often."""
+        """Let the memory join in when it is time; then show the right answer less and less."""
         super().set_num_updates(num_updates)
-        left = 1 - num_updates / self.gold_updates if self.gold_updates else 0.0
-        self.decoder.reader.gold_share = max(0.0, left)
+        asked = num_updates - self.memory_from_update
+        self.decoder.asks = asked >= 0
+        left = 1 - asked / self.gold_updates if self.gold_updates else 0.0
+        self.decoder.reader.gold_share = min(max(0.0, left), 1.0)
 
 
 def stacks(cfg: NeuralGPUConfig, tape: bool = False) -> list[CGRUStack]:

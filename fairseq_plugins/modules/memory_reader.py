@@ -120,6 +120,7 @@ class MemoryReader(nn.Module):
     """
 
     FEATURES = 3  # that the gate sees beside the state, see :meth:`features`
+    feeds_back = False  # what is answered changes what is asked later
 
     def __init__(
         self,

@@ -21,6 +21,8 @@ class TapeReader(MemoryReader):
         embedding: of the symbols, shared with the model; of width m.
     """
 
+    feeds_back = True
+
     def __init__(
         self, memory: KeyValueMemory, maps: int, mode: str, embedding: nn.Embedding
     ) -> None:

@@ -178,9 +178,9 @@ class Translator:
 
         Args:
             sample: of the task.
-            ask: the memory. A Neural GPU cannot but ask, what it is told goes to its tape.
+            ask: the memory; done anyway if what is asked depends on what was answered.
         """
-        self.model.decoder.asks = ask
+        self.model.decoder.asks = ask or self.model.decoder.reader.feeds_back
         with self._autocast():
             logits, extra = self.model(**sample["net_input"])
         self.model.decoder.asks = True

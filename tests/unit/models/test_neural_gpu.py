@@ -140,10 +140,26 @@ def test_the_answer_on_the_tape_changes_what_follows() -> None:
     assert not torch.allclose(before, after)
 
 
+def test_the_memory_joins_in_when_it_is_time() -> None:
+    subject, sample = remembering("both"), batch()
+    subject.memory_from_update = 5
+    alone, together = 4, 5
+    subject.set_num_updates(alone)
+    logits, extra = subject(**sample["net_input"])
+    assert "memory" not in extra
+    logits.sum().backward()
+    assert all(parameter.grad is not None for parameter in subject.decoder.reader.parameters())
+    subject.decoder.reader.memory.clear()  # an empty one has no say, either
+    subject.set_num_updates(together)
+    logits_of_empty, extra = subject(**sample["net_input"])
+    assert "memory" in extra
+    torch.testing.assert_close(logits, logits_of_empty)
+
+
 def test_the_right_answer_is_shown_less_and_less() -> None:
-    subject = model("extended_neural_gpu_memory", memory_gold_updates=100)
+    subject = model("extended_neural_gpu_memory", memory_gold_updates=100, memory_from_update=50)
     shares = []
-    for updates in (0, 25, 100, 200):
+    for updates in (50, 75, 150, 250):
         subject.set_num_updates(updates)
         shares.append(subject.decoder.reader.gold_share)
     assert shares == [1.0, 0.75, 0.0, 0.0]
@@ -151,6 +167,7 @@ def test_the_right_answer_is_shown_less_and_less() -> None:
 
 def test_the_right_answer_stands_on_the_tape_while_it_is_shown() -> None:
     subject = model("extended_neural_gpu_memory", memory_gold_updates=100).train()
+    subject.set_num_updates(0)
     reader, sample = subject.decoder.reader, batch()
     seen: list[Tensor] = []
     original = reader.answer
