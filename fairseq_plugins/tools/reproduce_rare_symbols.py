@@ -8,12 +8,19 @@ from fairseq_plugins.tools import algorithmic_plots
 from fairseq_plugins.tools.spread import Spread, spread
 from fairseq_plugins.tools.trainings import Training, Workshop, mean_minutes
 
-CONFIG = "rare_symbols"
-WITHOUT_MEMORY = [
-    "model._name=gnmt", "~model.memory_size", "~model.memory_key_dim", "~model.memory_query",
-    "~model.memory_from_update",
-]  # fmt: skip
-MODELS: dict[str, list[str]] = {"gnmt": WITHOUT_MEMORY, "gnmt_memory": []}
+TRANSLATOR, NEURAL_GPU = "rare_symbols", "rare_symbols_neural_gpu"
+# Names of models -> configuration and changes to it.
+MODELS: dict[str, tuple[str, list[str]]] = {
+    "gnmt": (TRANSLATOR, [
+        "model._name=gnmt", "~model.memory_size", "~model.memory_key_dim", "~model.memory_query",
+        "~model.memory_from_update",
+    ]),
+    "gnmt_memory": (TRANSLATOR, []),
+    "extended_neural_gpu": (NEURAL_GPU, [
+        "model._name=extended_neural_gpu", "~model.memory_size", "~model.memory_from_update",
+    ]),
+    "extended_neural_gpu_memory": (NEURAL_GPU, []),
+}  # fmt: skip
 SLOTS = 300_000  # more than the training text has symbols
 
 
@@ -28,7 +35,8 @@ def rare_symbols(
 
 def training(model: str, seed: int, overrides: Sequence[str]) -> Training:
     """One by the shipped configuration."""
-    return Training(f"{model}_{seed}", CONFIG, [f"common.seed={seed}", *MODELS[model], *overrides])
+    config, changes = MODELS[model]
+    return Training(f"{model}_{seed}", config, [f"common.seed={seed}", *changes, *overrides])
 
 
 def evaluate(workshop: Workshop, model: str, seed: int) -> dict:
@@ -70,7 +78,7 @@ def table(results: Mapping[str, Sequence[dict]]) -> str:
 
 
 def _row(head: str, cells: Iterable[object]) -> str:
-    return f"{head:<20}" + "".join(f"{cell!s:>16}" for cell in cells)
+    return f"{head:<28}" + "".join(f"{cell!s:>16}" for cell in cells)
 
 
 def draw(results: Mapping[str, Sequence[dict]], folder: Path) -> None:

@@ -11,14 +11,14 @@ import torch
 from fairseq_plugins.tools.checkpoints import num_updates, read_checkpoint
 from fairseq_plugins.tools.commands import program
 from fairseq_plugins.tools.plotting import validation
-from fairseq_plugins.tools.reproduce_rare_symbols import WITHOUT_MEMORY
+from fairseq_plugins.tools.reproduce_rare_symbols import MODELS
 from fairseq_plugins.tools.trainings import ROOT, Training, Workshop
 from tests import omniglot_archives as archives
 
 pytestmark = pytest.mark.integration
 SHORT = ["optimization.max_update=4", "++dataset.batch_size=6", "common.log_interval=1"]
 RARE = ["+task.symbols=50", "+task.examples=40", "task.batches=2", "task.valid_batches=1",
-        "task.max_length=3", "task.curriculum_batches=2", "model.units=16"]  # fmt: skip
+        "task.max_length=3", "task.curriculum_batches=2"]  # fmt: skip
 SMALL: dict[str, tuple[str, list[str]]] = {
     "translator": ("multi30k_en_de", ["task.source_lang=xx", "task.target_lang=yy",
                                       "+model.units=16", "+model.memory_size=64"]),
@@ -32,8 +32,13 @@ SMALL: dict[str, tuple[str, list[str]]] = {
                                "task.length=12", "task.ways=3"]),
     "algorithms": ("algorithms", ["task.batches=2", "task.valid_batches=1", "model.maps=8",
                                   "task.max_length=3", "task.curriculum_batches=2"]),
-    "rare symbols": ("rare_symbols", [*RARE, "model.memory_from_update=2"]),
-    "rare symbols without memory": ("rare_symbols", [*RARE, *WITHOUT_MEMORY]),
+    "rare symbols": ("rare_symbols", [*RARE, "model.units=16", "model.memory_from_update=2"]),
+    "rare symbols without memory": ("rare_symbols", [*RARE, "model.units=16", *MODELS["gnmt"][1]]),
+    "rare symbols, neural gpu": ("rare_symbols_neural_gpu",
+                                 [*RARE, "model.maps=8", "model.memory_from_update=2"]),
+    "rare symbols, neural gpu without memory": ("rare_symbols_neural_gpu",
+                                                [*RARE, "model.maps=8",
+                                                 *MODELS["extended_neural_gpu"][1]]),
 }  # fmt: skip
 
 
