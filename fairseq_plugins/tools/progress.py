@@ -10,6 +10,7 @@ logger = logging.getLogger(__name__)
 
 LOG_INTERVAL = 30  # seconds
 LINE = "{l_bar} {n_fmt}/{total_fmt} [{elapsed}<{remaining}, {rate_fmt}]"
+ENDLESS = "{desc}: {n_fmt} [{elapsed}, {rate_fmt}]"  # if nobody knows how much there is
 
 
 class Progress(tqdm):
@@ -21,6 +22,8 @@ class Progress(tqdm):
             kwargs |= {"mininterval": LOG_INTERVAL, "delay": LOG_INTERVAL, "miniters": 1,
                        "leave": False, "bar_format": LINE}  # fmt: skip
         super().__init__(*args, **kwargs)
+        if self.logged and self.total is None:
+            self.bar_format = ENDLESS
 
     def display(self, msg: str | None = None, pos: int | None = None) -> Any:
         """Show it as it is now."""

@@ -3,6 +3,7 @@
 import io
 import logging
 import sys
+from collections.abc import Iterable
 
 import pytest
 
@@ -18,9 +19,9 @@ class Terminal(io.StringIO):
         return True
 
 
-def work(monkeypatch: pytest.MonkeyPatch, stderr: io.StringIO) -> str:
+def work(monkeypatch: pytest.MonkeyPatch, stderr: io.StringIO, lines: Iterable = range(5)) -> str:
     monkeypatch.setattr(sys, "stderr", stderr)
-    for _ in Progress(range(5), desc="reading", unit=" lines"):
+    for _ in Progress(lines, desc="reading", unit=" lines"):
         pass
     return stderr.getvalue()
 
@@ -35,6 +36,15 @@ def test_log_has_lines(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptur
     with caplog.at_level(logging.INFO):
         assert work(monkeypatch, io.StringIO()) == ""
     assert any("reading:  60%| 3/5" in message for message in caplog.messages), caplog.messages
+
+
+def test_lines_tell_no_end_that_nobody_knows(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(progress, "LOG_INTERVAL", 0)
+    with caplog.at_level(logging.INFO):
+        work(monkeypatch, io.StringIO(), iter(range(5)))
+    assert any(message.startswith("reading: 3 [00:00, ") for message in caplog.messages)
 
 
 def test_short_work_says_nothing(
