@@ -20,7 +20,7 @@ NAMES = [path.stem for path in sorted(CONFIGS.glob("*.yaml"))]
 def filled(name: str) -> Any:
     """A configuration in which nothing is left to be given."""
     overrides = ["common.user_dir=fairseq_plugins", "checkpoint.save_dir=out"]
-    if name not in ("rare_symbols", "algorithms"):
+    if "data: ???" in (CONFIGS / f"{name}.yaml").read_text("utf-8"):
         overrides.append("task.data=data")
     return composed(name, overrides, CONFIGS)
 
