@@ -190,7 +190,7 @@ class GNMTModel(FairseqEncoderDecoderModel):
     @classmethod
     def build_model(cls, cfg: GNMTConfig, task: Any) -> "GNMTModel":
         """Make a model for the dictionaries of ``task``."""
-        source, target = embeddings(cfg, task)
+        source, target = embeddings(cfg.units, cfg.share_all_embeddings, task)
         dropout = Dropout(cfg.dropout, cfg.variational_dropout)
         encoder_layers = GNMTEncoderLayers(
             source, cfg.units, cfg.encoder_layers, dropout, cfg.encoder_forwards
@@ -233,12 +233,16 @@ class GNMTModel(FairseqEncoderDecoderModel):
         return result if log_probs else result.exp()
 
 
-def embeddings(cfg: GNMTConfig, task: Any) -> tuple[nn.Embedding, nn.Embedding]:
-    """Source and target embeddings, one and the same if the configuration says so."""
+def embeddings(width: int, shared: bool, task: Any) -> tuple[nn.Embedding, nn.Embedding]:
+    """Source and target embeddings, one and the same if ``shared``.
+
+    Raises:
+        InputError: if they cannot be shared, because the dictionaries differ.
+    """
     source, target = task.source_dictionary, task.target_dictionary
-    target_embedding = nn.Embedding(len(target), cfg.units, target.pad())
-    if not cfg.share_all_embeddings:
-        return nn.Embedding(len(source), cfg.units, source.pad()), target_embedding
+    target_embedding = nn.Embedding(len(target), width, target.pad())
+    if not shared:
+        return nn.Embedding(len(source), width, source.pad()), target_embedding
     if source != target:
         raise InputError(
             "--share-all-embeddings needs one dictionary for both languages: "

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from fairseq_plugins.compat import InputError
 from fairseq_plugins.memory import KeyValueMemory
+from fairseq_plugins.models.gnmt import embeddings
 from fairseq_plugins.modules.cgru import CGRUStack
 from fairseq_plugins.modules.gnmt import pad_on_the_right
 from fairseq_plugins.modules.memory_reader import MODES, MemoryReading
@@ -185,8 +186,7 @@ class ExtendedDecoder(PlainDecoder):
         if reading is not None:
             extra["memory"] = reading.finish(output)
         elif self.reader is not None:
-            # All parameters take part, or processes wait for each other's gradients in vain.
-            output = output + 0 * sum(parameter.sum() for parameter in self.reader.parameters())
+            output = self.reader.unasked(output)
         return self.output(output), extra
 
     def steps(
@@ -261,7 +261,7 @@ class NeuralGPUModel(FairseqEncoderDecoderModel):
         """
         if cfg.relaxation > 1 and cfg.relaxation_updates < 1:
             raise InputError("--relaxation needs --relaxation-updates: when it is to be over")
-        source, target = embeddings(cfg, task)
+        source, target = embeddings(cfg.maps, cfg.share_all_embeddings, task)
         output = nn.Linear(cfg.maps, len(task.target_dictionary))
         for embedding in (source, target):
             nn.init.normal_(embedding.weight, std=INIT_STD)
@@ -414,17 +414,3 @@ def stacks(cfg: NeuralGPUConfig, tape: bool = False) -> list[CGRUStack]:
         CGRUStack(cfg.maps, cfg.layers, cfg.dropout, tape, cfg.diagonal_gates)
         for _ in range(cfg.relaxation)
     ]
-
-
-def embeddings(cfg: NeuralGPUConfig, task: Any) -> tuple[nn.Embedding, nn.Embedding]:
-    """Source and target embeddings, one and the same if the configuration says so."""
-    source, target = task.source_dictionary, task.target_dictionary
-    target_embedding = nn.Embedding(len(target), cfg.maps, target.pad())
-    if not cfg.share_all_embeddings:
-        return nn.Embedding(len(source), cfg.maps, source.pad()), target_embedding
-    if source != target:
-        raise InputError(
-            "--share-all-embeddings needs one dictionary for both languages: "
-            "prepare the data with a joined dictionary, or leave the option out"
-        )
-    return target_embedding, target_embedding

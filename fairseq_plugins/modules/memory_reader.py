@@ -175,6 +175,13 @@ class MemoryReader(nn.Module):
         """What is asked [N, key_dim], for a source [batch, time, query_dim]."""
         return self.project(source[positions]).float()
 
+    def unasked(self, state: Tensor) -> Tensor:
+        """The state as it is, where the memory has no say yet.
+
+        All parameters take part, or processes wait for each other's gradients in vain.
+        """
+        return state + 0 * sum(parameter.sum() for parameter in self.parameters())
+
     def log_weights(self, hits: MemoryHits) -> Tensor:
         """log softmax over the k neighbours [N, k] with the learned temperature."""
         missing = hits.slots < 0
