@@ -23,7 +23,8 @@ def log_memory_health(logs: list[dict[str, Any]]) -> None:
     if not queries:
         return
     for name, key in MEANS.items():
-        metrics.log_scalar(name, total(logs, key) / queries, queries, round=3)
+        if any(key in log for log in logs):
+            metrics.log_scalar(name, total(logs, key) / queries, queries, round=3)
     commits = total(logs, "memory_commits")
     if commits:
         writes = total(logs, "memory_written")

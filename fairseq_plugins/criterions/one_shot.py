@@ -74,25 +74,22 @@ class OneShot(FairseqCriterion):
         if self.neighborhood_weight:
             nearby = neighborhood_loss(query, target, self.neighborhood_temperature)
             loss = loss + self.neighborhood_weight * nearby.sum()
-        # A loss without weight is only watched: nothing is to flow back from it.
-        asked = query if self.memory_loss_weight else query.detach()
-        margin_loss, memory_log = self._learn(extra["memory"], asked, target)
-        loss = loss + self.memory_loss_weight * margin_loss
-        return loss, len(target), log | memory_log | {"loss": float(loss.detach())}
+        memory = extra["memory"]
+        if self.memory_loss_weight:
+            margin_loss = memory.loss(query, target).sum()
+            loss = loss + self.memory_loss_weight * margin_loss
+            log["memory_loss"] = float(margin_loss.detach())
+        log |= self._remember(memory, query, target) | {"loss": float(loss.detach())}
+        return loss, len(target), log
 
     @staticmethod
-    def _learn(memory: KeyValueMemory, query: Tensor, target: Tensor) -> tuple[Tensor, dict]:
-        """The margin loss, and pairs for the next commit."""
-        with torch.no_grad():
-            hits = memory.query(query)
-        margin_loss = memory.loss(query, target).sum()
+    @torch.no_grad()
+    def _remember(memory: KeyValueMemory, query: Tensor, target: Tensor) -> dict:
+        """Note pairs for the next commit."""
+        best = memory.query(query, neighbors=1)
         memory.stage(query, target)
-        return margin_loss, {
-            "memory_loss": float(margin_loss.detach()),
-            "memory_right": int((hits.values[:, 0] == target).sum()),
-            "memory_confidence": float(hits.confidence.sum()),
-            "memory_queries": len(target),
-        }
+        right = int((best.values[:, 0] == target).sum())
+        return {"memory_right": right, "memory_queries": len(target)}
 
     def _validate(self, model: Any, sample: dict) -> dict[str, float]:
         """How many per cent of the queries of an episode are classified rightly."""

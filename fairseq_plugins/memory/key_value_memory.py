@@ -130,11 +130,12 @@ class KeyValueMemory(nn.Module):
 
     # --- Reading ------------------------------------------------------------------------------
 
-    def query(self, query: Tensor) -> MemoryHits:
+    def query(self, query: Tensor, neighbors: int | None = None) -> MemoryHits:
         """Find the k nearest neighbours of each query (section 2).
 
         Args:
             query: [N, D], any float type; normalised here.
+            neighbors: k; None means the memory's own.
 
         Returns:
             The neighbours. Their similarities carry gradients to ``query``, keys carry none.
@@ -142,7 +143,9 @@ class KeyValueMemory(nn.Module):
         Raises:
             ValueError: if the shape is wrong or a number is not finite.
         """
-        unit, similarities, slots = self._neighbors_of(query)
+        count = neighbors or self.neighbors
+        unit, *found = self._neighbors_of(query, count)
+        similarities, slots = (part[:, :count] for part in found)
         if unit.requires_grad and torch.is_grad_enabled():
             similarities = Similarities.apply(unit, similarities, slots, self.keys)
         values = self._at(self.values, slots)
@@ -170,7 +173,7 @@ class KeyValueMemory(nn.Module):
             ValueError: if a query is not finite or a target is outside [0, num_values).
         """
         self._check_target(query, target)
-        unit, _, slots = self._neighbors_of(query)
+        unit, _, slots = self._neighbors_of(query, self.neighbors)
         recent = self.recent[target].unsqueeze(1)  # [N, 1]
         pool = torch.cat([slots, recent], dim=1)  # [N, k + 1], best first
         values = self._at(self.values, pool)
@@ -218,7 +221,7 @@ class KeyValueMemory(nn.Module):
         if not (self.training or force):
             return
         self._check_target(query, target)
-        unit, _, slots = self._neighbors_of(query)
+        unit, _, slots = self._neighbors_of(query, 1)  # who is the best is all that matters
         best = slots[:, 0]
         right = self._at(self.values, best) == target
         merge_slot = best.masked_fill(~right, NOTHING)
@@ -318,22 +321,27 @@ class KeyValueMemory(nn.Module):
         seen = torch.nonzero(last >= 0).squeeze(1)
         self.recent[seen] = slots[last[seen]]
 
-    def _neighbors_of(self, query: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Unit queries [N, D], similarities [N, k] and slots [N, k].
+    def _neighbors_of(self, query: Tensor, count: int) -> tuple[Tensor, Tensor, Tensor]:
+        """Unit queries [N, D], similarities and slots [N, k] of ``count`` neighbours or more.
 
         Asking, learning and staging follow each other on the same queries, so the last answer
         is kept as long as neither the query nor the memory has changed.
         """
         self._refresh_search()
         version = _version(query)
-        known = self._last and self._last[0]() is query and self._last[1] == version
+        known = (
+            self._last
+            and self._last[0]() is query
+            and self._last[1] == version
+            and self._last[2][1].shape[1] >= count
+        )
         if not known:
             self._check_query(query)
         with torch.autocast(query.device.type, enabled=False):
             # Not kept with the answer: each use of it has a graph of its own.
             unit = F.normalize(query.float().contiguous(), dim=1)
             if not known:
-                found = self._search.search(unit.detach(), self.neighbors)
+                found = self._search.search(unit.detach(), count)
                 self._last = weakref.ref(query), version, found
         return unit, *self._last[2]
 

@@ -56,7 +56,7 @@ class OneShotTraining(Trained):
         ]  # fmt: skip
         super().__init__(folder, arguments, device, updates)
         if not asks:
-            self.trainer.criterion._learn = lambda memory, query, target: (query.new_zeros(()), {})
+            self.trainer.criterion._remember = lambda memory, query, target: {}
 
 
 class PlainTraining:

@@ -149,6 +149,29 @@ def test_same_query_is_searched_once() -> None:
     assert len(searches) == 2
 
 
+def test_writing_searches_for_the_best_slot_only() -> None:
+    memory, query, target = lived(), torch.randn(4, 8), torch.arange(4)
+    asked = copy.deepcopy(memory)
+    asked.query(query)
+    counts: list[int] = []
+    search = memory._search.search
+    memory._search.search = lambda query, k: counts.append(k) or search(query, k)  # type: ignore[method-assign, func-returns-value]
+    memory.write(query, target)
+    assert counts == [1]
+    asked.write(query, target)
+    assert torch.equal(memory.keys, asked.keys) and torch.equal(memory.values, asked.values)
+
+
+def test_fewer_neighbors_can_be_asked_for() -> None:
+    memory, query = lived(), torch.randn(4, 8)
+    few, all_of_them = memory.query(query, neighbors=2), memory.query(query)
+    assert few.slots.shape == (4, 2)
+    assert torch.equal(few.slots, all_of_them.slots[:, :2])
+    again = memory.query(query, neighbors=2)  # the others are known now, and left out
+    assert torch.equal(again.similarities, few.similarities)
+    torch.testing.assert_close(again.weights.sum(1), torch.ones(4))
+
+
 def asked_in_parts(memory: KeyValueMemory, query: torch.Tensor) -> MemoryHits:
     parts = [memory.query(part) for part in query.split(2)]
     return MemoryHits(
