@@ -143,9 +143,9 @@ class KeyValueMemory(nn.Module):
         Raises:
             ValueError: if the shape is wrong or a number is not finite.
         """
-        count = neighbors or self.neighbors
-        unit, *found = self._neighbors_of(query, count)
-        similarities, slots = (part[:, :count] for part in found)
+        count = self.neighbors if neighbors is None else neighbors
+        unit, similarities, slots = self._neighbors_of(query, count)
+        similarities, slots = similarities[:, :count], slots[:, :count]  # more may be known
         if unit.requires_grad and torch.is_grad_enabled():
             similarities = Similarities.apply(unit, similarities, slots, self.keys)
         values = self._at(self.values, slots)
