@@ -13,10 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-# Rows shorter than this are less similar to everything. The gradient of a cosine grows as its
-# vectors get shorter: over many steps, what was barely written would make it explode.
-FAINT = 0.1
-TINY = 1e-6  # a power of 0 would have no gradient
+EMPTY = 1e-6  # what a row of an empty memory holds; a cosine with zeros would have no gradient
 FRESH = 1e-3  # times its number: the usage of a slot at first, so that empty ones have an order
 
 
@@ -68,7 +65,7 @@ class _Rows:
         first = like.new_zeros(batch, self.heads, self.slots)
         first[:, :, 0] = 1.0  # all heads look at the first slot
         return MemoryState(
-            rows=like.new_zeros(batch, self.slots, self.width),
+            rows=like.new_full((batch, self.slots, self.width), EMPTY),
             read_weights=first,
             write_weights=first,
             usage=(FRESH * torch.arange(self.slots).to(like)).expand(batch, -1),
@@ -111,7 +108,7 @@ class LRUAMemory(_Rows):
         gate = torch.sigmoid(alpha)  # [batch, heads, 1]
         write = gate * state.read_weights + (1 - gate) * least.unsqueeze(1)  # equation 7
         oldest = F.one_hot(state.usage.argmin(dim=1), self.slots).unsqueeze(2)  # [batch, slots, 1]
-        rows = state.rows.masked_fill(oldest.bool(), 0.0)
+        rows = state.rows.masked_fill(oldest.bool(), EMPTY)
         rows = rows + torch.einsum("bhs,bhw->bsw", write, addend)  # equation 8
         weights = content_weights(key, rows, 1 + F.softplus(strength))  # equations 2, 3
         read = weights @ rows  # equation 4
@@ -154,7 +151,7 @@ SHIFTS = 3  # to the left, none, to the right
 
 
 def content_weights(key: Tensor, rows: Tensor, strength: Tensor) -> Tensor:
-    """softmax over slots of strength x cos(key, row); see ``FAINT`` for short rows.
+    """softmax over slots of strength x cos(key, row).
 
     Args:
         key: [batch, heads, width].
@@ -164,8 +161,7 @@ def content_weights(key: Tensor, rows: Tensor, strength: Tensor) -> Tensor:
     Returns:
         [batch, heads, slots].
     """
-    direction = F.normalize(rows, dim=-1, eps=FAINT)
-    cosine = F.normalize(key, dim=-1, eps=FAINT) @ direction.transpose(1, 2)
+    cosine = F.normalize(key, dim=-1) @ F.normalize(rows, dim=-1).transpose(1, 2)
     return torch.softmax(strength * cosine, dim=-1)
 
 
@@ -214,5 +210,5 @@ def located(
         moved[..., place : place + 1] * mixed.roll(place - 1, dims=-1) for place in range(SHIFTS)
     )
     assert isinstance(shifted, Tensor)
-    sharp = (shifted + TINY) ** (1 + F.softplus(sharpness))
+    sharp = (shifted + EMPTY) ** (1 + F.softplus(sharpness))
     return sharp / sharp.sum(dim=-1, keepdim=True)

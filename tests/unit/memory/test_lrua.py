@@ -8,9 +8,8 @@ import torch
 from torch import Tensor
 
 from fairseq_plugins.memory.lrua import (
-    FAINT,
+    EMPTY,
     FRESH,
-    TINY,
     LRUAMemory,
     MemoryState,
     NTMMemory,
@@ -35,7 +34,7 @@ def softmax(x: np.ndarray) -> np.ndarray:
 
 
 def cosine(a: np.ndarray, b: np.ndarray) -> float:
-    return float(a @ b / max(np.linalg.norm(a), FAINT) / max(np.linalg.norm(b), FAINT))
+    return float(a @ b / np.linalg.norm(a) / np.linalg.norm(b))
 
 
 def emitted(memory: Any) -> list[Tensor]:
@@ -52,7 +51,7 @@ def run(memory: Any, steps: int) -> tuple[list[list[Tensor]], list[MemoryState]]
 
 def lrua_oracle(said: list[list[Tensor]], decay: float, example: int) -> dict[str, np.ndarray]:
     """Equations 2 to 8 of Santoro et al. 2016, a number at a time; the state after all steps."""
-    rows = np.zeros((SLOTS, WIDTH))
+    rows = np.full((SLOTS, WIDTH), EMPTY)
     reads = np.zeros((HEADS, SLOTS))
     reads[:, 0] = 1
     usage = FRESH * np.arange(SLOTS)
@@ -63,7 +62,7 @@ def lrua_oracle(said: list[list[Tensor]], decay: float, example: int) -> dict[st
         writes = np.array(
             [sigmoid(alpha[h]) * reads[h] + (1 - sigmoid(alpha[h])) * unused for h in range(HEADS)]
         )
-        rows[int(np.argmin(usage))] = 0
+        rows[int(np.argmin(usage))] = EMPTY
         for h in range(HEADS):
             for i in range(SLOTS):
                 rows[i] = rows[i] + writes[h, i] * addend[h]
@@ -129,10 +128,10 @@ def ntm_oracle(said: list[list[Tensor]], example: int) -> dict[str, np.ndarray]:
         moved = [
             sum(moves[s] * mixed[(i - (s - 1)) % SLOTS] for s in range(3)) for i in range(SLOTS)
         ]
-        sharp = (np.array(moved) + TINY) ** (1 + softplus(sharpness))
+        sharp = (np.array(moved) + EMPTY) ** (1 + softplus(sharpness))
         return sharp / sharp.sum()
 
-    rows = np.zeros((SLOTS, WIDTH))
+    rows = np.full((SLOTS, WIDTH), EMPTY)
     reads, writes = np.zeros((2, HEADS, SLOTS))
     reads[:, 0] = writes[:, 0] = 1
     for step in said:
