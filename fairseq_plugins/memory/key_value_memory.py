@@ -145,7 +145,6 @@ class KeyValueMemory(nn.Module):
         """
         count = self.neighbors if neighbors is None else neighbors
         unit, similarities, slots = self._neighbors_of(query, count)
-        similarities, slots = similarities[:, :count], slots[:, :count]  # more may be known
         if unit.requires_grad and torch.is_grad_enabled():
             similarities = Similarities.apply(unit, similarities, slots, self.keys)
         values = self._at(self.values, slots)
@@ -322,7 +321,7 @@ class KeyValueMemory(nn.Module):
         self.recent[seen] = slots[last[seen]]
 
     def _neighbors_of(self, query: Tensor, count: int) -> tuple[Tensor, Tensor, Tensor]:
-        """Unit queries [N, D], similarities and slots [N, k] of ``count`` neighbours or more.
+        """Unit queries [N, D], and the similarities and slots [N, count] of their neighbours.
 
         Asking, learning and staging follow each other on the same queries, so the last answer
         is kept as long as neither the query nor the memory has changed.
@@ -343,7 +342,8 @@ class KeyValueMemory(nn.Module):
             if not known:
                 found = self._search.search(unit.detach(), count)
                 self._last = weakref.ref(query), version, found
-        return unit, *self._last[2]
+        similarities, slots = self._last[2]  # of more neighbours, perhaps
+        return unit, similarities[:, :count], slots[:, :count]
 
     def _refresh_search(self, changed: Tensor | None = None) -> None:
         """Tell the search what has changed, also if somebody else wrote to the buffers."""

@@ -172,6 +172,14 @@ def test_fewer_neighbors_can_be_asked_for() -> None:
     torch.testing.assert_close(again.weights.sum(1), torch.ones(4))
 
 
+def test_more_neighbors_than_its_own_change_no_loss() -> None:
+    memory, query, target = lived(), torch.randn(40, 8), torch.arange(40) % SHAPE["num_values"]
+    memory.neighbors = 1
+    expected = memory.loss(query.clone(), target)
+    assert memory.query(query, neighbors=9).slots.shape == (40, 9)
+    assert torch.equal(memory.loss(query, target), expected)
+
+
 def asked_in_parts(memory: KeyValueMemory, query: torch.Tensor) -> MemoryHits:
     parts = [memory.query(part) for part in query.split(2)]
     return MemoryHits(
