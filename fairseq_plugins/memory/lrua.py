@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 EMPTY = 1e-6  # what a row of an empty memory holds; a cosine with zeros would have no gradient
+NO_LENGTH = 1e-12  # of a row; shorter ones count as this long, as in torch's normalize
 FRESH = 1e-3  # times its number: the usage of a slot at first, so that empty ones have an order
 
 
@@ -161,7 +162,9 @@ def content_weights(key: Tensor, rows: Tensor, strength: Tensor) -> Tensor:
     Returns:
         [batch, heads, slots].
     """
-    cosine = F.normalize(key, dim=-1) @ F.normalize(rows, dim=-1).transpose(1, 2)
+    # Products are divided, not rows: of rows there is more, and the gradient passes there again.
+    length = torch.linalg.vector_norm(rows, dim=-1).clamp_min(NO_LENGTH).unsqueeze(1)
+    cosine = F.normalize(key, dim=-1) @ rows.transpose(1, 2) / length
     return torch.softmax(strength * cosine, dim=-1)
 
 
