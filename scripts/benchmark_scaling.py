@@ -7,11 +7,10 @@ Each rank is a process of one thread on this machine; they talk by gloo. Every s
 """
 
 import argparse
-import json
 import sys
 from pathlib import Path
 
-from fairseq_plugins.tools.program import positive, start
+from fairseq_plugins.tools.program import positive, start, write_json
 from fairseq_plugins.tools.scaling import Load, as_data, measure, table
 
 
@@ -38,7 +37,7 @@ def main() -> None:
     costs = [measure(ranks, load) for ranks in args.ranks]
     sys.stdout.write("\n".join(table(costs)) + "\n")
     if args.json:
-        args.json.write_text(json.dumps(as_data(load, costs), indent=2) + "\n")
+        write_json(args.json, as_data(load, costs))
 
 
 if __name__ == "__main__":

@@ -10,7 +10,6 @@ at work on one example.
 """
 
 import argparse
-import json
 import logging
 from pathlib import Path
 
@@ -25,7 +24,7 @@ from fairseq_plugins.tools.algorithmic_evaluation import (
     table,
     watch,
 )
-from fairseq_plugins.tools.program import positive, start
+from fairseq_plugins.tools.program import positive, start, write_json
 
 logger = logging.getLogger("evaluate_algorithmic")
 TEST_TEXT = 1
@@ -76,8 +75,7 @@ def main() -> None:
         for k, share in result["lifelong"].items():
             print(f"{k:<10}{share:.2f}")
     if args.json:
-        args.json.parent.mkdir(parents=True, exist_ok=True)
-        args.json.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+        write_json(args.json, result)
 
 
 if __name__ == "__main__":

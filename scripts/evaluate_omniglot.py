@@ -8,18 +8,19 @@ measured. Results go to stdout, --json FILE keeps all numbers, --plots DIR draws
 """
 
 import argparse
-import json
 import logging
 import re
 from dataclasses import asdict
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
 from fairseq_plugins.data.episodes import Protocol
-from fairseq_plugins.data.omniglot import load_part
+from fairseq_plugins.data.omniglot import OmniglotImages
 from fairseq_plugins.tools import omniglot_plots
 from fairseq_plugins.tools.lake_runs import read_runs
+from fairseq_plugins.tools.omniglot_parts import part_to_test
 from fairseq_plugins.tools.one_shot_evaluation import (
     Embedder,
     Share,
@@ -28,7 +29,7 @@ from fairseq_plugins.tools.one_shot_evaluation import (
     retention,
     showings,
 )
-from fairseq_plugins.tools.program import positive, start
+from fairseq_plugins.tools.program import positive, start, write_json
 from fairseq_plugins.tools.sequence_evaluation import learns_within_episodes, sequence_showings
 
 logger = logging.getLogger("evaluate_omniglot")
@@ -56,9 +57,10 @@ def parse() -> argparse.Namespace:
     network.add_argument("--pixels", action="store_true", help="compare plain pixels instead")
     add("--views", type=positive, default=1,
         help="slightly distorted views of each drawing, to be averaged (1)")  # fmt: skip
-    add("--split", default="vinyals", help="division of the characters, as in training")
+    add("--split", help="division of the characters (that of the training; else vinyals)")
     add("--part", default="test", help="of the split")
-    add("--image-size", type=positive, default=28, help="of the drawings, in pixels")
+    add("--image-size", type=positive,
+        help="of the drawings, in pixels (that of the training; else 28)")  # fmt: skip
     add("--protocols", type=protocol, nargs="*", metavar="NxK",
         default=[Protocol(ways, shots) for ways in (5, 20) for shots in (1, 5)],
         help="ways and shots: 5x1 5x5 20x1 20x5")  # fmt: skip
@@ -79,11 +81,11 @@ def main() -> None:
     """Embed all drawings once, then measure."""
     args = parse()
     start()
+    args.split, images = part_to_test(args.path, args.data, args.split, args.part, args.image_size)
     if args.path and learns_within_episodes(args.path):
-        _showings_of_sequences(args)
+        _showings_of_sequences(args, images)
         return
-    images = load_part(args.data, args.image_size, args.split, args.part)
-    embedder = Embedder(args.path, args.views)
+    embedder = Embedder(args.path, args.views, args.data)
     logger.info("Embedding %d drawings of %d classes", images.images[:, :, 0, 0].size, len(images))
     keys = embedder(images.images)
     result: dict = {"split": args.split, "part": args.part, "seed": args.seed}
@@ -107,7 +109,7 @@ def main() -> None:
             row = "".join(f"{by_writes[count]:>14.2f}" for by_writes in remembered.values())
             print(f"{count:>12,}  {row}")
     if args.lake:
-        runs = read_runs(args.lake, args.image_size)
+        runs = read_runs(args.lake, images.size)
         share = lake_runs(
             [
                 (embedder(run.training), embedder(run.test), torch.from_numpy(run.labels))
@@ -121,10 +123,8 @@ def main() -> None:
     _keep(args, result)
 
 
-def _showings_of_sequences(args: argparse.Namespace) -> None:
-    by_showing = sequence_showings(
-        args.path, args.data, args.split, args.part, args.episodes, args.seed
-    )
+def _showings_of_sequences(args: argparse.Namespace, images: OmniglotImages) -> None:
+    by_showing = sequence_showings(args.path, args.data, images, args.episodes, args.seed)
     print("shown for the k-th time")
     _print_showings(by_showing)
     if args.plots:
@@ -142,10 +142,12 @@ def _print_showings(by_showing: dict[int, Share]) -> None:
 
 def _keep(args: argparse.Namespace, result: dict) -> None:
     if args.json:
-        args.json.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+        write_json(args.json, result)
 
 
-def _draw(args: argparse.Namespace, images, keys, by_ways: dict, result: dict) -> None:  # type: ignore[no-untyped-def]
+def _draw(
+    args: argparse.Namespace, images: OmniglotImages, keys: Tensor, by_ways: dict, result: dict
+) -> None:
     if by_ways:
         named = {f"{ways} classes": table for ways, table in by_ways.items()}
         omniglot_plots.bars(named, args.plots / "showings.png")

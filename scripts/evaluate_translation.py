@@ -8,13 +8,12 @@ or a checkpoint *.pt, which translates --data first.
 """
 
 import argparse
-import json
 import logging
 import os
 from pathlib import Path
 
 from fairseq_plugins.tools.hypotheses import Generation, hypotheses, read_lines
-from fairseq_plugins.tools.program import positive, start
+from fairseq_plugins.tools.program import positive, start, write_json
 from fairseq_plugins.tools.scoring import Scorer, table
 
 logger = logging.getLogger("evaluate_translation")
@@ -73,14 +72,7 @@ def main() -> None:
     if args.json:
         numbers = {name: [s.as_json() for s in group] for name, group in groups.items()}
         report = numbers | {"signatures": scorer.signatures, "significance": significance}
-        write(args.json, json.dumps(report, indent=2) + "\n")
-
-
-def write(path: Path, text: str) -> None:
-    """Write a file whole or not at all."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    temporary.write_text(text, encoding="utf-8")
-    os.replace(temporary, path)
+        write_json(args.json, report)
 
 
 if __name__ == "__main__":

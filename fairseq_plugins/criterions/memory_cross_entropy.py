@@ -15,6 +15,7 @@ from fairseq.utils import get_perplexity
 from omegaconf import II
 from torch import Tensor
 
+from fairseq_plugins.compat import InputError
 from fairseq_plugins.criterions.memory_health import log_memory_health, total
 from fairseq_plugins.modules.cross_entropy import token_log_probs
 from fairseq_plugins.modules.memory_reader import MemoryReading
@@ -73,6 +74,11 @@ class MemoryCrossEntropy(FairseqCriterion):
         self.softmax_alone = softmax_alone
         self.sentence_avg = sentence_avg
         counts = torch.tensor(task.target_dictionary.count)
+        if str(memory_write) == "rare" and counts.max() <= 1:
+            raise InputError(
+                "--memory-write rare: this dictionary does not tell how often training has its "
+                "words; take surprise or all"
+            )
         self.policy = WritePolicy(str(memory_write), memory_surprise, memory_rare, counts)
 
     def forward(self, model: Any, sample: dict, reduce: bool = True) -> tuple[Tensor, int, dict]:

@@ -16,6 +16,7 @@ from fairseq.data import FairseqDataset
 from fairseq.data.iterators import EpochBatchIterator
 from torch import Tensor
 
+from fairseq_plugins.compat import InputError
 from fairseq_plugins.data.omniglot import OmniglotImages
 from fairseq_plugins.modules.one_shot import classify
 
@@ -258,8 +259,19 @@ class AllDrawings(DrawnDataset):
         }
 
 
+def drawn_together(batch_size: int | None) -> int:
+    """``--batch-size``, without which nothing can be drawn.
+
+    Raises:
+        InputError: if it was not given.
+    """
+    if batch_size is None:
+        raise InputError("examples are drawn in batches: give --batch-size, not --max-tokens alone")
+    return batch_size
+
+
 def epoch_iterator(
-    dataset: DrawnDataset, training: bool, epoch: int, **options: Any
+    dataset: DrawnDataset, training: bool, epoch: int, *, num_shards: int = 1, **options: Any
 ) -> EpochBatchIterator:
     """fairseq's iterator over the epochs of a dataset.
 
@@ -267,11 +279,21 @@ def epoch_iterator(
         dataset: where the batches come from.
         training: whether each epoch brings new batches; in validation all are the first one.
         epoch: to begin with.
-        options: ``num_shards``, ``shard_id``, ``num_workers`` and the like, as fairseq gives them.
+        num_shards: workers. In training each gets as many batches as the others: fairseq would give
+            one that has nothing left to do a batch of the last validation to train on.
+        options: ``shard_id``, ``num_workers`` and the like, as fairseq gives them.
+
+    Raises:
+        InputError: if an epoch has fewer batches than there are workers.
     """
+    if training and dataset.batches < num_shards:
+        raise InputError(
+            f"--batches {dataset.batches} are not enough for {num_shards} workers; give more"
+        )
 
     def batches(dataset: DrawnDataset, epoch: int) -> list[list[int]]:
-        return list(dataset.epoch_batches(epoch if training else 1))
+        drawn = list(dataset.epoch_batches(epoch if training else 1))
+        return drawn[: len(drawn) // num_shards * num_shards] if training else drawn
 
     return EpochBatchIterator(
         dataset,
@@ -280,5 +302,6 @@ def epoch_iterator(
         epoch=epoch,
         disable_shuffling=True,  # the draws are random already
         reuse_dataloader=True,
+        num_shards=num_shards,
         **options,
     )

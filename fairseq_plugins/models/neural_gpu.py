@@ -91,8 +91,11 @@ class Encoder(FairseqEncoder):
         """
         tokens = pad_on_the_right(src_tokens, self.dictionary.pad())
         tokens = nn.functional.pad(tokens, (0, self.extra_columns), value=self.dictionary.pad())
-        columns = (tokens != self.dictionary.pad()).sum(dim=1).cpu() + self.extra_columns
-        return {"state": self.core(self.embedding(tokens), columns), "columns": columns}
+        padding = tokens == self.dictionary.pad()
+        columns = (~padding).sum(dim=1).cpu() + self.extra_columns
+        # The embedding of padding is not zero for long if the softmax shares it.
+        words = self.embedding(tokens).masked_fill(padding.unsqueeze(2), 0.0)
+        return {"state": self.core(words, columns), "columns": columns}
 
     def reorder_encoder_out(self, encoder_out: dict, new_order: Tensor) -> dict:
         """Select sequences, for beams."""
@@ -277,12 +280,23 @@ class NeuralGPUModel(FairseqEncoderDecoderModel):
         return model
 
     def before_optimizer_step(self, updates: int) -> None:
-        """Add noise to all gradients, less and less of it (Neelakantan et al. 2015)."""
-        if not self.cfg.gradient_noise:
+        """Add noise to all gradients, less and less of it (Neelakantan et al. 2015).
+
+        Raises:
+            InputError: if the weights are not in float32.
+        """
+        cfg = self.cfg
+        own = bool(cfg.gradient_noise) or cfg.relaxation > 1
+        if own and next(self.parameters()).dtype != torch.float32:
+            raise InputError(
+                "--gradient-noise and --relaxation change weights that fairseq keeps a second time "
+                "in float32; give --autocast bfloat16 instead of --fp16 or --bf16"
+            )
+        if not cfg.gradient_noise:
             return
-        deviation = self.cfg.gradient_noise / (1 + updates) ** NOISE_DECAY
+        deviation = cfg.gradient_noise / (1 + updates) ** NOISE_DECAY
         # A seed of its own: all workers have to add the same.
-        random = torch.Generator().manual_seed(self.cfg.seed * NOISE_SEEDS + updates)
+        random = torch.Generator().manual_seed(cfg.seed * NOISE_SEEDS + updates)
         for parameter in self.parameters():
             if parameter.grad is not None:
                 noise = torch.randn(parameter.shape, generator=random)
@@ -381,6 +395,11 @@ class ExtendedNeuralGPUMemoryModel(ExtendedNeuralGPUModel):
         if cfg.height <= QUERY_ROW:
             raise InputError(
                 f"--height {cfg.height}: the query is in the second row; give at least 2"
+            )
+        if cfg.memory_gold_updates and str(cfg.memory_read) == "interpolate":
+            raise InputError(
+                "--memory-gold-updates puts right answers on the tape, and --memory-read "
+                "interpolate puts none there; leave out one of the two"
             )
         model = super().build_model(cfg, task)
         model.memory_from_update = cfg.memory_from_update

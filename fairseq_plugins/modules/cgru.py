@@ -126,7 +126,7 @@ class Unit(torch.autograd.Function):
         of_kept, of_candidate_weight, of_candidate_bias = convolution_backward(
             of_candidate, kept, candidate_weight
         )
-        nothing = _scalar(0.0)
+        nothing = of_next.new_zeros(())  # on CUDA, addcmul wants it there, too
         of_reset = torch.addcmul(nothing, of_kept, state, value=STRETCH)
         of_update = torch.addcmul(nothing, of_next, carried - candidate, value=STRETCH)
         of_gates = torch.cat([

@@ -60,7 +60,7 @@ class NeuralGPUEncoder(nn.Module):
             State [batch, m, n, h]. Columns beyond a sequence's own are zero, and each sequence
             makes as many steps as it has columns: what else is in the batch changes nothing.
         """
-        state = in_row(words, SYMBOL_ROW, self.height)
+        state = reached(self.stacks, in_row(words, SYMBOL_ROW, self.height))
         n = state.shape[2]
         ragged = bool((columns != n).any())
         own = own_columns(columns, n, state.device) if ragged else None
@@ -85,6 +85,7 @@ class NeuralGPUDecoder(nn.Module):
 
     def start(self, state: Tensor) -> Progress:
         """Begin with the encoder's state and an empty tape."""
+        state = reached(self.stacks, state)
         return Progress(state, state.new_zeros(len(state), state.shape[1], 0, self.height))
 
     def step(
@@ -117,6 +118,17 @@ class NeuralGPUDecoder(nn.Module):
         drive = stack.drive(channels_last(torch.cat([tape, rest], dim=2)))
         state = stack(state, drive, active)
         return Progress(state, tape), state[:, :, step, SYMBOL_ROW]
+
+
+def reached(stacks: nn.ModuleList, state: Tensor) -> Tensor:
+    """The same state; but its gradient reaches, as 0, all parameters of alternative stacks.
+
+    Sequences may have fewer steps than there are stacks, and workers that train together wait for
+    the gradients of all parameters.
+    """
+    if len(stacks) == 1 or not torch.is_grad_enabled():
+        return state
+    return state + 0 * torch.stack([parameter.sum() for parameter in stacks.parameters()]).sum()
 
 
 @torch.no_grad()

@@ -1,6 +1,6 @@
 """Learning to tell classes apart from one example, and telling them apart.
 
-All vectors are compared by their cosine.
+All vectors are compared by their cosine, in float32.
 """
 
 import torch
@@ -24,7 +24,8 @@ def neighborhood_loss(query: Tensor, target: Tensor, temperature: float) -> Tens
     """
     unit = F.normalize(query.float(), dim=1)
     itself = torch.eye(len(unit), dtype=torch.bool, device=unit.device)
-    logits = (unit @ unit.t() / temperature).masked_fill(itself, -torch.inf)  # [N, N]
+    with torch.autocast(unit.device.type, enabled=False):
+        logits = (unit @ unit.t() / temperature).masked_fill(itself, -torch.inf)  # [N, N]
     same = (target.unsqueeze(1) == target) & ~itself
     alone = ~same.any(dim=1)
     right = logits.masked_fill(~(same | alone.unsqueeze(1)), -torch.inf)
@@ -47,6 +48,7 @@ def classify(query: Tensor, support: Tensor, temperature: float) -> Tensor:
     """
     ways, shots = support.shape[-3:-1]
     keys = F.normalize(support.float(), dim=-1).flatten(-3, -2)  # [..., ways x shots, D]
-    similarity = F.normalize(query.float(), dim=-1) @ keys.transpose(-1, -2)
+    with torch.autocast(keys.device.type, enabled=False):
+        similarity = F.normalize(query.float(), dim=-1) @ keys.transpose(-1, -2)
     votes = torch.softmax(temperature * similarity, dim=-1)  # [..., Q, ways x shots]
     return votes.unflatten(-1, (ways, shots)).sum(-1).argmax(-1)

@@ -27,7 +27,7 @@ from fairseq_plugins.data.algorithmic import (
     make_dictionary,
 )
 from fairseq_plugins.data.algorithms import ALGORITHMS
-from fairseq_plugins.data.episodes import epoch_iterator, generator
+from fairseq_plugins.data.episodes import drawn_together, epoch_iterator, generator
 from fairseq_plugins.data.rare_symbols import RareSymbols
 from fairseq_plugins.tasks.committing import NUMBER_FORMATS, CommitsMemory
 
@@ -117,7 +117,7 @@ class AlgorithmicTask(CommitsMemory, FairseqTask):
             )
         draw = partial(self._draw, split)
         self.datasets[split] = AlgorithmicDataset(
-            draw, length, self._dictionary, batches, cfg.batch_size
+            draw, length, self._dictionary, batches, drawn_together(cfg.batch_size)
         )
 
     def _draw(self, split: str, index: int, length: int) -> tuple[list[str], list[str]]:

@@ -17,7 +17,13 @@ from omegaconf import II
 from torch import Tensor
 
 from fairseq_plugins import compat
-from fairseq_plugins.data.episodes import AllDrawings, ClassBatches, Distortion, epoch_iterator
+from fairseq_plugins.data.episodes import (
+    AllDrawings,
+    ClassBatches,
+    Distortion,
+    drawn_together,
+    epoch_iterator,
+)
 from fairseq_plugins.data.omniglot import load_part, load_splits
 from fairseq_plugins.data.sequences import LABELS, SequenceEpisodes, positions, symbols
 from fairseq_plugins.tasks.committing import NUMBER_FORMATS, CommitsMemory
@@ -115,11 +121,17 @@ class OmniglotTask(CommitsMemory, FairseqTask):
         if str(cfg.episodes) == "sequences":
             self.datasets[split] = SequenceEpisodes(
                 images, cfg.seed, cfg.ways, cfg.length, str(cfg.labels),
-                cfg.batches if training else cfg.valid_batches, cfg.batch_size, distortion,
+                cfg.batches if training else cfg.valid_batches,
+                drawn_together(cfg.batch_size), distortion,
             )  # fmt: skip
         elif training:
             self.datasets[split] = ClassBatches(
-                images, cfg.seed, cfg.batch_size, cfg.drawings, cfg.batches, distortion
+                images,
+                cfg.seed,
+                drawn_together(cfg.batch_size),
+                cfg.drawings,
+                cfg.batches,
+                distortion,
             )
         else:
             self.datasets[split] = AllDrawings(images)

@@ -180,6 +180,11 @@ def lifelong(solver: Solver, symbols: int, showings: int, length: int) -> dict[i
                 counts[seen[number]] += 1
                 rights[seen[number]] += is_right
         if solver.memory is not None:
+            if "memory" not in output[1]:
+                raise InputError(
+                    "the memory had not joined in yet when this checkpoint was written "
+                    "(--memory-from-update); take a later one, or fill its memory"
+                )
             reading, target = output[1]["memory"], sample["target"]
             solver.memory.write(reading.query, target[reading.positions])
     return {k: 100 * rights[k] / counts[k] for k in range(1, showings + 1)}

@@ -1,7 +1,6 @@
 """What the benchmark programs share: options, a description of the machine, and their reports."""
 
 import argparse
-import json
 import logging
 import os
 import platform
@@ -16,7 +15,7 @@ from fairseq_plugins import allocator
 from fairseq_plugins.compat import InputError
 from fairseq_plugins.memory.mirror import coarse_dtype
 from fairseq_plugins.tools.benchmark import Duel, Turn
-from fairseq_plugins.tools.program import positive, start
+from fairseq_plugins.tools.program import positive, start, write_json
 
 logger = logging.getLogger(__name__)
 
@@ -68,10 +67,7 @@ def write(
 ) -> None:
     """Write all numbers to a JSON file, whole or not at all."""
     results = [duel.as_json() for duel in duels]
-    content = {"machine": about, "settings": settings, "results": results}
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    temporary.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
-    os.replace(temporary, path)
+    write_json(path, {"machine": about, "settings": settings, "results": results})
 
 
 def machine(device: str) -> dict[str, Any]:

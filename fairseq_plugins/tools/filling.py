@@ -128,13 +128,18 @@ class Translator:
             resize_memory(self.state["model"], memories[0], memory_size)
             with open_dict(self.state["cfg"]):
                 self.state["cfg"].model.memory_size = memory_size
+        if "memory_from_update" in self.state["cfg"].model:
+            with open_dict(self.state["cfg"]):  # what is filled is to be asked, however early
+                self.state["cfg"].model.memory_from_update = 0
         task_cfg = self.state["cfg"].task.copy()
         if "data" in task_cfg:
             if corpus.data is None:
                 raise InputError(f"{path}: its task reads a corpus; name its folder with --data")
             task_cfg.data = str(corpus.data)
         if "curriculum_batches" in task_cfg:
-            task_cfg.curriculum_batches = 0  # all of every example is to be remembered
+            task_cfg.curriculum_batches = 0  # all of every example is to be remembered,
+            if task_cfg.algorithm == "rare_symbols":  # and every example
+                task_cfg.batches = -(-task_cfg.examples // task_cfg.batch_size)
         self.task = tasks.setup_task(task_cfg)
         models, _, _ = checkpoint_utils.load_model_ensemble_and_task(
             [str(path)], task=self.task, state=self.state

@@ -63,17 +63,19 @@ class Embedder:
         path: of a checkpoint; None for pixels.
         views: of each drawing that a network sees, whose embeddings are averaged: the drawing
             itself, and others that are distorted a little.
+        data: folder that data_prep.omniglot made; that of the training may be gone.
 
     Raises:
         InputError: if the model in the checkpoint does not embed drawings.
     """
 
-    def __init__(self, path: Path | None, views: int = 1) -> None:
+    def __init__(self, path: Path | None, views: int = 1, data: Path | None = None) -> None:
         self.model: Any = None
         self.views = views
         self.temperature = PIXEL_TEMPERATURE
         if path is not None:
-            models, self.cfg = checkpoint_utils.load_model_ensemble([str(path)])
+            moved = {"data": str(data)} if data else {}
+            models, self.cfg = checkpoint_utils.load_model_ensemble([str(path)], moved)
             self.model = models[0].eval()
             memory = getattr(self.model, "memory", None)
             if not isinstance(memory, KeyValueMemory):

@@ -1,8 +1,11 @@
 """What the command-line programs in ``scripts/`` share."""
 
 import argparse
+import json
 import logging
+import os
 import sys
+from pathlib import Path
 
 from fairseq_plugins.compat import one_line_errors
 
@@ -19,6 +22,22 @@ def start() -> None:
     )
     for library in ("fairseq", "sacrebleu"):
         logging.getLogger(library).setLevel(logging.WARNING)  # what they do is ours to tell
+
+
+def write_json(path: Path, content: object) -> None:
+    """Write a file whole or not at all, and its folder if there is none."""
+    write_text(path, json.dumps(content, indent=2) + "\n")
+
+
+def write_text(path: Path, text: str) -> None:
+    """The same for plain text."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        temporary.write_text(text, encoding="utf-8")
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
 
 
 def positive(text: str) -> int:

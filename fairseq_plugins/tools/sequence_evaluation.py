@@ -7,7 +7,7 @@ from fairseq import checkpoint_utils
 from tqdm import tqdm
 
 from fairseq_plugins.criterions.sequence_episodes import SHOWINGS, showing
-from fairseq_plugins.data.omniglot import load_part
+from fairseq_plugins.data.omniglot import OmniglotImages
 from fairseq_plugins.data.sequences import SequenceEpisodes
 from fairseq_plugins.tools.checkpoints import read_checkpoint
 from fairseq_plugins.tools.one_shot_evaluation import Share
@@ -22,7 +22,7 @@ def learns_within_episodes(path: Path) -> bool:
 
 @torch.no_grad()
 def sequence_showings(
-    path: Path, data: Path, split: str, part: str, episodes: int, seed: int
+    path: Path, data: Path, images: OmniglotImages, episodes: int, seed: int
 ) -> dict[int, Share]:
     """How often a class is named rightly when it is shown for the k-th time.
 
@@ -32,17 +32,15 @@ def sequence_showings(
     Args:
         path: of the checkpoint.
         data: folder that data_prep.omniglot made.
-        split: division of the characters.
-        part: of it.
+        images: to test with.
         episodes: how many.
         seed: of the episodes.
 
     Returns:
         k -> share of right answers.
     """
-    models, cfg = checkpoint_utils.load_model_ensemble([str(path)])
+    models, cfg = checkpoint_utils.load_model_ensemble([str(path)], {"data": str(data)})
     model, task = models[0].eval(), cfg.task
-    images = load_part(data, task.image_size, split, part)
     drawn = SequenceEpisodes(images, seed, task.ways, task.length, task.labels, 1, episodes)
     right: dict[int, list[float]] = {k: [] for k in SHOWINGS}
     for first in tqdm(

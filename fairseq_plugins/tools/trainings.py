@@ -4,7 +4,6 @@ Each writes to a folder of its own, goes on from its last checkpoint, and is ski
 """
 
 import argparse
-import json
 import logging
 import os
 import statistics
@@ -17,7 +16,7 @@ from pathlib import Path
 
 from fairseq_plugins.tools.checkpoints import num_updates, read_checkpoint
 from fairseq_plugins.tools.commands import PLUGINS, program, run
-from fairseq_plugins.tools.program import positive
+from fairseq_plugins.tools.program import positive, write_json, write_text
 
 logger = logging.getLogger(__name__)
 
@@ -107,7 +106,7 @@ class Workshop:
     def save(self, results: object) -> None:
         """Write the results of all trainings."""
         path = self.out / "results.json"
-        path.write_text(json.dumps(results, indent=2) + "\n")
+        write_json(path, results)
         logger.info("Details are in %s", path)
 
     def train(self, trainings: Sequence[Training]) -> None:
@@ -141,7 +140,7 @@ class Workshop:
         )  # fmt: skip
         last = read_checkpoint(folder / "checkpoint_last.pt")
         seconds = last["extra_state"]["previous_training_time"]
-        self._done(name).write_text(f"{seconds:.0f}\n")
+        write_text(self._done(name), f"{seconds:.0f}\n")
         logger.info(
             "Trained %s: %d updates in %.1f minutes, %.1f of them since now",
             name, num_updates(last), seconds / 60, (time.perf_counter() - begin) / 60,

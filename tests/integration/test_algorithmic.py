@@ -4,7 +4,9 @@ import re
 from pathlib import Path
 
 import pytest
+from fairseq.checkpoint_utils import load_model_ensemble
 
+from fairseq_plugins.tools.filling import Corpus, Translator
 from tests.tiny_training import PLUGINS, fairseq
 
 pytestmark = pytest.mark.integration
@@ -56,14 +58,21 @@ def test_generating_agrees_with_validation(learned: tuple[Path, str]) -> None:
     assert exact > 0.8 * 160
 
 
-def test_a_memory_is_taught(tmp_path: Path) -> None:
+@pytest.mark.parametrize("joins", [0, 1000])
+def test_a_memory_is_taught_and_filled_with_all_examples(tmp_path: Path, joins: int) -> None:
     done = fairseq(
         "train", *options(tmp_path, "--algorithm", "rare_symbols", "--symbols", 50,
-        "--arch", "gnmt_memory_tiny", "--memory-size", 64, "--memory-key-dim", 8,
-        "--memory-neighbors", 4, "--max-update", 10),
+        "--examples", 70, "--batches", 1, "--arch", "gnmt_memory_tiny", "--memory-size", 64,
+        "--memory-key-dim", 8, "--memory-neighbors", 4, "--memory-from-update", joins,
+        "--max-update", 10),
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-2000:]
-    assert "memory_fill" in done.stdout + done.stderr
+    assert ("memory_fill" in done.stdout + done.stderr) == (joins == 0)
+    filled = Translator(tmp_path / "checkpoint_last.pt", Corpus(None), memory_size=500)
+    assert sum(batch["nsentences"] for batch in filled.batches("train")) == 96  # 70, in 32s
+    filled.save(tmp_path / "filled.pt")
+    model = load_model_ensemble([str(tmp_path / "filled.pt")])[0][0]
+    assert model.decoder.asks
 
 
 @pytest.mark.parametrize(

@@ -121,11 +121,12 @@ def test_networks_that_learn_within_an_episode_are_trained_and_validated(
     assert len(shares) == 2
     command = [
         sys.executable, PLUGINS.parent / "scripts" / "evaluate_omniglot.py", "--data", data,
-        "--split", "validated", "--path", tmp_path / "checkpoint_last.pt", "--episodes", 20,
-        "--json", tmp_path / "showings.json", "--plots", tmp_path,
+        "--path", tmp_path / "checkpoint_last.pt", "--episodes", 20,
+        "--json", tmp_path / "new" / "showings.json", "--plots", tmp_path,
     ]  # fmt: skip
     subprocess.run([*map(str, command)], check=True, timeout=120)
-    assert set(json.loads((tmp_path / "showings.json").read_text())["showings"]) == set("1234")
+    found = json.loads((tmp_path / "new" / "showings.json").read_text())
+    assert set(found["showings"]) == set("1234") and found["split"] == "validated"
     assert (tmp_path / "showings.png").exists()
     assert (tmp_path / "checkpoint_best.pt").exists()
 

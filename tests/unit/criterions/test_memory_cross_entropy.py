@@ -8,6 +8,7 @@ from fairseq.criterions.label_smoothed_cross_entropy import LabelSmoothedCrossEn
 from fairseq.logging import metrics
 from torch import Tensor, nn
 
+from fairseq_plugins.compat import InputError
 from fairseq_plugins.criterions.memory_cross_entropy import MemoryCrossEntropy
 from tests.tiny_models import (
     PAIRS,
@@ -200,6 +201,13 @@ def test_rare_stages_words_that_training_showed_less_often() -> None:
     expected = target[counts[target] < 5]
     assert 0 < len(expected) < TOKENS
     assert staged(model).tolist() == expected.tolist()
+
+
+def test_a_dictionary_without_counts_does_not_know_what_is_rare() -> None:
+    task = translation_task()
+    task.target_dictionary.count = [1] * len(task.target_dictionary)
+    with pytest.raises(InputError, match="does not tell how often training has its words"):
+        MemoryCrossEntropy(task, 0.0, 1.0, 1.0, "rare", 0.5, 100, False)
 
 
 def test_batch_without_rare_words_stages_nothing() -> None:

@@ -14,6 +14,7 @@ from fairseq_plugins.data.episodes import (
     ClassBatches,
     Distortion,
     Protocol,
+    drawn_together,
     epoch_iterator,
     play,
 )
@@ -68,6 +69,19 @@ def test_two_ranks_share_an_epoch(images: OmniglotImages) -> None:
     shards = [batches(images, num_shards=2, shard_id=rank) for rank in (0, 1)]
     merged = [batch for pair in zip(*shards, strict=True) for batch in pair]
     assert same(merged, batches(images))
+
+
+def test_in_training_no_rank_has_less_to_do(images: OmniglotImages) -> None:
+    ranks = [batches(images, num_shards=4, shard_id=rank) for rank in range(4)]  # of six batches
+    assert [len(rank) for rank in ranks] == [1, 1, 1, 1] and all(rank[0] for rank in ranks)
+    with pytest.raises(InputError, match="--batches 6 are not enough for 7 workers"):
+        batches(images, num_shards=7)
+
+
+def test_examples_are_drawn_in_batches() -> None:
+    assert drawn_together(4) == 4
+    with pytest.raises(InputError, match="give --batch-size, not --max-tokens alone"):
+        drawn_together(None)
 
 
 def test_a_resumed_epoch_goes_on(images: OmniglotImages) -> None:

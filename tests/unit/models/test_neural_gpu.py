@@ -84,6 +84,17 @@ def test_a_sequence_in_a_batch_is_decoded_as_if_alone(kind: str) -> None:
 
 
 @kinds
+def test_so_it_is_when_the_embedding_of_padding_has_been_trained(kind: str) -> None:
+    subject, sample = MODELS[kind](), batch()
+    with torch.no_grad():
+        subject.encoder.embedding.weight[dictionary().pad()] = 1.0
+    together = log_probs(subject, subject(**sample["net_input"]))
+    for row, index in enumerate(sample["id"].tolist()):
+        alone = log_probs(subject, subject(**batch([PAIRS[index]])["net_input"]))[0]
+        torch.testing.assert_close(together[row, : len(alone)], alone, rtol=0, atol=1e-5)
+
+
+@kinds
 def test_the_source_may_be_padded_on_either_side(kind: str) -> None:
     subject = MODELS[kind]()
     right, left = (
@@ -212,6 +223,30 @@ def test_a_model_whose_parameters_have_come_together_is_one_that_never_was_relax
     tied.load_state_dict({k: state[k] for k in tied.state_dict()})
     sample = batch()["net_input"]
     torch.testing.assert_close(relaxed(**sample)[0], tied(**sample)[0], rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("arch", ["neural_gpu", "extended_neural_gpu"])
+def test_relaxed_parameters_that_no_step_used_have_a_gradient_of_zero(arch: str) -> None:
+    many = 30  # stacks, more than there are steps
+    subject = model(arch, relaxation=many, relaxation_updates=9)
+    subject(**batch()["net_input"])[0].sum().backward()
+    gradients = {name: parameter.grad for name, parameter in subject.named_parameters()}
+    assert all(gradient is not None for gradient in gradients.values())
+    unused = [grad for name, grad in gradients.items() if f".stacks.{many - 1}." in name]
+    assert unused and not any(gradient.any() for gradient in unused)
+
+
+@pytest.mark.parametrize("option", [{"gradient_noise": 0.1}, {"relaxation": 2}])
+def test_noise_and_relaxation_want_float32(option: dict) -> None:
+    subject = model("neural_gpu", relaxation_updates=9, **option)
+    subject.before_optimizer_step(0)
+    with pytest.raises(InputError, match="give --autocast bfloat16 instead of --fp16"):
+        subject.half().before_optimizer_step(0)
+
+
+def test_right_answers_are_not_shown_where_nothing_is_on_the_tape() -> None:
+    with pytest.raises(InputError, match="leave out one of the two"):
+        model("extended_neural_gpu_memory", memory_read="interpolate", memory_gold_updates=9)
 
 
 def test_relaxation_has_to_end() -> None:

@@ -116,6 +116,22 @@ def test_bfloat16_comes_close() -> None:
     assert float(error.norm() / expected.norm()) < 0.05
 
 
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@pytest.mark.parametrize("diagonal", [False, True])
+def test_on_cuda_it_computes_the_same(diagonal: bool) -> None:
+    torch.manual_seed(2)
+    stack, (state, tape) = CGRUStack(M, layers=2, tape=True, diagonal=diagonal), images()
+    results = []
+    for device in ("cpu", "cuda"):
+        stack.to(device).zero_grad()
+        state, tape = state.to(device), tape.to(device)
+        result = stack(state, stack.drive(tape))
+        result.sum().backward()
+        gradients = [parameter.grad.flatten().cpu() for parameter in stack.parameters()]
+        results.append(torch.cat([result.detach().flatten().cpu(), *gradients]))
+    torch.testing.assert_close(*results, rtol=1e-3, atol=1e-3)
+
+
 def test_inactive_columns_stay_as_they_are() -> None:
     stack, (state, _) = CGRUStack(M, layers=2), images()
     active = torch.zeros(2, 1, N, 1, dtype=torch.bool)

@@ -22,6 +22,17 @@ def test_neighborhood_loss_is_its_definition() -> None:
         assert float(found[i]) == pytest.approx(expected, abs=1e-5)
 
 
+def test_autocast_makes_no_difference() -> None:
+    torch.manual_seed(1)
+    query, target = torch.randn(40, 16), torch.arange(20).repeat(2)
+    support = torch.randn(20, 1, 16)
+    expected = neighborhood_loss(query, target, 0.1), classify(query, support, 40.0)
+    with torch.autocast("cpu", torch.bfloat16):
+        found = neighborhood_loss(query, target, 0.1), classify(query, support, 40.0)
+    assert found[0].dtype == torch.float32
+    assert torch.equal(found[0], expected[0]) and torch.equal(found[1], expected[1])
+
+
 def test_a_class_alone_teaches_nothing() -> None:
     query = torch.randn(3, 4, requires_grad=True)
     loss = neighborhood_loss(query, torch.tensor([0, 1, 2]), 0.1)

@@ -57,6 +57,14 @@ def test_for_life_what_was_shown_once_is_right_from_then_on() -> None:
     assert lifelong(Learner(Notebook()), 20, 3, LENGTH) == {1: 0.0, 2: 100.0, 3: 100.0}
 
 
+def test_for_life_a_memory_must_have_joined_in(monkeypatch: pytest.MonkeyPatch) -> None:
+    learner = Learner(Notebook())
+    solve = learner.solve
+    monkeypatch.setattr(learner, "solve", lambda sample: (solve(sample)[0], (None, {})))
+    with pytest.raises(InputError, match="had not joined in yet"):
+        lifelong(learner, 20, 3, LENGTH)
+
+
 def test_for_life_nothing_is_right_without_a_memory() -> None:
     assert lifelong(Learner(None), 20, 3, LENGTH) == {1: 0.0, 2: 0.0, 3: 0.0}
 
