@@ -7,6 +7,7 @@ streamed into a file that we name.
 import bz2
 import gzip
 import lzma
+import re
 import shutil
 import tarfile
 import zipfile
@@ -21,13 +22,17 @@ from data_prep.files import read_lines
 from data_prep.program import DataError
 
 SHOWN = 10  # members named if the wanted one is not there
-DAMAGES = (EOFError, OSError, tarfile.TarError, zipfile.BadZipFile, zlib.error, lzma.LZMAError)
+DAMAGES = (EOFError, OSError, tarfile.TarError, zipfile.BadZipFile, zlib.error, lzma.LZMAError,
+           RuntimeError)  # of zip files that want a password  # fmt: skip
 XML_LANGUAGE = "{http://www.w3.org/XML/1998/namespace}lang"
 PACKERS: dict[bytes, Callable[..., Any]] = {
     b"\x1f\x8b": gzip.open,
     b"BZh": bz2.open,
     b"\xfd7zXZ": lzma.open,
 }
+SEGMENT_BEGINS = re.compile("<seg", re.IGNORECASE | re.ASCII)
+SEGMENT = re.compile("<seg[^>]*>(.*)</seg>", re.IGNORECASE | re.ASCII)
+CODES = ("bpt", "ept", "it", "ph", "ut")  # of TMX: they hold the formatting of another program
 Language = str
 
 
@@ -109,14 +114,12 @@ def read_sgm(path: Path) -> Iterator[str]:
     """Yield the segments of an SGML file of WMT's, in their order."""
     number = 0
     for number, line in enumerate(read_lines(path), start=1):
-        lower = line.lower()
-        begin, end = lower.find("<seg"), lower.rfind("</seg>")
-        if begin < 0:
+        if not SEGMENT_BEGINS.search(line):
             continue
-        first = line.find(">", begin) + 1
-        if end < first or not first:
+        segment = SEGMENT.search(line)
+        if segment is None:
             raise DataError(f"{path}, line {number}: a <seg> that does not end on its line")
-        yield _unescape(line[first:end].strip())
+        yield _unescape(segment[1].strip())
     if number == 0:
         raise DataError(f"{path}: empty file")
 
@@ -129,8 +132,11 @@ def _unescape(text: str) -> str:
 
 
 def read_tsv(path: Path, columns: Sequence[int]) -> Iterator[tuple[str, ...]]:
-    """Yield the wanted columns, counted from 1, of a file of tab-separated values."""
-    for number, line in enumerate(read_lines(path), start=1):
+    """Yield the wanted columns, counted from 1, of a file of tab-separated values.
+
+    What is not UTF-8 becomes U+FFFD, for the cleaning to judge.
+    """
+    for number, line in enumerate(read_lines(path, "replace"), start=1):
         cells = line.split("\t")
         if len(cells) < max(columns):
             raise DataError(
@@ -143,19 +149,22 @@ def read_tsv(path: Path, columns: Sequence[int]) -> Iterator[tuple[str, ...]]:
 def read_tmx(path: Path, languages: Sequence[Language]) -> Iterator[tuple[str, ...]]:
     """Yield the segments of a translation memory (TMX, plain or gzip) that has all languages.
 
-    ``de`` finds ``de-AT``, too. Mark-up within a segment is left out, its text kept.
+    ``de`` finds ``de-AT``, too, and ``pt-BR`` finds ``pt``. Mark-up within a segment is left out.
     """
-    with _opener(path)(path, "rb") as file:
+    with _errors_of(path), _opener(path)(path, "rb") as file:
         try:
             for _, unit in ElementTree.iterparse(file):
                 if _local(unit) != "tu":
                     continue
                 texts = _variants(unit)
-                if all(language in texts for language in languages):
-                    yield tuple(texts[language] for language in languages)
+                found = [_in_language(texts, language) for language in languages]
+                if None not in found:
+                    yield tuple(map(str, found))
                 unit.clear()  # what was read does not stay in memory
         except ElementTree.ParseError as error:
             raise DataError(f"{path}, line {error.position[0]}: not TMX ({error})") from error
+        except ValueError as error:  # encodings of several bytes that the parser does not know
+            raise DataError(f"{path}: {error}; write it anew in UTF-8") from error
 
 
 def _variants(unit: ElementTree.Element) -> dict[Language, str]:
@@ -164,9 +173,29 @@ def _variants(unit: ElementTree.Element) -> dict[Language, str]:
         language = variant.get(XML_LANGUAGE) or variant.get("lang")
         segment = next((part for part in variant if _local(part) == "seg"), None)
         if language and segment is not None:
-            text = " ".join("".join(segment.itertext()).split())
-            texts.setdefault(language.lower().split("-")[0].split("_")[0], text)
+            text = " ".join("".join(_text(segment)).split())
+            code = _code(language)
+            texts[code] = text
+            texts.setdefault(code.split("-")[0], text)
     return texts
+
+
+def _in_language(texts: Mapping[Language, str], language: Language) -> str | None:
+    code = _code(language)
+    return texts.get(code, texts.get(code.split("-")[0]))
+
+
+def _code(language: Language) -> Language:
+    return language.lower().replace("_", "-")
+
+
+def _text(element: ElementTree.Element) -> Iterator[str]:
+    """What a reader sees of a segment."""
+    if _local(element) not in CODES:
+        yield element.text or ""
+        for part in element:
+            yield from _text(part)
+            yield part.tail or ""
 
 
 def _local(element: ElementTree.Element) -> str:

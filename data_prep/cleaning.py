@@ -8,6 +8,9 @@ Text passes through in chunks: memory does not grow with the corpus, but for eig
 know duplicates by.
 """
 
+import multiprocessing.connection
+import os
+import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
@@ -158,7 +161,7 @@ def in_parallel(function: Callable[[In], Out], items: Iterable[In], workers: int
     if workers == 1:
         yield from map(function, items)
         return
-    with ProcessPoolExecutor(workers) as pool, _killed_processes():
+    with ProcessPoolExecutor(workers, initializer=_end_with_parent) as pool, _killed_processes():
         waiting: deque[Future[Out]] = deque()
         for item in items:
             waiting.append(pool.submit(function, item))
@@ -166,6 +169,18 @@ def in_parallel(function: Callable[[In], Out], items: Iterable[In], workers: int
                 yield waiting.popleft().result()
         while waiting:
             yield waiting.popleft().result()
+
+
+def _end_with_parent() -> None:
+    """For a worker: a program that is killed shall not leave it behind, and with it its lock."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None, "a worker has one"
+
+    def watch() -> None:
+        multiprocessing.connection.wait([parent.sentinel])
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 @contextmanager

@@ -4,12 +4,13 @@ Each file is fetched once. What the first download brings is recorded, with its 
 `checksums.json` beside it; whatever is there or is fetched later must agree with it.
 """
 
+import hashlib
 import json
 import logging
 import shutil
 import time
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
@@ -46,6 +47,7 @@ class Downloads:
     def __init__(self, folder: Path, mirror: str | None = None) -> None:
         self.folder, self.mirror = folder, mirror
         self.record = folder / "checksums.json"
+        self._asked: dict[Path, str] = {}
 
     def path(self, url: str, name: str | None = None) -> Path:
         """Where the file of an address lies, or will."""
@@ -71,15 +73,19 @@ class Downloads:
         path.parent.mkdir(parents=True, exist_ok=True)
         key = path.relative_to(self.folder).as_posix()
         known = json.loads(self.record.read_text("utf-8")) if self.record.exists() else {}
+        entry = known.get(key, {})
+        self._refuse_another(url, path, entry.get("url", url))
         if not path.exists():
             logger.info("fetching %s", url)
         pooch.get_logger().setLevel(logging.WARNING)  # it would advise programmers on checksums
         try:
-            pooch.retrieve(url, known.get(key), path.name, path.parent, downloader=self._fetch)
+            pooch.retrieve(
+                url, entry.get("checksum"), path.name, path.parent, downloader=self._fetch
+            )
         except ValueError as error:
             raise DataError(
                 f"{url}: not the file that was first fetched, whose checksum is in "
-                f"{self.record}; if you trust the new one, remove its line there"
+                f"{self.record}; if you trust the new one, remove its entry there"
             ) from error
         if key in known:
             return path
@@ -89,9 +95,19 @@ class Downloads:
         except DataError:
             path.unlink()
             raise
-        known[key] = f"sha256:{digest(path)}"
+        known[key] = {"url": url, "checksum": f"sha256:{digest(path)}"}
         write_atomically(self.record, json.dumps(known, indent=1) + "\n")
         return path
+
+    def _refuse_another(self, url: str, path: Path, fetched: str) -> None:
+        """One name, one file; another computer may have the same one, at the same path."""
+        now = self._asked.setdefault(path, url)
+        if now != url or urlsplit(fetched).path != urlsplit(url).path:
+            raise DataError(
+                f"{url}: {path} is what {now if now != url else fetched} has; only one file can "
+                f"have this name: remove it with its entry in {self.record}, or fetch one of the "
+                "two yourself and give its path"
+            )
 
     def _fetch(self, url: str, output: str, _: object) -> None:
         """For pooch: bring a file."""
@@ -115,12 +131,12 @@ def file_name(url: str) -> str:
 def fetch(url: str, output: Path) -> None:
     """Download a file; go on where an interrupted download stopped, and try again.
 
-    What has come so far is kept beside the output, under the name of the address.
+    What has come so far is kept beside the output, see :func:`unfinished`.
 
     Raises:
         DataError: If it cannot be fetched.
     """
-    part = output.with_name(f".{file_name(url)}.part")
+    part = unfinished(url, output.parent)
     wait = WAIT
     for attempt in range(1, ATTEMPTS + 1):
         try:
@@ -138,6 +154,11 @@ def fetch(url: str, output: Path) -> None:
             time.sleep(wait)
             wait *= 2
     shutil.move(part, output)
+
+
+def unfinished(url: str, folder: Path) -> Path:
+    """Where the beginning of a file is kept; no other address has the same place."""
+    return folder / f".{file_name(url)}.{hashlib.sha256(url.encode()).hexdigest()[:8]}.part"
 
 
 def for_pooch(url: str, output: str, _: object) -> None:
@@ -169,7 +190,7 @@ def _append(url: str, part: Path) -> None:
                 desc=file_name(url), initial=begin, total=total,
                 unit="B", unit_scale=True, disable=None,
             ) as bar,
-            suppress(requests.exceptions.ChunkedEncodingError),  # the size tells
+            suppress(requests.exceptions.ChunkedEncodingError) if length else nullcontext(),
         ):  # fmt: skip
             for chunk in response.iter_content(CHUNK):
                 file.write(chunk)

@@ -95,7 +95,11 @@ def check(mix: Mix, path: Path) -> None:
             raise DataError(f"{path}: source {name!r} needs a url or a path, and not both")
         if source.format not in (None, *FORMATS):
             raise DataError(f"{path}: source {name!r}: format is one of {', '.join(FORMATS)}")
-        if source.weight <= 0 or min(source.columns) < 1:
-            raise DataError(f"{path}: source {name!r}: weight and columns are above 0")
+        if source.weight <= 0 or len(source.columns) != 2 or min(source.columns) < 1:
+            raise DataError(f"{path}: source {name!r}: weight and two columns are above 0")
+        if not name or "/" in name or name.startswith("."):  # it becomes the name of a folder
+            raise DataError(f"{path}: source {name!r} cannot be a folder; give it a plain name")
+    if mix.shards < 1:
+        raise DataError(f"{path}: shards: {mix.shards}; give at least 1")
     if len(set(mix.languages)) != 2 or len(mix.languages) != 2:
         raise DataError(f"{path}: languages are two, not {', '.join(mix.languages)}")

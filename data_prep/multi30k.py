@@ -59,15 +59,13 @@ def locate(source: Path, variant: str) -> dict[str, str]:
     Raises:
         DataError: If they are not there.
     """
-    folders = [source / "data" / "task1" / variant, source / variant, source]
-    for folder in folders:
-        for suffix in SUFFIXES[variant]:
-            prefixes = {part: str(folder / f"{part}{suffix}") for part in LINES}
-            if (
-                Path(f"{prefixes['train']}.en").exists()
-                or Path(f"{prefixes['train']}.en.gz").exists()
-            ):
-                return prefixes
+    inside = [source / "data" / "task1" / variant, source / variant]
+    places = [(folder, suffix) for folder in inside for suffix in SUFFIXES[variant]]
+    # Without a folder of the variant's name, only the suffix tells tokenised text from raw.
+    for folder, suffix in [*places, (source, SUFFIXES[variant][0])]:
+        prefixes = {part: str(folder / f"{part}{suffix}") for part in LINES}
+        if any(Path(f"{prefixes['train']}.en{packed}").exists() for packed in ("", ".gz")):
+            return prefixes
     expected = source / ORIGINAL_NAME[variant].format(part="train", language="en")
     raise DataError(f"{expected}: no such file (plain or .gz); give the folder with {variant}/")
 

@@ -8,6 +8,7 @@ import io
 import logging
 import re
 import zipfile
+import zlib
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -174,7 +175,7 @@ def reduce(drawing: Drawing, size: int) -> np.ndarray:
                     "fetch the archive again"
                 )
             grey = image.convert("L")
-    except (OSError, ValueError, SyntaxError, zipfile.BadZipFile) as error:
+    except (OSError, ValueError, SyntaxError, zipfile.BadZipFile, zlib.error) as error:
         reason = str(error) or type(error).__name__
         raise DataError(
             f"{drawing.path}: not a readable PNG image ({reason}); fetch the archive again"

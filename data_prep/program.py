@@ -55,7 +55,10 @@ def run_program(main: Callable[[argparse.Namespace], None], arguments: argparse.
 
 def comma_separated(text: str) -> Sequence[str]:
     """Parse `a,b,c`, for argparse."""
-    return [part for part in text.split(",") if part]
+    parts = [part for part in text.split(",") if part]
+    if not parts:
+        raise argparse.ArgumentTypeError(f"{text!r} names nothing")
+    return parts
 
 
 def positive(text: str) -> int:

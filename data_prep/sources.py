@@ -6,7 +6,7 @@ from pathlib import Path
 
 from data_prep.archives import is_archive, read_sgm, read_tmx, read_tsv, unpack
 from data_prep.download import Downloads
-from data_prep.files import aligned_writer, find_text, read_byte_lines
+from data_prep.files import aligned_writer, read_byte_lines
 from data_prep.mix_config import FORMATS, Source
 from data_prep.program import DataError
 from data_prep.stages import Stage
@@ -33,8 +33,10 @@ class Place:
         if source.url is not None:
             return self.downloads.get(template)
         path = self.folder / template
-        prefix, _, ending = str(path).rpartition(".")
-        return path if path.is_file() else find_text(prefix, ending)
+        for file in (path, path.with_name(f"{path.name}.gz")):
+            if file.is_file():
+                return file
+        raise DataError(f"{path}: no such file, nor {path.name}.gz; check the path and --source")
 
 
 def originals(source: Source, languages: Sequence[str], place: Place) -> list[Path]:
@@ -69,7 +71,8 @@ def extraction(
         write_texts(kind, source, parts, texts, languages)
 
     options = {key: value for key, value in asdict(source).items() if key in _DECIDING}
-    return Stage(f"source {name}", options | {"languages": languages}, files, [output], make)
+    options |= {"kind": kind, "languages": languages}
+    return Stage(f"source {name}", options, files, [output], make)
 
 
 # What decides which text a source has; its weight does not.
@@ -97,10 +100,11 @@ def _members(
     members = {name: folder / f"{n}{Path(name).suffix}" for n, name in enumerate(names)}
     if len(files) == 1:
         unpack(files[0], members)
-    else:
-        for file, (name, target) in zip(files, members.items(), strict=True):
-            unpack(file, {name: target})
-    return list(members.values())
+        return list(members.values())
+    targets = [folder / f"{n}{Path(name).suffix}" for n, name in enumerate(names)]
+    for file, name, target in zip(files, names, targets, strict=True):
+        unpack(file, {name: target})
+    return targets
 
 
 def write_texts(

@@ -110,6 +110,7 @@ class Workspace:
         if recorded.get("fingerprint") == fingerprint and self._intact(recorded["outputs"]):
             logger.info("%s: up to date", stage.name)
             return False
+        self._spare_what_is_not_ours(stage)
         logger.info("%s: started", stage.name)
         # A new name each time: a child of a killed run may still be writing under the old one.
         scratch = Path(tempfile.mkdtemp(prefix=UNFINISHED, dir=self.folder))
@@ -128,6 +129,18 @@ class Workspace:
             (self.folder / name).parent.mkdir(parents=True, exist_ok=True)
             _replace(scratch / name, self.folder / name)
         return True
+
+    def _spare_what_is_not_ours(self, stage: Stage) -> None:
+        """Refuse to replace files of the user's, who may keep a corpus in the same folder."""
+        made = {output for record in self.stages.values() for output in record["made"]}
+        for name in stage.outputs:
+            output = self.folder / name
+            foreign = output.exists() and not self.forgotten and name not in made
+            if foreign or any(_lies_in(path, output) for path in stage.inputs):
+                raise DataError(
+                    f"{output}: was not made here and would be replaced by what is; move it, or "
+                    "choose another --out"
+                )
 
     def _from_earlier_stages(self, paths: Sequence[Path]) -> dict[str, str]:
         """Return those of the files that were made here: {place in the workspace: SHA-256}."""
@@ -155,14 +168,17 @@ class Workspace:
         return all(path.is_file() and digest(path) == hash_ for path, hash_ in paths.items())
 
     def _load(self) -> dict[str, Any]:
+        self.forgotten = False  # what was made here
         try:
             manifest = json.loads(self.manifest_path.read_text("utf-8"))
-            return manifest["stages"] if manifest["version"] == RECIPE_VERSION else {}
+            if manifest["version"] == RECIPE_VERSION:
+                return manifest["stages"]
         except FileNotFoundError:
             return {}
         except (ValueError, KeyError, TypeError):
             logger.warning("%s is unreadable: everything is made anew", self.manifest_path)
-            return {}
+        self.forgotten = True
+        return {}
 
     def _save(self) -> None:
         manifest = {"version": RECIPE_VERSION, "stages": self.stages}
@@ -186,6 +202,11 @@ def _digests(folder: Path, names: Sequence[str]) -> dict[str, str]:
         path = folder / name
         paths += sorted(path.rglob("*")) if path.is_dir() else [path]
     return {_name(path, folder): digest(path) for path in paths if path.is_file()}
+
+
+def _lies_in(path: Path, folder: Path) -> bool:
+    """Whether a file is, or is in, what a name stands for, links followed."""
+    return path.resolve().is_relative_to(folder.resolve())
 
 
 def _name(path: Path, folder: Path) -> str:

@@ -17,6 +17,7 @@ class Server:
         folder: Its files.
         address: Ends with a slash.
         break_after: Bytes after which an answer breaks off, for as many answers as there are.
+        chunked: Whether answers come in pieces, without telling how long they are.
         delay: Seconds before each answer.
         statuses: To be sent instead of a file, one for each of the next requests.
         ranges: Of the requests so far, None for a whole file.
@@ -25,12 +26,15 @@ class Server:
     def __init__(self, folder: Path) -> None:
         self.folder, self.address = folder, ""
         self.break_after: list[int] = []
+        self.chunked = False
         self.delay = 0.0
         self.statuses: list[int] = []
         self.ranges: list[str | None] = []
 
 
 class _Handler(http.server.BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+
     def __init__(self, state: Server, *given: Any) -> None:
         self.state = state
         super().__init__(*given)
@@ -54,10 +58,15 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             self.send_error(416)
             return
         self.send_response(206 if wanted else 200)
-        self.send_header("Content-Length", str(len(content) - begin))
+        header = ("Transfer-Encoding", "chunked") if state.chunked else None
+        self.send_header(*(header or ("Content-Length", str(len(content) - begin))))
         self.end_headers()
         end = begin + state.break_after.pop(0) if state.break_after else None
-        self.wfile.write(content[begin:end])
+        part = content[begin:end]
+        self.wfile.write(b"%x\r\n%s\r\n" % (len(part), part) if state.chunked else part)
+        if state.chunked and end is None:
+            self.wfile.write(b"0\r\n\r\n")
+        self.close_connection = True
 
 
 @contextmanager

@@ -93,6 +93,12 @@ def test_segments_of_sgml(tmp_path: Path) -> None:
     assert list(read_sgm(path)) == ['He said "AT&T < 3".', "Zwei"]
 
 
+def test_letters_that_change_their_length_with_their_case(tmp_path: Path) -> None:
+    path = tmp_path / "test.sgm"
+    path.write_text('<SEG id="1">\u0130stanbul and \u0130zmir</SEG>\n', "utf-8")
+    assert list(read_sgm(path)) == ["\u0130stanbul and \u0130zmir"]
+
+
 @pytest.mark.parametrize(("text", "error"), [("<seg>no end\n", "line 1"), ("", "empty file")])
 def test_bad_sgml(tmp_path: Path, text: str, error: str) -> None:
     path = tmp_path / "test.sgm"
@@ -107,6 +113,12 @@ def test_columns(tmp_path: Path) -> None:
     assert list(read_tsv(path, (2, 3))) == [("one", "eins"), ("two", "zwei")]
     with pytest.raises(DataError, match=r"x\.tsv, line 1: 3 columns, 4 are needed"):
         list(read_tsv(path, (2, 4)))
+
+
+def test_columns_that_are_not_utf8_are_left_to_the_cleaning(tmp_path: Path) -> None:
+    path = tmp_path / "x.tsv"
+    path.write_bytes(b"for\tf\xfcr\n")
+    assert list(read_tsv(path, (1, 2))) == [("for", "f\ufffdr")]
 
 
 TMX = """<?xml version="1.0" encoding="UTF-8"?>
@@ -127,6 +139,31 @@ def test_segments_of_a_translation_memory(tmp_path: Path, packed: bool) -> None:
         ("Press Enter now & here", "Jetzt"),
         ("two", "zwei"),
     ]
+
+
+def test_codes_of_other_programs_are_left_out(tmp_path: Path) -> None:
+    path = tmp_path / "x.tmx"
+    bold = '<bpt i="1">&lt;b&gt;</bpt>Enter<ept i="1">&lt;/b&gt;</ept><ph>{1}</ph>'
+    marked = f"Press {bold} <hi>now</hi>"
+    path.write_text(TMX.replace("only English", marked).replace("</tu>\n<tu><tuv lang", "<tuv "
+                    'xml:lang="pt_BR"><seg>Agora</seg></tuv></tu>\n<tu><tuv lang'))  # fmt: skip
+    for portuguese in ("pt-BR", "pt"):
+        assert list(read_tmx(path, ("en", portuguese))) == [("Press Enter now", "Agora")]
+
+
+@pytest.mark.parametrize("cut", [300, -20])
+def test_a_packed_translation_memory_that_is_cut_short(tmp_path: Path, cut: int) -> None:
+    path = tmp_path / "x.tmx.gz"
+    path.write_bytes(gzip.compress(TMX.encode())[: cut if cut < 0 else cut // 2])
+    with pytest.raises(DataError, match=r"x\.tmx\.gz.*(damaged or cut short|not TMX)"):
+        list(read_tmx(path, ("en", "de")))
+
+
+def test_a_translation_memory_in_an_encoding_that_is_not_known(tmp_path: Path) -> None:
+    path = tmp_path / "x.tmx"
+    path.write_text(TMX.replace("UTF-8", "shift_jis"))
+    with pytest.raises(DataError, match=r"x\.tmx: .*write it anew in UTF-8"):
+        list(read_tmx(path, ("en", "de")))
 
 
 def test_a_translation_memory_that_is_cut_short(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from data_prep import download
-from data_prep.download import Downloads
+from data_prep.download import Downloads, unfinished
 from data_prep.program import DataError
 from tests.web_server import Server, serve
 
@@ -59,8 +59,28 @@ def test_a_later_run_goes_on_where_an_earlier_one_stopped(
 
 def test_a_part_of_another_file_is_not_used(server: Server, downloads: Downloads) -> None:
     downloads.folder.mkdir()
-    (downloads.folder / ".a.tgz.part").write_bytes(CONTENT * 2)
+    url = f"{server.address}a.tgz"
+    unfinished(url, downloads.folder).write_bytes(CONTENT * 2)
+    unfinished(f"{server.address}older/a.tgz", downloads.folder).write_bytes(CONTENT[::-1][:99])
+    assert downloads.get(url).read_bytes() == CONTENT
+
+
+def test_a_download_of_unknown_length_that_breaks_is_not_taken_for_whole(
+    server: Server, downloads: Downloads
+) -> None:
+    server.chunked, server.break_after = True, [1000]
     assert downloads.get(f"{server.address}a.tgz").read_bytes() == CONTENT
+    assert len(server.ranges) == 2
+
+
+def test_two_addresses_cannot_have_one_name(server: Server, downloads: Downloads) -> None:
+    downloads.get(f"{server.address}a.tgz")
+    (server.folder / "other").mkdir()
+    (server.folder / "other" / "a.tgz").write_bytes(b"other")
+    for asked in (downloads, Downloads(downloads.folder)):  # in one run, and in a later one
+        with pytest.raises(DataError, match="only one file can have this name"):
+            asked.get(f"{server.address}other/a.tgz")
+    assert downloads.path("a.tgz").read_bytes() == CONTENT
 
 
 def test_a_server_in_trouble_is_asked_again(server: Server, downloads: Downloads) -> None:

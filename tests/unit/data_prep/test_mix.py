@@ -95,6 +95,31 @@ def test_sources_of_all_kinds_are_mixed(tmp_path: Path, described: dict[str, Any
 
 
 @pytest.mark.usefixtures("quick")
+def test_another_kind_is_another_source(tmp_path: Path, described: dict[str, Any]) -> None:
+    described["sources"]["one"] = {"path": "marked.{language}"}
+    for language in ("en", "de"):
+        marked = "".join(f"<seg>{language} {number} .</seg>\n" for number in range(40))
+        (tmp_path / f"marked.{language}").write_text(marked)
+    assert "<seg>" in (prepare(tmp_path, described) / "text" / "train.en").read_text()
+    described["sources"]["one"]["format"] = "sgm"
+    assert "<seg>" not in (prepare(tmp_path, described) / "text" / "train.en").read_text()
+
+
+@pytest.mark.usefixtures("quick")
+@pytest.mark.parametrize("name", ["w_{language}", "v1.0/{language}"])
+def test_files_may_be_packed_whatever_they_are_called(
+    tmp_path: Path, described: dict[str, Any], name: str
+) -> None:
+    for language in ("en", "de"):
+        path = tmp_path / f"{name.replace('{language}', language)}.gz"
+        path.parent.mkdir(exist_ok=True)
+        text = "".join(f"the {language} sentence {number} .\n" for number in range(40))
+        path.write_bytes(gzip.compress(text.encode()))
+    described["sources"]["one"] = {"path": name}
+    assert len(lines(prepare(tmp_path, described) / "text" / "train.en")) == 40
+
+
+@pytest.mark.usefixtures("quick")
 @pytest.mark.parametrize(("weight", "expected"), [(2, 80), (0.25, 10), (1.5, 60)])
 def test_weights(tmp_path: Path, described: dict[str, Any], weight: float, expected: int) -> None:
     described["sources"]["one"]["weight"] = weight
@@ -163,6 +188,16 @@ def test_two_workers_make_the_same(tmp_path: Path, described: dict[str, Any]) ->
         ({"shard": 2}, "Key 'shard' not in 'Mix'"),
         ({"shards": "many"}, "many.*could not be converted to Integer"),
         ({"cleaning": {"max_word": 3}}, "max_word"),
+        ({"shards": 0}, "shards: 0; give at least 1"),
+        (
+            {
+                "sources": {"../x": {"path": "y"}},
+                "train": ["../x"],
+                "valid": ["../x"],
+                "test": ["../x"],
+            },
+            "cannot be a folder",
+        ),
     ],
 )
 def test_mistakes_are_named(
@@ -177,7 +212,8 @@ def test_mistakes_are_named(
     [
         ({}, "needs a url or a path"),
         ({"url": "http://x/y.tgz", "path": "y"}, "needs a url or a path"),
-        ({"path": "one.{language}", "weight": 0}, "weight and columns"),
+        ({"path": "one.{language}", "weight": 0}, "weight and two columns"),
+        ({"path": "one.{language}", "columns": [1, 2, 3]}, "columns"),
         ({"path": "one.{language}", "format": "doc"}, "format is one of lines, sgm, tsv, tmx"),
     ],
 )

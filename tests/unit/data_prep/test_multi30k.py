@@ -62,8 +62,9 @@ def test_all_layouts_are_found(tmp_path: Path, variant: str, name: str) -> None:
     assert [Path(prefix).name for prefix in prefixes.values()] == [part + suffix for part in FEW]
 
 
-def test_other_variant_is_not_taken(tmp_path: Path) -> None:
-    write_files(tmp_path, "raw/{part}.{language}")
+@pytest.mark.parametrize("name", ["raw/{part}.{language}", "{part}.{language}"])
+def test_other_variant_is_not_taken(tmp_path: Path, name: str) -> None:
+    write_files(tmp_path, name)
     with pytest.raises(DataError, match=r"tok/train\.lc\.norm\.tok\.en: no such file"):
         multi30k.locate(tmp_path, "tok")
 

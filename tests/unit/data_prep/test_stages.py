@@ -80,6 +80,29 @@ def test_input_may_lie_in_the_workspace(tmp_path: Path, source: Path, made: list
     assert made == ["one", "two"]
 
 
+@pytest.mark.parametrize("inside", [False, True])
+def test_folders_of_the_users_are_never_replaced(
+    tmp_path: Path, source: Path, made: list[str], inside: bool
+) -> None:
+    own = tmp_path / "a" / "corpus.txt"
+    own.parent.mkdir()
+    own.write_text("all my work")
+    with pytest.raises(DataError, match=r"a: was not made here and would be replaced"):
+        chain(tmp_path, own if inside else source, made)
+    assert not made and own.read_text() == "all my work"
+
+
+def test_not_even_in_a_folder_that_was_made_here(
+    tmp_path: Path, source: Path, made: list[str]
+) -> None:
+    chain(tmp_path, source, made)
+    own = tmp_path / "a" / "corpus.txt"
+    own.write_text("all my work")
+    with pytest.raises(DataError, match="would be replaced"):
+        chain(tmp_path, own, made)
+    assert own.read_text() == "all my work"
+
+
 def test_damaged_output_is_remade(tmp_path: Path, source: Path, made: list[str]) -> None:
     chain(tmp_path / "out", source, made)
     (tmp_path / "out" / "a" / "copy").write_text("meddled with")
