@@ -14,6 +14,9 @@ logger = logging.getLogger(__name__)
 PLUGINS = Path(__file__).resolve().parents[1]
 
 
+_running: set[subprocess.Popen] = set()  # what has to end with this program
+
+
 def run(command: Sequence[object], log: Path, threads: int, append: bool = False) -> None:
     """Run a command to its end, its output in ``log``, or added to it.
 
@@ -30,12 +33,14 @@ def launch(
     logger.debug("%s", " ".join(map(str, command)))
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("a" if append else "w") as output:
-        return subprocess.Popen(
+        process = subprocess.Popen(
             [str(part) for part in command],
             stdout=output,
             stderr=subprocess.STDOUT,
             env=os.environ | {"OMP_NUM_THREADS": str(threads)},
         )
+    _running.add(process)
+    return process
 
 
 def wait(process: subprocess.Popen, log: Path) -> None:
@@ -44,8 +49,31 @@ def wait(process: subprocess.Popen, log: Path) -> None:
     Raises:
         InputError: if it failed, naming the log.
     """
-    if process.wait() != 0:
+    try:
+        status = process.wait()
+    finally:
+        end(process)
+    if status != 0:
         raise InputError(f"{log}: the command that wrote this failed; its last lines say why")
+
+
+def end(process: subprocess.Popen) -> None:
+    """End a command, if it has not ended by itself."""
+    process.terminate()  # does nothing to one that has ended
+    process.wait()
+    _running.discard(process)
+
+
+def end_all() -> None:
+    """End all commands, those of other threads too: none shall go on without this program."""
+    for process in list(_running):
+        process.terminate()
+
+
+def override(key: str, path: Path) -> str:
+    """A path as an override of hydra's, whose grammar has a use for most punctuation."""
+    quoted = str(path).replace("'", "\\'")
+    return f"{key}='{quoted}'"
 
 
 def read_hypotheses(lines: Iterable[str]) -> list[str]:

@@ -4,6 +4,7 @@ Everything a user would do by hand, in order, with the commands shown: make a co
 and without memory, translate, compare, and teach the finished translator new names.
 """
 
+import json
 import logging
 import re
 import subprocess
@@ -15,9 +16,11 @@ from pathlib import Path
 import sacrebleu
 from tqdm import tqdm
 
+from fairseq_plugins.compat import InputError
 from fairseq_plugins.memory.mirror import native_bfloat16
 from fairseq_plugins.tools.commands import (
     PLUGINS,
+    end,
     launch,
     program,
     read_hypotheses,
@@ -25,6 +28,7 @@ from fairseq_plugins.tools.commands import (
     wait,
 )
 from fairseq_plugins.tools.hypotheses import read_lines
+from fairseq_plugins.tools.program import write_json
 from fairseq_plugins.tools.rare_words import accuracy_by_frequency
 
 logger = logging.getLogger(__name__)
@@ -63,6 +67,7 @@ class Recall:
 
 def make_corpus(plan: Plan) -> Path:
     """An invented language pair with a long tail of names; returns its folder."""
+    _same_as_before(plan)
     out = plan.out / "corpus"
     command = [sys.executable, "-m", "data_prep.toy_corpus", "--out", out, "--seed", str(plan.seed)]
     run(command, plan.out / "logs" / "corpus.log", plan.threads)
@@ -82,12 +87,23 @@ def train(plan: Plan, corpus: Path) -> None:
         started.append((launch(command, log, max(1, plan.threads // 2)), log))
     try:
         _show_progress(started, plan.updates)
+        failed = [pair for pair in started if pair[0].poll() not in (None, 0)]
+        for process, log in failed or started:
+            wait(process, log)
     finally:
         for process, _ in started:
-            if process.poll() is None:
-                process.terminate()
-    for process, log in started:
-        wait(process, log)
+            end(process)
+
+
+def _same_as_before(plan: Plan) -> None:
+    """Another seed makes another language, of which the translators know nothing."""
+    settings, path = {"seed": plan.seed, "updates": plan.updates}, plan.out / "settings.json"
+    if path.exists() and json.loads(path.read_text()) != settings:
+        raise InputError(
+            f"{plan.out}: was made with another --seed or --updates; remove it, or choose another "
+            "--out"
+        )
+    write_json(path, settings)
 
 
 def train_command(plan: Plan, corpus: Path, arch: str) -> list[object]:

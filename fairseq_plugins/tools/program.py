@@ -4,15 +4,19 @@ import argparse
 import json
 import logging
 import os
+import signal
 import sys
 from pathlib import Path
 
 from fairseq_plugins.compat import one_line_errors
 
+TERMINATED = 128 + signal.SIGTERM  # what shells report
+
 
 def start() -> None:
-    """Log to stderr, and show bad input as one line."""
+    """Log to stderr, show bad input as one line, and when ended by SIGTERM, end in order."""
     one_line_errors()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(TERMINATED))
     logging.basicConfig(
         level=logging.INFO,
         stream=sys.stderr,

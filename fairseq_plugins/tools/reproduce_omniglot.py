@@ -4,6 +4,7 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
+from fairseq_plugins.tools.commands import override
 from fairseq_plugins.tools.spread import spread
 from fairseq_plugins.tools.trainings import Training, Workshop, mean_minutes
 
@@ -30,7 +31,7 @@ def omniglot(
 
 def training(data: Path, split: str, seed: int, overrides: Sequence[str]) -> Training:
     """One by the shipped configuration."""
-    own = [f"common.seed={seed}", f"task.data={data}", f"task.split={split}"]
+    own = [f"common.seed={seed}", override("task.data", data), f"task.split={split}"]
     if split in UPDATES:
         updates = UPDATES[split]
         own += [f"optimization.max_update={updates}", f"lr_scheduler.total_num_update={updates}"]

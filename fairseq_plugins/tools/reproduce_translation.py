@@ -9,8 +9,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from fairseq_plugins.tools.commands import read_hypotheses
+from fairseq_plugins.tools.commands import override, read_hypotheses
 from fairseq_plugins.tools.hypotheses import Generation, read_lines, translate
+from fairseq_plugins.tools.program import write_text
 from fairseq_plugins.tools.scoring import Scorer
 from fairseq_plugins.tools.spread import spread
 from fairseq_plugins.tools.trainings import Training, Workshop, mean_minutes
@@ -68,7 +69,7 @@ def training(
     experiment: Experiment, data: Path, arch: str, seed: int, overrides: Sequence[str]
 ) -> Training:
     """One by the shipped configuration."""
-    own = [f"common.seed={seed}", f"task.data={data / 'data-bin'}", f"model._name={arch}"]
+    own = [f"common.seed={seed}", override("task.data", data / "data-bin"), f"model._name={arch}"]
     return Training(f"{arch}_{seed}", experiment.config, [*own, *overrides])
 
 
@@ -98,7 +99,7 @@ def evaluate(experiment: Experiment, workshop: Workshop, data: Path, arch: str, 
 def score(experiment: Experiment, workshop: Workshop, data: Path, model: Path, subset: str) -> dict:
     """BLEU, chrF, and words that are right by how often training has them."""
     folder = model.parent
-    log = workshop.log("_".join(["generate", folder.name, *([subset] if subset != "test" else [])]))
+    log = folder / f"generate_{subset}.log"  # gone with the model, if that is removed
     if not (log.exists() and "Translated" in log.read_text(errors="replace")):
         generation = Generation(
             data / "data-bin", subset,
@@ -106,7 +107,7 @@ def score(experiment: Experiment, workshop: Workshop, data: Path, model: Path, s
         )  # fmt: skip
         translate(model, generation, log)
     hypotheses = read_hypotheses(read_lines(log))
-    (folder / f"{subset}.hyp").write_text("\n".join(hypotheses) + "\n", encoding="utf-8")
+    write_text(folder / f"{subset}.hyp", "\n".join(hypotheses) + "\n")
     references = read_lines(data / experiment.references / f"{subset}.de")
     text = read_lines(data / "text" / "train.de")
     scorer = Scorer(references, text, experiment.tokenize)

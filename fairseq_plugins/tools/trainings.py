@@ -4,6 +4,8 @@ Each writes to a folder of its own, goes on from its last checkpoint, and is ski
 """
 
 import argparse
+import hashlib
+import json
 import logging
 import os
 import statistics
@@ -14,8 +16,9 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
+from fairseq_plugins.compat import InputError
 from fairseq_plugins.tools.checkpoints import num_updates, read_checkpoint
-from fairseq_plugins.tools.commands import PLUGINS, program, run
+from fairseq_plugins.tools.commands import PLUGINS, end_all, override, program, run
 from fairseq_plugins.tools.program import positive, write_json, write_text
 
 logger = logging.getLogger(__name__)
@@ -110,9 +113,17 @@ class Workshop:
         logger.info("Details are in %s", path)
 
     def train(self, trainings: Sequence[Training]) -> None:
-        """Bring all of them to their end."""
+        """Bring all of them to their end.
+
+        Raises:
+            InputError: if one fails, or was done already by other settings.
+        """
         with ThreadPoolExecutor(self.parallel) as pool:
-            list(pool.map(self._train, trainings))
+            try:
+                list(pool.map(self._train, trainings))
+            except BaseException:
+                end_all()  # the pool waits for them
+                raise
 
     def seconds(self, name: str) -> float:
         """How long a training took, all pieces of an interrupted one together."""
@@ -121,18 +132,31 @@ class Workshop:
     def _done(self, name: str) -> Path:
         return self.folder(name) / "training_seconds.txt"
 
+    def _settings(self, training: Training) -> dict:
+        """What a training depends on; not where its files lie."""
+        manifest = self.out / "data" / "manifest.json"
+        data = hashlib.sha256(manifest.read_bytes()).hexdigest() if manifest.exists() else None
+        overrides = [one for one in training.overrides if not one.startswith("task.data=")]
+        return {"config": training.config, "overrides": overrides, "data": data}
+
     def _train(self, training: Training) -> None:
         folder, name = self.folder(training.name), training.name
+        settings = folder / "settings.json"
         if self._done(name).exists():
+            if settings.exists() and json.loads(settings.read_text()) != self._settings(training):
+                raise InputError(
+                    f"{folder}: was trained with other settings or data; remove it to train it "
+                    "anew, or choose another --out"
+                )
             return
         logger.info("Training %s", name)
         begin = time.perf_counter()
         run(
             [
                 program("fairseq-hydra-train"), "--config-dir", ROOT / "configs",
-                "--config-name", training.config, f"common.user_dir={PLUGINS}",
-                f"checkpoint.save_dir={folder}", f"hydra.run.dir={folder}/hydra",
-                *training.overrides,
+                "--config-name", training.config, override("common.user_dir", PLUGINS),
+                override("checkpoint.save_dir", folder),
+                override("hydra.run.dir", folder / "hydra"), *training.overrides,
             ],
             self.log(f"train_{name}"),
             max(1, self.threads // self.parallel),
@@ -140,6 +164,7 @@ class Workshop:
         )  # fmt: skip
         last = read_checkpoint(folder / "checkpoint_last.pt")
         seconds = last["extra_state"]["previous_training_time"]
+        write_json(settings, self._settings(training))
         write_text(self._done(name), f"{seconds:.0f}\n")
         logger.info(
             "Trained %s: %d updates in %.1f minutes, %.1f of them since now",

@@ -2,12 +2,15 @@
 
 import os
 import subprocess
+import sys
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 
+from fairseq_plugins.compat import InputError
 from fairseq_plugins.tools.checkpoints import num_updates, read_checkpoint
 from fairseq_plugins.tools.commands import program
 from fairseq_plugins.tools.plotting import validation
@@ -121,3 +124,55 @@ def test_what_is_done_is_not_done_again(tmp_path: Path, monkeypatch: pytest.Monk
     workshop = Workshop(tmp_path, threads=1, parallel=2)
     workshop.train([Training("one", "omniglot_vinyals", [])])
     assert workshop.seconds("one") == 12
+
+
+def test_what_is_done_is_not_taken_for_what_was_done_otherwise(tmp_path: Path) -> None:
+    out = tmp_path / "jos\u00e9's (2), a=b"  # a folder may be called so
+    config, small = SMALL["rare symbols"]
+    workshop = Workshop(out, threads=1, parallel=1)
+    manifest = out / "data" / "manifest.json"
+    manifest.parent.mkdir(parents=True)
+    manifest.write_text("{}")
+
+    def train(*changes: str) -> None:
+        workshop.train([Training("small", config, [*SHORT, *small, *changes])])
+
+    train()
+    train()
+    with pytest.raises(InputError, match="was trained with other settings or data"):
+        train("optimization.lr=[0.5]")
+    manifest.write_text('{"other": 1}')
+    with pytest.raises(InputError, match="was trained with other settings or data"):
+        train()
+
+
+def test_a_program_that_is_ended_ends_its_trainings(tmp_path: Path) -> None:
+    slow = tmp_path / "slow.py"
+    slow.write_text("import os, time; print(os.getpid(), flush=True); time.sleep(99)")
+    program = f"""
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from fairseq_plugins.tools import trainings
+from fairseq_plugins.tools.commands import run
+from fairseq_plugins.tools.program import start
+
+def wait(self, training):
+    run([sys.executable, {str(slow)!r}], Path({str(tmp_path)!r}, training.name), 1)
+
+start()
+trainings.Workshop._train = wait
+workshop = trainings.Workshop(Path("."), threads=2, parallel=2)
+workshop.train([trainings.Training(name, "", []) for name in ("one", "two", "three")])
+"""
+    logs = [tmp_path / name for name in ("one", "two", "three")]
+    with subprocess.Popen([sys.executable, "-c", program]) as running:
+        deadline = time.monotonic() + 60
+        while time.monotonic() < deadline and not all(
+            log.exists() and log.read_text() for log in logs[:2]
+        ):
+            time.sleep(0.05)
+        running.terminate()
+        assert running.wait(20) == 143
+    assert not any(Path(f"/proc/{int(log.read_text())}").exists() for log in logs[:2])
+    assert not logs[2].exists()
