@@ -102,6 +102,7 @@ HARMLESS: list[Any] = [
 torch.serialization.add_safe_globals(HARMLESS)
 
 _load_checkpoint_to_cpu = checkpoint_utils.load_checkpoint_to_cpu
+_load_checkpoint = checkpoint_utils.load_checkpoint
 _load_ema_from_checkpoint = checkpoint_utils.load_ema_from_checkpoint
 _load_state_dict = BaseFairseqModel.load_state_dict
 
@@ -145,6 +146,14 @@ def _readable_or_input_error(path: str, *args: Any, **kwargs: Any) -> dict:
     return state
 
 
+def _load_and_compare(cfg: Any, trainer: Any, **kwargs: Any) -> Any:
+    """fairseq lets the task look at a checkpoint only if it goes on with the same data."""
+    extra_state, epochs = _load_checkpoint(cfg, trainer, **kwargs)
+    if extra_state and isinstance(trainer.task, RemembersDictionaries):
+        trainer.task.set_checkpoint_dict(extra_state.get(type(trainer.task).__name__, {}))
+    return extra_state, epochs
+
+
 def _ema_or_input_error(path: str) -> dict:
     with reading(path):
         try:
@@ -178,6 +187,7 @@ def _copy_all_or_nothing(source: str, destination: str, overwrite: bool = False)
 
 PathManager.copy = staticmethod(_copy_all_or_nothing)
 checkpoint_utils.load_checkpoint_to_cpu = _readable_or_input_error
+checkpoint_utils.load_checkpoint = _load_and_compare
 checkpoint_utils.load_ema_from_checkpoint = _ema_or_input_error
 BaseFairseqModel.load_state_dict = _load_fitting_state_dict  # type: ignore[method-assign]
 

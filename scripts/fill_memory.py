@@ -17,10 +17,11 @@ from pathlib import Path
 import torch
 
 from fairseq_plugins import allocator
-from fairseq_plugins.modules.write_policy import POLICIES, WritePolicy
+from fairseq_plugins.criterions.memory_cross_entropy import policy_for
+from fairseq_plugins.modules.write_policy import POLICIES
 from fairseq_plugins.tools.calibration import calibrate
 from fairseq_plugins.tools.filling import Corpus, Translator, fill
-from fairseq_plugins.tools.program import positive, start
+from fairseq_plugins.tools.program import not_negative, positive, start
 
 logger = logging.getLogger("fill_memory")
 
@@ -43,7 +44,7 @@ def parse() -> argparse.Namespace:
     add("--memory-rare", type=positive, default=100, metavar="N",
         help="for rare: tokens seen less often than this in training")  # fmt: skip
     add("--clear", action="store_true", help="forget first what the memory holds")
-    add("--epochs", type=int, default=1, help="passes over the split; 0 only calibrates")
+    add("--epochs", type=not_negative, default=1, help="passes over the split; 0 only calibrates")
     add("--calibrate", metavar="SPLIT",
         help="fit gate and temperature on this part of the data, for instance valid")  # fmt: skip
     add("--max-tokens", type=positive, default=4000, help="target tokens a batch")
@@ -69,8 +70,8 @@ def main() -> None:
     )
     if args.clear:
         translator.memory.clear()
-    counts = torch.tensor(translator.task.target_dictionary.count)
-    policy = WritePolicy(args.memory_write, args.memory_surprise, args.memory_rare, counts)
+    words = translator.task.target_dictionary
+    policy = policy_for(words, args.memory_write, args.memory_surprise, args.memory_rare)
     if args.epochs:
         begin = time.perf_counter()
         report = fill(translator, args.split, policy, args.epochs)

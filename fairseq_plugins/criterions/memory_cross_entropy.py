@@ -51,6 +51,26 @@ class MemoryCrossEntropyConfig(FairseqDataclass):
     sentence_avg: bool = II("optimization.sentence_avg")
 
 
+def policy_for(dictionary: Any, kind: str, surprise: float, rare: int) -> WritePolicy:
+    """What of a text is to be remembered: a policy for the words of a dictionary.
+
+    Raises:
+        InputError: if it does not know its words' counts and needs them, or numbers are impossible.
+    """
+    counts = torch.tensor(dictionary.count)
+    if kind == "rare" and counts.max() <= 1:
+        raise InputError(
+            "--memory-write rare: this dictionary does not tell how often training has its words; "
+            "take surprise or all"
+        )
+    # Files of dictionaries leave out </s> and <unk>, which then seem to be rare.
+    counts[: dictionary.nspecial] = torch.iinfo(counts.dtype).max
+    try:
+        return WritePolicy(kind, surprise, rare, counts)
+    except ValueError as error:
+        raise InputError(str(error)) from error
+
+
 @register_criterion("memory_cross_entropy", dataclass=MemoryCrossEntropyConfig)
 class MemoryCrossEntropy(FairseqCriterion):
     """Sum over tokens of the label-smoothed CE of the softmax, the weighted margin loss and,
@@ -73,13 +93,9 @@ class MemoryCrossEntropy(FairseqCriterion):
         self.memory_loss_weight = memory_loss_weight
         self.softmax_alone = softmax_alone
         self.sentence_avg = sentence_avg
-        counts = torch.tensor(task.target_dictionary.count)
-        if str(memory_write) == "rare" and counts.max() <= 1:
-            raise InputError(
-                "--memory-write rare: this dictionary does not tell how often training has its "
-                "words; take surprise or all"
-            )
-        self.policy = WritePolicy(str(memory_write), memory_surprise, memory_rare, counts)
+        self.policy = policy_for(
+            task.target_dictionary, str(memory_write), memory_surprise, memory_rare
+        )
 
     def forward(self, model: Any, sample: dict, reduce: bool = True) -> tuple[Tensor, int, dict]:
         """Loss of a sample, the number it has to be divided by, and what to log."""

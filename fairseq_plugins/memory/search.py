@@ -193,9 +193,12 @@ class ExactSearch:
 
     def _rescore(self, query: Tensor, slots: Tensor, k: int) -> Tensor:
         """The k best of candidate ``slots`` [n, m] by float32 similarity, packed, best first."""
-        similarities = dot_products(query, self.keys, slots)  # [n, m]
-        if len(self.holes):
-            similarities = similarities.masked_fill(torch.isin(slots, self.holes), -torch.inf)
+        if not len(self.holes):
+            return largest_packed(pack(dot_products(query, self.keys, slots), slots), k)
+        # Where keys are fewer than candidates, some of these are holes, or beyond the last slot.
+        missing = torch.isin(slots, self.holes) | (slots >= self.extent)
+        slots = slots.clamp(max=self.extent - 1)
+        similarities = dot_products(query, self.keys, slots).masked_fill(missing, -torch.inf)
         return largest_packed(pack(similarities, slots), k)
 
 

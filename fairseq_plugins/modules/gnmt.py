@@ -14,7 +14,7 @@ import math
 import torch
 from torch import Tensor, nn
 
-from fairseq_plugins.modules.attention import Attention
+from fairseq_plugins.modules.attention import Attention, NormalizedAttention
 from fairseq_plugins.modules.lstm import BidirectionalLSTM, Dropout, LSTMStack, State, take_time
 
 
@@ -151,12 +151,15 @@ def pad_on_the_right(tokens: Tensor, pad: int) -> Tensor:
 def initialize(module: nn.Module, embeddings: list[nn.Embedding], scale: float) -> None:
     """GNMT's uniform initialisation in [-scale, scale].
 
-    With scale 0, every weight of a layer is uniform in +-1/sqrt(its units), and embeddings are
-    normal with standard deviation 1/sqrt(their width), which learns faster from little data.
+    What normalises keeps its own. With scale 0, every weight of a layer is uniform in +-1/sqrt(its
+    units), and embeddings are normal with standard deviation 1/sqrt(their width), which learns
+    faster from little data.
     """
     if scale > 0:
-        for parameter in module.parameters():
-            nn.init.uniform_(parameter, -scale, scale)
+        for part in module.modules():
+            if not isinstance(part, nn.LayerNorm | NormalizedAttention):
+                for parameter in part.parameters(recurse=False):
+                    nn.init.uniform_(parameter, -scale, scale)
     for embedding in embeddings:
         if scale == 0:
             nn.init.normal_(embedding.weight, std=embedding.embedding_dim**-0.5)

@@ -41,9 +41,15 @@ class CommitsMemory:
             with self.autocast(sample):
                 return criterion(model, sample)
 
-        loss, size, log = super().train_step(  # type: ignore[misc]
-            sample, model, forward, optimizer, update_num, ignore_grad
-        )
+        try:
+            loss, size, log = super().train_step(  # type: ignore[misc]
+                sample, model, forward, optimizer, update_num, ignore_grad
+            )
+        except torch.OutOfMemoryError:  # fairseq goes on with the next batch
+            for memory in memories:
+                memory.discard()
+                self._commit(memory)  # as the others do
+            raise
         for memory in memories:
             if ignore_grad:
                 memory.discard()

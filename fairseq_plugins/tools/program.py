@@ -46,7 +46,16 @@ def write_text(path: Path, text: str) -> None:
 
 def positive(text: str) -> int:
     """Parse a number of at least 1, for argparse."""
+    return _at_least(1, text)
+
+
+def not_negative(text: str) -> int:
+    """Parse a number of at least 0, for argparse."""
+    return _at_least(0, text)
+
+
+def _at_least(least: int, text: str) -> int:
     number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"{text} is not a number of at least 1")
+    if number < least:
+        raise argparse.ArgumentTypeError(f"{text} is not a number of at least {least}")
     return number

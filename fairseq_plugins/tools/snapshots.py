@@ -93,6 +93,8 @@ class MemoryOfCheckpoint:
             self.weights[self.names[name]] = buffer
         with open_dict(self.state["cfg"]):
             self.state["cfg"].model.memory_size = memory.size
+            if "memory_from_update" in self.state["cfg"].model:
+                self.state["cfg"].model.memory_from_update = 0  # it is to be asked, however early
         for kind in ("ema", "ema_fp32_params"):  # their memory is a copy of the model's
             if kind in self.state["extra_state"]:
                 copies = {full: self.weights[full] for full in self.names.values()}

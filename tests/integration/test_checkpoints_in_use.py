@@ -121,6 +121,20 @@ def test_other_vocabulary_is_named(trained: Any, tmp_path: Path) -> None:
     assert_one_line(done, "dict.xx.txt of the data is not the dictionary", "data folder")
 
 
+@pytest.mark.parametrize(
+    "way", [["--finetune-from-model"], ["--reset-dataloader", "--restore-file"]]
+)
+def test_other_dictionaries_are_named_when_trained_on(
+    trained: Any, tmp_path: Path, way: list[str]
+) -> None:
+    other = tmp_path / "data"
+    shutil.copytree(trained.data, other)
+    for path in other.glob("dict.*.txt"):
+        path.write_text("".join(reversed(path.read_text().splitlines(keepends=True))))
+    done = trained.fairseq("train", other, *trained.options(tmp_path, 30), *way, trained.last)
+    assert_one_line(done, "txt of the data is not the dictionary")
+
+
 def test_other_memory_is_named_on_resume(trained: Any, tmp_path: Path) -> None:
     shutil.copy(trained.last, tmp_path / "checkpoint_last.pt")
     options = [*trained.options(tmp_path, 30), "--memory-size", 99]

@@ -9,7 +9,7 @@ from fairseq.logging import metrics
 from torch import Tensor, nn
 
 from fairseq_plugins.compat import InputError
-from fairseq_plugins.criterions.memory_cross_entropy import MemoryCrossEntropy
+from fairseq_plugins.criterions.memory_cross_entropy import MemoryCrossEntropy, policy_for
 from tests.tiny_models import (
     PAIRS,
     READS,
@@ -198,9 +198,22 @@ def test_rare_stages_words_that_training_showed_less_often() -> None:
     counts = torch.tensor(translation_task().target_dictionary.count)
     criterion(memory_write="rare", memory_rare=5)(model, sample)
     target = target_tokens(sample)
-    expected = target[counts[target] < 5]
+    words = target >= translation_task().target_dictionary.nspecial
+    expected = target[words & (counts[target] < 5)]
     assert 0 < len(expected) < TOKENS
     assert staged(model).tolist() == expected.tolist()
+
+
+@pytest.mark.parametrize("rare", [2, 1000])
+def test_neither_ends_nor_unknown_words_are_rare(rare: int) -> None:
+    words = translation_task().target_dictionary
+    policy = policy_for(words, "rare", 0.5, rare)
+    assert not policy.is_rare[: words.nspecial].any() and policy.is_rare.any()
+
+
+def test_impossible_surprises_are_a_line() -> None:
+    with pytest.raises(InputError, match="memory surprise must be a probability, not 2"):
+        policy_for(translation_task().target_dictionary, "surprise", 2, 100)
 
 
 def test_a_dictionary_without_counts_does_not_know_what_is_rare() -> None:

@@ -110,7 +110,7 @@ def test_exact_ties_of_numbers_without_rounding(dtype: str) -> None:
 @settings(max_examples=60)
 @given(
     st.integers(1, 2500), st.integers(1, 300), st.sampled_from(DTYPES), st.integers(1, 40),
-    st.integers(0, 99), st.sampled_from([0.0, 0.02, 0.6]), st.sampled_from(KEYS),
+    st.integers(0, 99), st.sampled_from([0.0, 0.02, 0.6, 0.99]), st.sampled_from(KEYS),
 )  # fmt: skip
 def test_any_extent_any_k_any_holes(  # type: ignore[no-untyped-def]
     size: int, k: int, dtype: str, dim: int, seed: int, holes: float, make
@@ -120,6 +120,17 @@ def test_any_extent_any_k_any_holes(  # type: ignore[no-untyped-def]
     values = torch.zeros(size, dtype=torch.int64).masked_fill(torch.rand(size) < holes, -1)
     similarity, slots = searcher(keys, dtype, values).search(query, k)
     assert torch.equal(slots, full_search(keys, query, k, values))
+    assert torch.equal(slots == -1, similarity == -torch.inf)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_memory_of_which_hardly_anything_is_left(dtype: str) -> None:
+    keys, values = spread(1001, 8), torch.full((1001,), -1)
+    values[:10] = values[-10:] = 1
+    query = unit(5, 8)
+    similarity, slots = searcher(keys, dtype, values).search(query, 30)
+    assert torch.equal(slots, full_search(keys, query, 30, values))
+    assert (slots >= 0).sum(1).tolist() == [20] * 5
     assert torch.equal(slots == -1, similarity == -torch.inf)
 
 

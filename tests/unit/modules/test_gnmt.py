@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from fairseq_plugins.modules.attention import ATTENTIONS
+from fairseq_plugins.modules.attention import ATTENTIONS, Attention
 from fairseq_plugins.modules.gnmt import (
     GNMTDecoderLayers,
     GNMTEncoderLayers,
@@ -151,6 +151,18 @@ def test_padding_is_embedded_as_zero(scale: float) -> None:
     initialize(embedding, [embedding], scale)
     assert not bool(embedding.weight[PAD].any())
     assert bool(embedding.weight[PAD + 1].any())
+
+
+@pytest.mark.parametrize("kind", ["scaled-dot", "normalized"])
+def test_given_scale_spares_what_normalises(kind: str) -> None:
+    attention = Attention(kind, 8, 8, 64)
+    before = {name: parameter.clone() for name, parameter in attention.named_parameters()}
+    initialize(attention, [], 0.01)
+    changed = {
+        name for name, parameter in attention.named_parameters()
+        if not torch.equal(parameter, before[name])
+    }  # fmt: skip
+    assert changed == {"score.query.weight", "score.key.weight"}
 
 
 def test_given_scale_bounds_every_parameter_and_is_used_up() -> None:

@@ -63,6 +63,21 @@ def test_dummy_batch_teaches_nothing_but_takes_part_in_the_commit() -> None:
     assert log["memory_written"] == 0
 
 
+def test_a_batch_for_which_memory_ran_out_is_not_remembered() -> None:
+    model = tiny_model("gnmt_memory")
+
+    def run_out(_: Tensor) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    handle = model.decoder.reader.project.weight.register_hook(run_out)
+    with pytest.raises(torch.OutOfMemoryError):
+        step(translation_task(), model)
+    assert int(memory_of(model).commits) == 1  # other workers do not wait for it
+    handle.remove()
+    step(translation_task(), model)
+    assert len(memory_of(model)) == TOKENS
+
+
 def test_dummy_batch_calls_the_collective(monkeypatch: pytest.MonkeyPatch) -> None:
     calls: list[int] = []
 

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 import torch
+from fairseq import checkpoint_utils
 
 from fairseq_plugins.compat import InputError, memory_buffers
 from fairseq_plugins.memory.snapshot import load_memory
@@ -42,6 +43,18 @@ def test_restored_checkpoint_has_its_memory_back(trained: Any, tmp_path: Path) -
     emptied.restore(tmp_path / "m.safetensors", tmp_path / "back.pt")
     before, after = read_checkpoint(trained.last)["model"], read_checkpoint(tmp_path / "back.pt")
     assert all(torch.equal(before[name], after["model"][name]) for name in before)
+
+
+def test_restored_memory_is_asked_however_early(trained: Any, tmp_path: Path) -> None:
+    MemoryOfCheckpoint(trained.last).save(tmp_path / "m.safetensors")
+    state = read_checkpoint(trained.last)
+    state["cfg"]["model"]["memory_from_update"] = 10_000
+    write_checkpoint(state, tmp_path / "early.pt")
+    MemoryOfCheckpoint(tmp_path / "early.pt").restore(
+        tmp_path / "m.safetensors", tmp_path / "back.pt"
+    )
+    models, _ = checkpoint_utils.load_model_ensemble([str(tmp_path / "back.pt")])
+    assert models[0].decoder.asks
 
 
 def test_snapshot_of_other_weights_is_refused(trained: Any, tmp_path: Path) -> None:
