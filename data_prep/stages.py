@@ -26,6 +26,7 @@ logger = logging.getLogger(__name__)
 
 RECIPE_VERSION = 1  # raise it when a stage makes something else of the same input
 UNFINISHED = ".unfinished-"
+SEPARATORS = ",:"  # of paths, for fairseq-preprocess and fairseq-train
 
 
 @dataclass(frozen=True)
@@ -60,7 +61,8 @@ class Workspace:
             workspace.run(Stage("copy", {}, [source], ["copy.txt"], make_copy))
 
     Raises:
-        DataError: On entering, if another process is at work in the folder.
+        DataError: On entering, if another process is at work in the folder, or fairseq would not
+            understand its name.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -68,6 +70,11 @@ class Workspace:
         self.manifest_path = folder / "manifest.json"
 
     def __enter__(self) -> Self:
+        if set(str(self.folder)) & set(SEPARATORS):
+            raise DataError(
+                f"{self.folder}: fairseq would take a comma or colon in this name for the end of "
+                "it; choose another --out"
+            )
         self.folder.mkdir(parents=True, exist_ok=True)
         self._lock = (self.folder / ".lock").open("w")
         try:

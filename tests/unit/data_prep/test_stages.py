@@ -184,6 +184,13 @@ def test_full_disk_is_one_line_that_names_the_stage(tmp_path: Path, source: Path
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [".lock"]
 
 
+@pytest.mark.parametrize("name", ["a,b", "a:b"])
+def test_folders_that_fairseq_would_not_understand_are_refused(tmp_path: Path, name: str) -> None:
+    with pytest.raises(DataError, match="choose another --out"), Workspace(tmp_path / name):
+        pass
+    assert not (tmp_path / name).exists()
+
+
 def test_second_process_is_refused(tmp_path: Path) -> None:
     with (
         Workspace(tmp_path),
