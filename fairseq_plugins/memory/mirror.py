@@ -5,6 +5,8 @@ have them. What they lose is bounded here, so that :mod:`fairseq_plugins.memory.
 where it matters.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import lru_cache
 
 import torch
@@ -84,6 +86,21 @@ class Mirror:
         bound += query.double() @ self.center.double()
         # The float32 sums: of the similarity itself, of c . (K - c), of the coarse product.
         return bound + self.offset_error + accumulated * (1 + self.radius * (1 + length))
+
+
+@contextmanager
+def float32_sums() -> Iterator[None]:
+    """For the coarse product: the bound knows nothing of cuBLAS rounding the parts of a sum."""
+    settings = torch.backends.cuda.matmul
+    names = [f"allow_{short}_reduced_precision_reduction" for short in ("bf16", "fp16")]
+    before = [getattr(settings, name) for name in names]
+    try:
+        for name in names:
+            setattr(settings, name, False)
+        yield
+    finally:
+        for name, value in zip(names, before, strict=True):
+            setattr(settings, name, value)
 
 
 def coarse_dtype(name: str, device: torch.device) -> torch.dtype:

@@ -22,7 +22,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from fairseq_plugins.memory.mirror import DTYPES, Mirror, coarse_dtype
+from fairseq_plugins.memory.mirror import DTYPES, Mirror, coarse_dtype, float32_sums
 from fairseq_plugins.memory.selection import (
     dot_products,
     largest_packed,
@@ -176,7 +176,9 @@ class ExactSearch:
             end = min(begin + tile, row)
             filled = min(end, self.extent)
             similarity = coarse[n * begin : n * end].view(n, end - begin)
-            torch.mm(rounded, mirror.keys[begin:filled].t(), out=similarity[:, : filled - begin])
+            with float32_sums():
+                out = similarity[:, : filled - begin]
+                torch.mm(rounded, mirror.keys[begin:filled].t(), out=out)
             similarity[:, filled - begin :] = -torch.inf
             if len(self.holes):
                 holes = self.holes[(self.holes >= begin) & (self.holes < end)]

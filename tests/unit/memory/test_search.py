@@ -3,6 +3,7 @@
 import copy
 from collections.abc import Iterator
 from itertools import product
+from typing import Any
 
 import numpy as np
 import pytest
@@ -121,6 +122,22 @@ def test_any_extent_any_k_any_holes(  # type: ignore[no-untyped-def]
     similarity, slots = searcher(keys, dtype, values).search(query, k)
     assert torch.equal(slots, full_search(keys, query, k, values))
     assert torch.equal(slots == -1, similarity == -torch.inf)
+
+
+def test_products_are_summed_in_float32_and_settings_left_alone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    settings, seen, plain = torch.backends.cuda.matmul, [], torch.mm
+    before = settings.allow_bf16_reduced_precision_reduction
+
+    def product(*given: Any, **named: Any) -> Any:
+        seen.append(settings.allow_bf16_reduced_precision_reduction)
+        return plain(*given, **named)
+
+    monkeypatch.setattr(torch, "mm", product)
+    searcher(spread(500, 8), "bfloat16").search(unit(5, 8), 3)
+    assert seen and not any(seen)
+    assert settings.allow_bf16_reduced_precision_reduction == before
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
