@@ -72,7 +72,7 @@ class Downloads:
         path = self.path(url, name)
         path.parent.mkdir(parents=True, exist_ok=True)
         key = path.relative_to(self.folder).as_posix()
-        known = json.loads(self.record.read_text("utf-8")) if self.record.exists() else {}
+        known = self._known()
         entry = known.get(key, {})
         self._refuse_another(url, path, entry.get("url", url))
         if not path.exists():
@@ -98,6 +98,14 @@ class Downloads:
         known[key] = {"url": url, "checksum": f"sha256:{digest(path)}"}
         write_atomically(self.record, json.dumps(known, indent=1) + "\n")
         return path
+
+    def _known(self) -> dict[str, dict[str, str]]:
+        known = json.loads(self.record.read_text("utf-8")) if self.record.exists() else {}
+        # Earlier versions noted the checksum alone.
+        return {
+            key: entry if isinstance(entry, dict) else {"checksum": entry}
+            for key, entry in known.items()
+        }
 
     def _refuse_another(self, url: str, path: Path, fetched: str) -> None:
         """One name, one file; another computer may have the same one, at the same path."""

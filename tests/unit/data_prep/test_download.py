@@ -111,6 +111,17 @@ def test_another_file_than_the_first_is_refused(server: Server, downloads: Downl
         downloads.get(f"{server.address}a.tgz")
 
 
+def test_records_of_earlier_versions_are_understood(server: Server, downloads: Downloads) -> None:
+    url = f"{server.address}a.tgz"
+    checksum = json.loads(downloads.get(url).with_name("checksums.json").read_text())["a.tgz"]
+    downloads.record.write_text(json.dumps({"a.tgz": checksum["checksum"]}))
+    assert Downloads(downloads.folder).get(url).read_bytes() == CONTENT
+    (server.folder / "a.tgz").write_bytes(b"other")
+    downloads.path("a.tgz").unlink()
+    with pytest.raises(DataError, match="not the file that was first fetched"):
+        Downloads(downloads.folder).get(url)
+
+
 def test_what_a_check_refuses_is_not_kept(server: Server, downloads: Downloads) -> None:
     def refuse(_: Path) -> None:
         raise DataError("an error page")
