@@ -149,7 +149,8 @@ def read_tsv(path: Path, columns: Sequence[int]) -> Iterator[tuple[str, ...]]:
 def read_tmx(path: Path, languages: Sequence[Language]) -> Iterator[tuple[str, ...]]:
     """Yield the segments of a translation memory (TMX, plain or gzip) that has all languages.
 
-    ``de`` finds ``de-AT``, too, and ``pt-BR`` finds ``pt``. Mark-up within a segment is left out.
+    ``de`` finds ``de-AT``, too, and ``pt-BR`` finds ``pt``, but never ``pt-PT``. Mark-up within a
+    segment is left out.
     """
     with _errors_of(path), _opener(path)(path, "rb") as file:
         try:
@@ -174,15 +175,14 @@ def _variants(unit: ElementTree.Element) -> dict[Language, str]:
         segment = next((part for part in variant if _local(part) == "seg"), None)
         if language and segment is not None:
             text = " ".join("".join(_text(segment)).split())
-            code = _code(language)
-            texts[code] = text
-            texts.setdefault(code.split("-")[0], text)
+            texts.setdefault(_code(language), text)
     return texts
 
 
 def _in_language(texts: Mapping[Language, str], language: Language) -> str | None:
     code = _code(language)
-    return texts.get(code, texts.get(code.split("-")[0]))
+    others = [other for other in texts if other.startswith(f"{code}-")]  # of its regions
+    return next((texts[one] for one in (code, *others, code.split("-")[0]) if one in texts), None)
 
 
 def _code(language: Language) -> Language:

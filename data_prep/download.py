@@ -110,7 +110,7 @@ class Downloads:
     def _refuse_another(self, url: str, path: Path, fetched: str) -> None:
         """One name, one file; another computer may have the same one, at the same path."""
         now = self._asked.setdefault(path, url)
-        if now != url or urlsplit(fetched).path != urlsplit(url).path:
+        if now != url or urlsplit(fetched)[2:] != urlsplit(url)[2:]:
             raise DataError(
                 f"{url}: {path} is what {now if now != url else fetched} has; only one file can "
                 f"have this name: remove it with its entry in {self.record}, or fetch one of the "

@@ -24,7 +24,7 @@ from data_prep.cleaning import Corpus
 from data_prep.download import Downloads
 from data_prep.mix_config import Mix, read_mix
 from data_prep.program import HelpFormatter, positive, run_program
-from data_prep.recipe import Recipe, run
+from data_prep.recipe import Recipe, readable_by_fairseq, run
 from data_prep.sources import Place, extraction, originals
 from data_prep.stages import Workspace
 
@@ -51,7 +51,7 @@ def prepare(mix: Mix, place: Place, workers: int) -> None:
     Raises:
         DataError: If the input is missing, misaligned, damaged, or cannot be fetched.
     """
-    with Workspace(place.out) as workspace:
+    with Workspace(readable_by_fairseq(place.out)) as workspace:
         for name, source in mix.used.items():
             files = originals(source, mix.languages, place)
             workspace.run(extraction(name, source, files, mix.languages))

@@ -12,6 +12,7 @@ from pathlib import Path
 from data_prep.binarize import count_tokens, run_fairseq_preprocess, write_dictionary
 from data_prep.cleaning import Cleaner, Corpus
 from data_prep.files import read_lines
+from data_prep.program import DataError
 from data_prep.quality import CleaningOptions
 from data_prep.sentencepiece_model import (
     SentencePieceOptions,
@@ -59,6 +60,9 @@ class Recipe:
         return ":".join(str(out / "data-bin" / f"shard{n}") for n in range(self.shards))
 
 
+SEPARATORS = ",:"  # of paths, for fairseq-preprocess and fairseq-train
+
+
 def prepare(recipe: Recipe, out: Path, workers: int = 1) -> None:
     """Prepare parallel text for fairseq, skipping what is done already.
 
@@ -70,8 +74,22 @@ def prepare(recipe: Recipe, out: Path, workers: int = 1) -> None:
     Raises:
         DataError: If the input is missing, misaligned, damaged, empty or not UTF-8.
     """
-    with Workspace(out) as workspace:
+    with Workspace(readable_by_fairseq(out)) as workspace:
         run(recipe, workspace, workers)
+
+
+def readable_by_fairseq(out: Path) -> Path:
+    """The folder itself, if fairseq's programs do not take a part of its name for all of it.
+
+    Raises:
+        DataError: If they would.
+    """
+    if set(str(out)) & set(SEPARATORS):
+        raise DataError(
+            f"{out}: fairseq would take a comma or colon in this name for its end; choose another "
+            "--out"
+        )
+    return out
 
 
 def run(recipe: Recipe, workspace: Workspace, workers: int) -> None:

@@ -26,7 +26,6 @@ logger = logging.getLogger(__name__)
 
 RECIPE_VERSION = 1  # raise it when a stage makes something else of the same input
 UNFINISHED = ".unfinished-"
-SEPARATORS = ",:"  # of paths, for fairseq-preprocess and fairseq-train
 
 
 @dataclass(frozen=True)
@@ -61,8 +60,7 @@ class Workspace:
             workspace.run(Stage("copy", {}, [source], ["copy.txt"], make_copy))
 
     Raises:
-        DataError: On entering, if another process is at work in the folder, or fairseq would not
-            understand its name.
+        DataError: On entering, if another process is at work here, or the manifest is none.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -70,11 +68,6 @@ class Workspace:
         self.manifest_path = folder / "manifest.json"
 
     def __enter__(self) -> Self:
-        if set(str(self.folder)) & set(SEPARATORS):
-            raise DataError(
-                f"{self.folder}: fairseq would take a comma or colon in this name for the end of "
-                "it; choose another --out"
-            )
         self.folder.mkdir(parents=True, exist_ok=True)
         self._lock = (self.folder / ".lock").open("w")
         try:
@@ -83,7 +76,11 @@ class Workspace:
             self._lock.close()
             raise DataError(f"{self.folder}: another process is preparing data here") from error
         self._remove_unfinished()
-        self.stages = self._load()
+        try:
+            self.stages, self.made = self._load()
+        except DataError:
+            self._lock.close()
+            raise
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -130,6 +127,7 @@ class Workspace:
             "made": list(stage.outputs),
             "outputs": _digests(scratch, stage.outputs),
         }
+        self.made |= set(stage.outputs)
         self._drop_outdated()
         self._save()
         for name in stage.outputs:
@@ -139,10 +137,9 @@ class Workspace:
 
     def _spare_what_is_not_ours(self, stage: Stage) -> None:
         """Refuse to replace files of the user's, who may keep a corpus in the same folder."""
-        made = {output for record in self.stages.values() for output in record["made"]}
         for name in stage.outputs:
             output = self.folder / name
-            foreign = output.exists() and not self.forgotten and name not in made
+            foreign = output.exists() and name not in self.made
             if foreign or any(_lies_in(path, output) for path in stage.inputs):
                 raise DataError(
                     f"{output}: was not made here and would be replaced by what is; move it, or "
@@ -174,21 +171,26 @@ class Workspace:
         paths = {self.folder / name: recorded for name, recorded in outputs.items()}
         return all(path.is_file() and digest(path) == hash_ for path, hash_ in paths.items())
 
-    def _load(self) -> dict[str, Any]:
-        self.forgotten = False  # what was made here
+    def _load(self) -> tuple[dict[str, Any], set[str]]:
+        """Stages that are done, and the names of all files and folders ever made here."""
         try:
             manifest = json.loads(self.manifest_path.read_text("utf-8"))
-            if manifest["version"] == RECIPE_VERSION:
-                return manifest["stages"]
+            stages = manifest["stages"]
+            made = {output for record in stages.values() for output in record["made"]}
+            made |= set(manifest.get("made", []))
+            return stages if manifest["version"] == RECIPE_VERSION else {}, made
         except FileNotFoundError:
-            return {}
-        except (ValueError, KeyError, TypeError):
-            logger.warning("%s is unreadable: everything is made anew", self.manifest_path)
-        self.forgotten = True
-        return {}
+            return {}, set()
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise DataError(
+                f"{self.manifest_path}: does not say what was made here; remove it and what was, "
+                "or choose another --out"
+            ) from error
 
     def _save(self) -> None:
-        manifest = {"version": RECIPE_VERSION, "stages": self.stages}
+        manifest = {
+            "version": RECIPE_VERSION, "stages": self.stages, "made": sorted(self.made),
+        }  # fmt: skip
         write_atomically(self.manifest_path, json.dumps(manifest, indent=1) + "\n")
 
 

@@ -93,14 +93,14 @@ def float32_sums() -> Iterator[None]:
     """For the coarse product: the bound knows nothing of cuBLAS rounding the parts of a sum."""
     settings = torch.backends.cuda.matmul
     names = [f"allow_{short}_reduced_precision_reduction" for short in ("bf16", "fp16")]
-    before = [getattr(settings, name) for name in names]
+    allowed = [name for name in names if getattr(settings, name)]
     try:
-        for name in names:
+        for name in allowed:
             setattr(settings, name, False)
         yield
     finally:
-        for name, value in zip(names, before, strict=True):
-            setattr(settings, name, value)
+        for name in allowed:
+            setattr(settings, name, True)
 
 
 def coarse_dtype(name: str, device: torch.device) -> torch.dtype:

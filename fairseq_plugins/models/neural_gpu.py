@@ -396,11 +396,6 @@ class ExtendedNeuralGPUMemoryModel(ExtendedNeuralGPUModel):
             raise InputError(
                 f"--height {cfg.height}: the query is in the second row; give at least 2"
             )
-        if cfg.memory_gold_updates and str(cfg.memory_read) == "interpolate":
-            raise InputError(
-                "--memory-gold-updates puts right answers on the tape, and --memory-read "
-                "interpolate puts none there; leave out one of the two"
-            )
         model = super().build_model(cfg, task)
         model.memory_from_update = cfg.memory_from_update
         model.gold_updates = cfg.memory_gold_updates
@@ -417,6 +412,19 @@ class ExtendedNeuralGPUMemoryModel(ExtendedNeuralGPUModel):
             margin=cfg.memory_margin,
         )
         return TapeReader(memory, cfg.maps, str(cfg.memory_read), embedding)
+
+    def before_optimizer_step(self, updates: int) -> None:
+        """See above; also refuses what cannot be shown.
+
+        Raises:
+            InputError: if right answers are to be shown on a tape that shows none.
+        """
+        super().before_optimizer_step(updates)
+        if self.gold_updates and self.decoder.reader.mode == "interpolate":
+            raise InputError(
+                "--memory-gold-updates puts right answers on the tape, and --memory-read "
+                "interpolate puts none there; leave out one of the two"
+            )
 
     def set_num_updates(self, num_updates: int) -> None:
         """Let the memory join in when it is time; then show the right answer less and less."""

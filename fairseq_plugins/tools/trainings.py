@@ -12,7 +12,7 @@ import statistics
 import sys
 import time
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,6 +24,7 @@ from fairseq_plugins.tools.program import positive, write_json, write_text
 logger = logging.getLogger(__name__)
 
 ROOT = PLUGINS.parent
+LOOK_EVERY = 0.1  # seconds
 
 
 @dataclass(frozen=True)
@@ -116,13 +117,19 @@ class Workshop:
         """Bring all of them to their end.
 
         Raises:
-            InputError: if one fails, or was done already by other settings.
+            InputError: if one fails, or was begun with other settings.
         """
         with ThreadPoolExecutor(self.parallel) as pool:
+            futures = [pool.submit(self._train, training) for training in trainings]
             try:
-                list(pool.map(self._train, trainings))
+                for future in as_completed(futures):
+                    future.result()
             except BaseException:
-                end_all()  # the pool waits for them
+                for future in futures:
+                    future.cancel()
+                while not all(future.done() for future in futures):  # one may just have begun
+                    end_all()
+                    time.sleep(LOOK_EVERY)
                 raise
 
     def seconds(self, name: str) -> float:
@@ -135,20 +142,23 @@ class Workshop:
     def _settings(self, training: Training) -> dict:
         """What a training depends on; not where its files lie."""
         manifest = self.out / "data" / "manifest.json"
-        data = hashlib.sha256(manifest.read_bytes()).hexdigest() if manifest.exists() else None
+        stages = json.loads(manifest.read_text())["stages"] if manifest.exists() else {}
+        files = json.dumps([stage["outputs"] for stage in stages.values()], sort_keys=True)
+        data = hashlib.sha256(files.encode()).hexdigest()
         overrides = [one for one in training.overrides if not one.startswith("task.data=")]
         return {"config": training.config, "overrides": overrides, "data": data}
 
     def _train(self, training: Training) -> None:
         folder, name = self.folder(training.name), training.name
         settings = folder / "settings.json"
+        if settings.exists() and json.loads(settings.read_text()) != self._settings(training):
+            raise InputError(
+                f"{folder}: was trained with other settings or data; remove it to train it anew, "
+                "or choose another --out"
+            )
         if self._done(name).exists():
-            if settings.exists() and json.loads(settings.read_text()) != self._settings(training):
-                raise InputError(
-                    f"{folder}: was trained with other settings or data; remove it to train it "
-                    "anew, or choose another --out"
-                )
             return
+        write_json(settings, self._settings(training))
         logger.info("Training %s", name)
         begin = time.perf_counter()
         run(
@@ -164,7 +174,6 @@ class Workshop:
         )  # fmt: skip
         last = read_checkpoint(folder / "checkpoint_last.pt")
         seconds = last["extra_state"]["previous_training_time"]
-        write_json(settings, self._settings(training))
         write_text(self._done(name), f"{seconds:.0f}\n")
         logger.info(
             "Trained %s: %d updates in %.1f minutes, %.1f of them since now",

@@ -12,7 +12,7 @@ import torch
 
 from fairseq_plugins.compat import InputError
 from fairseq_plugins.tools.checkpoints import num_updates, read_checkpoint
-from fairseq_plugins.tools.commands import program
+from fairseq_plugins.tools.commands import program, run
 from fairseq_plugins.tools.plotting import validation
 from fairseq_plugins.tools.reproduce_rare_symbols import MODELS
 from fairseq_plugins.tools.trainings import ROOT, Training, Workshop
@@ -81,7 +81,8 @@ def test_the_log_of_a_training_that_went_on_tells_all_of_it(tmp_path: Path) -> N
         length = f"optimization.max_update={updates}"
         training = Training("small", config, [*SHORT, *small, length])
         workshop.train([training])
-        (tmp_path / "small" / "training_seconds.txt").unlink()  # as if it had been interrupted
+        for done in ("training_seconds.txt", "settings.json"):  # as if it had been interrupted
+            (tmp_path / "small" / done).unlink()
     curve = validation(workshop.log("train_small"), "ppl")
     assert [updates for updates, _ in curve] == [2, 4]
 
@@ -132,7 +133,7 @@ def test_what_is_done_is_not_taken_for_what_was_done_otherwise(tmp_path: Path) -
     workshop = Workshop(out, threads=1, parallel=1)
     manifest = out / "data" / "manifest.json"
     manifest.parent.mkdir(parents=True)
-    manifest.write_text("{}")
+    manifest.write_text('{"stages": {}}')
 
     def train(*changes: str) -> None:
         workshop.train([Training("small", config, [*SHORT, *small, *changes])])
@@ -141,9 +142,31 @@ def test_what_is_done_is_not_taken_for_what_was_done_otherwise(tmp_path: Path) -
     train()
     with pytest.raises(InputError, match="was trained with other settings or data"):
         train("optimization.lr=[0.5]")
-    manifest.write_text('{"other": 1}')
+    (out / "small" / "training_seconds.txt").unlink()  # as if it had been interrupted
+    with pytest.raises(InputError, match="was trained with other settings or data"):
+        train("optimization.lr=[0.5]")
+    manifest.write_text('{"stages": {"raw": {"outputs": {"raw/train.en": "1"}}}}')
     with pytest.raises(InputError, match="was trained with other settings or data"):
         train()
+
+
+def test_one_that_fails_ends_the_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    commands = {
+        "one": ("fails.txt", "import time; time.sleep(0.5); 1 / 0"),
+        "two": ("slow.txt", "import time; time.sleep(99)"),
+        "three": ("next.txt", "import time; time.sleep(99)"),
+    }
+
+    def train(self: Workshop, training: Training) -> None:
+        log, command = commands[training.name]
+        run([sys.executable, "-c", command], tmp_path / log, 1)
+
+    monkeypatch.setattr(Workshop, "_train", train)
+    workshop = Workshop(tmp_path, threads=2, parallel=2)
+    begin = time.monotonic()
+    with pytest.raises(InputError, match=r"fails\.txt: the command that wrote this failed"):
+        workshop.train([Training(name, "", []) for name in ("two", "one", "three")])
+    assert time.monotonic() - begin < 20
 
 
 def test_a_program_that_is_ended_ends_its_trainings(tmp_path: Path) -> None:

@@ -151,6 +151,20 @@ def test_codes_of_other_programs_are_left_out(tmp_path: Path) -> None:
         assert list(read_tmx(path, ("en", portuguese))) == [("Press Enter now", "Agora")]
 
 
+def test_regions_are_not_taken_for_each_other(tmp_path: Path) -> None:
+    path = tmp_path / "x.tmx"
+    units = "".join(
+        f'<tu><tuv lang="en"><seg>bus</seg></tuv>{variants}</tu>' for variants in (
+            '<tuv lang="pt-PT"><seg>autocarro</seg></tuv>',
+            '<tuv lang="pt-PT"><seg>autocarro</seg></tuv><tuv lang="pt-BR"><seg>x</seg></tuv>',
+            '<tuv lang="pt"><seg>first</seg></tuv><tuv lang="pt"><seg>second</seg></tuv>',
+        )
+    )  # fmt: skip
+    path.write_text(f"<tmx><body>{units}</body></tmx>")
+    assert list(read_tmx(path, ("en", "pt-BR"))) == [("bus", "x"), ("bus", "first")]
+    assert [pair[1] for pair in read_tmx(path, ("en", "pt"))] == ["autocarro", "autocarro", "first"]
+
+
 @pytest.mark.parametrize("cut", [300, -20])
 def test_a_packed_translation_memory_that_is_cut_short(tmp_path: Path, cut: int) -> None:
     path = tmp_path / "x.tmx.gz"

@@ -121,6 +121,7 @@ def test_changed_test_text_does_not_retrain_the_vocabulary(
 ) -> None:
     prepare(corpus, tmp_path / "out")
     (corpus / "test.de").write_text("anders\nganz anders\n")
+    caplog.clear()
     with caplog.at_level(logging.INFO):
         prepare(corpus, tmp_path / "out")
     assert made_stages(caplog) == ["clean", "encode", "binarise"]
@@ -139,6 +140,15 @@ def test_bad_input_leaves_the_earlier_result(corpus: Path, tmp_path: Path) -> No
 def test_one_language_for_both_sides_is_refused(corpus: Path, tmp_path: Path) -> None:
     with pytest.raises(DataError, match="both 'en'"):
         prepare(corpus, tmp_path / "out", "--target-lang", "en")
+
+
+@pytest.mark.parametrize("name", ["a,b", "a:b"])
+def test_folders_that_fairseq_would_not_understand_are_refused(
+    corpus: Path, tmp_path: Path, name: str
+) -> None:
+    with pytest.raises(DataError, match="choose another --out"):
+        prepare(corpus, tmp_path / name)
+    assert not (tmp_path / name).exists()
 
 
 def test_missing_file_is_noticed_before_anything_is_made(corpus: Path, tmp_path: Path) -> None:
