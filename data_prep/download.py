@@ -87,7 +87,7 @@ class Downloads:
                 f"{url}: not the file that was first fetched, whose checksum is in "
                 f"{self.record}; if you trust the new one, remove its entry there"
             ) from error
-        if key in known:
+        if "url" in entry:
             return path
         try:
             if check is not None:
@@ -109,13 +109,14 @@ class Downloads:
 
     def _refuse_another(self, url: str, path: Path, fetched: str) -> None:
         """One name, one file; another computer may have the same one, at the same path."""
-        now = self._asked.setdefault(path, url)
+        now = self._asked.get(path, url)
         if now != url or urlsplit(fetched)[2:] != urlsplit(url)[2:]:
             raise DataError(
                 f"{url}: {path} is what {now if now != url else fetched} has; only one file can "
                 f"have this name: remove it with its entry in {self.record}, or fetch one of the "
                 "two yourself and give its path"
             )
+        self._asked[path] = url
 
     def _fetch(self, url: str, output: str, _: object) -> None:
         """For pooch: bring a file."""

@@ -127,8 +127,8 @@ class Workspace:
             "made": list(stage.outputs),
             "outputs": _digests(scratch, stage.outputs),
         }
-        self.made |= set(stage.outputs)
         self._drop_outdated()
+        self.made |= set(stage.outputs)
         self._save()
         for name in stage.outputs:
             (self.folder / name).parent.mkdir(parents=True, exist_ok=True)
@@ -154,14 +154,20 @@ class Workspace:
 
     def _drop_outdated(self) -> None:
         """Remove the outputs of stages that have read what is now replaced."""
-        current: dict[str, str] = {}
-        for name, record in list(self.stages.items()):  # in the order of their dependence
-            if all(current.get(path) == hash_ for path, hash_ in record["inputs"].items()):
-                current |= record["outputs"]
-                continue
+        while outdated := self._first_outdated():
+            record = self.stages.pop(outdated)
             for output in record["made"]:
                 _remove(self.folder / output)
-            del self.stages[name]
+            self.made -= set(record["made"])
+
+    def _first_outdated(self) -> str | None:
+        current: dict[str, str] = {}
+        for record in self.stages.values():
+            current |= record["outputs"]
+        for name, record in self.stages.items():
+            if any(current.get(path) != hash_ for path, hash_ in record["inputs"].items()):
+                return name
+        return None
 
     def _remove_unfinished(self) -> None:
         for leftover in self.folder.glob(f"{UNFINISHED}*"):

@@ -142,16 +142,20 @@ class Workshop:
     def _settings(self, training: Training) -> dict:
         """What a training depends on; not where its files lie."""
         manifest = self.out / "data" / "manifest.json"
-        stages = json.loads(manifest.read_text())["stages"] if manifest.exists() else {}
-        files = json.dumps([stage["outputs"] for stage in stages.values()], sort_keys=True)
-        data = hashlib.sha256(files.encode()).hexdigest()
+        data = None
+        if manifest.exists():
+            stages = json.loads(manifest.read_text())["stages"].values()
+            files = sorted(file for stage in stages for file in stage["outputs"].items())
+            data = hashlib.sha256(json.dumps(files).encode()).hexdigest()
         overrides = [one for one in training.overrides if not one.startswith("task.data=")]
         return {"config": training.config, "overrides": overrides, "data": data}
 
     def _train(self, training: Training) -> None:
         folder, name = self.folder(training.name), training.name
         settings = folder / "settings.json"
-        if settings.exists() and json.loads(settings.read_text()) != self._settings(training):
+        begun = self._done(name).exists() or (folder / "checkpoint_last.pt").exists()
+        known = json.loads(settings.read_text()) if begun and settings.exists() else None
+        if known not in (None, self._settings(training)):
             raise InputError(
                 f"{folder}: was trained with other settings or data; remove it to train it anew, "
                 "or choose another --out"

@@ -150,6 +150,15 @@ def test_what_is_done_is_not_taken_for_what_was_done_otherwise(tmp_path: Path) -
         train()
 
 
+def test_a_start_that_failed_does_not_bind(tmp_path: Path) -> None:
+    config, small = SMALL["rare symbols"]
+    workshop = Workshop(tmp_path, threads=1, parallel=1)
+    with pytest.raises(InputError, match="the command that wrote this failed"):
+        workshop.train([Training("small", config, [*SHORT, *small, "optimization.lrr=[0.5]"])])
+    workshop.train([Training("small", config, [*SHORT, *small])])
+    assert workshop.seconds("small") >= 0
+
+
 def test_one_that_fails_ends_the_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     commands = {
         "one": ("fails.txt", "import time; time.sleep(0.5); 1 / 0"),

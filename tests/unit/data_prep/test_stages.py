@@ -103,6 +103,48 @@ def test_not_even_in_a_folder_that_was_made_here(
     assert own.read_text() == "all my work"
 
 
+def test_nor_where_something_outdated_was_removed(
+    tmp_path: Path, source: Path, made: list[str]
+) -> None:
+    chain(tmp_path, source, made)
+    source.write_text("second")
+    run(tmp_path, lambda: copy_stage(made, "one", source, "a"))  # "b" was made of the first
+    (tmp_path / "b").write_text("all my work")
+    with pytest.raises(DataError, match="b: was not made here"):
+        chain(tmp_path, source, made)
+    assert (tmp_path / "b").read_text() == "all my work"
+
+
+def test_a_stage_may_read_what_was_added_after_it(
+    tmp_path: Path, source: Path, made: list[str]
+) -> None:
+    def joined(*names: str) -> Callable[[], Stage]:
+        inputs = [tmp_path / name / "copy" for name in names]
+
+        def make(folder: Path) -> None:
+            made.append("joined")
+            (folder / "joined").write_text("".join(path.read_text() for path in inputs))
+
+        return lambda: Stage("joined", {}, inputs, ["joined"], make)
+
+    def last() -> Stage:
+        return copy_stage(made, "last", tmp_path / "joined", "c")
+
+    def extract(name: str) -> Callable[[], Stage]:
+        return lambda: copy_stage(made, name, source, name)
+
+    run(tmp_path, extract("a"), joined("a"), last)
+    made.clear()
+    run(tmp_path, extract("a"), extract("b"), joined("a", "b"), last)
+    assert made == ["b", "joined", "last"]
+    made.clear()
+    run(tmp_path, extract("a"), extract("b"), joined("a", "b"), last)
+    assert not made
+    source.write_text("second")
+    run(tmp_path, extract("a"))
+    assert not (tmp_path / "joined").exists() and not (tmp_path / "c").exists()
+
+
 def test_damaged_output_is_remade(tmp_path: Path, source: Path, made: list[str]) -> None:
     chain(tmp_path / "out", source, made)
     (tmp_path / "out" / "a" / "copy").write_text("meddled with")
