@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, OmegaConf, open_dict
 
 from fairseq_plugins.compat import InputError, reading
 
@@ -34,6 +34,20 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
 def num_updates(state: dict[str, Any]) -> int:
     """Updates after which a checkpoint was written."""
     return state["optimizer_history"][-1]["num_updates"]
+
+
+def fit_to_memory(cfg: DictConfig, size: int | None) -> None:
+    """Let a configuration say what a memory is that was filled after training.
+
+    Args:
+        cfg: of a checkpoint.
+        size: slots of the memory; None if they are as many as before.
+    """
+    with open_dict(cfg):
+        if size is not None:
+            cfg.model.memory_size = size
+        if "memory_from_update" in cfg.model:
+            cfg.model.memory_from_update = 0  # it is to be asked, however early
 
 
 def write_checkpoint(state: dict[str, Any], path: Path) -> None:

@@ -14,6 +14,7 @@ logger = logging.getLogger(__name__)
 PLUGINS = Path(__file__).resolve().parents[1]
 
 
+TIME_TO_END = 10.0  # seconds, before a process is killed that was asked to end
 _running: set[subprocess.Popen] = set()  # what has to end with this program
 
 
@@ -57,11 +58,17 @@ def wait(process: subprocess.Popen, log: Path) -> None:
         raise InputError(f"{log}: the command that wrote this failed; its last lines say why")
 
 
-def end(process: subprocess.Popen) -> None:
-    """End a command, if it has not ended by itself."""
-    process.terminate()  # does nothing to one that has ended
-    process.wait()
-    _running.discard(process)
+def end(*processes: subprocess.Popen) -> None:
+    """End those that have not ended by themselves; kill what does not listen."""
+    for process in processes:
+        process.terminate()  # does nothing to one that has ended
+    for process in processes:
+        try:
+            process.wait(TIME_TO_END)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+        _running.discard(process)
 
 
 def end_all() -> None:

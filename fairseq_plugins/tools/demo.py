@@ -91,8 +91,7 @@ def train(plan: Plan, corpus: Path) -> None:
         for process, log in failed or started:
             wait(process, log)
     finally:
-        for process, _ in started:
-            end(process)
+        end(*(process for process, _ in started))
 
 
 def _same_as_before(plan: Plan) -> None:

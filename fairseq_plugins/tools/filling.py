@@ -15,7 +15,6 @@ from typing import Any
 
 import torch
 from fairseq import checkpoint_utils, tasks, utils
-from omegaconf import open_dict
 from torch import Tensor
 
 from fairseq_plugins.allocator import return_freed_memory
@@ -24,7 +23,7 @@ from fairseq_plugins.memory import memories_in
 from fairseq_plugins.modules.cross_entropy import token_log_probs
 from fairseq_plugins.modules.memory_reader import MemoryReading
 from fairseq_plugins.modules.write_policy import WritePolicy
-from fairseq_plugins.tools.checkpoints import write_checkpoint
+from fairseq_plugins.tools.checkpoints import fit_to_memory, write_checkpoint
 from fairseq_plugins.tools.progress import Progress
 
 logger = logging.getLogger(__name__)
@@ -126,11 +125,7 @@ class Translator:
             )
         if memory_size is not None:
             resize_memory(self.state["model"], memories[0], memory_size)
-            with open_dict(self.state["cfg"]):
-                self.state["cfg"].model.memory_size = memory_size
-        if "memory_from_update" in self.state["cfg"].model:
-            with open_dict(self.state["cfg"]):  # what is filled is to be asked, however early
-                self.state["cfg"].model.memory_from_update = 0
+        fit_to_memory(self.state["cfg"], memory_size)
         task_cfg = self.state["cfg"].task.copy()
         if "data" in task_cfg:
             if corpus.data is None:

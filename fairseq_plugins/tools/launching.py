@@ -12,13 +12,12 @@ import time
 from collections.abc import Sequence
 
 from fairseq_plugins.compat import InputError
-from fairseq_plugins.tools.commands import program
+from fairseq_plugins.tools.commands import end, program
 
 logger = logging.getLogger(__name__)
 
 TRAIN, HYDRA = "fairseq-train", "fairseq-hydra-train"
 LOOK_EVERY = 0.2  # seconds
-TIME_TO_END = 10.0  # seconds, before a process is killed that was asked to end
 
 
 def rank_arguments(name: str, rank: int, workers: int, port: int) -> list[str]:
@@ -87,7 +86,7 @@ def launch(command: Sequence[str], workers: int, threads: int) -> int:
     try:
         return _wait(ranks)
     finally:
-        _end(ranks)
+        end(*ranks)
 
 
 def _wait(ranks: Sequence[subprocess.Popen]) -> int:
@@ -101,14 +100,3 @@ def _wait(ranks: Sequence[subprocess.Popen]) -> int:
         if None not in statuses:
             return 0
         time.sleep(LOOK_EVERY)
-
-
-def _end(ranks: Sequence[subprocess.Popen]) -> None:
-    for rank in ranks:
-        rank.terminate()
-    for rank in ranks:
-        try:
-            rank.wait(TIME_TO_END)
-        except subprocess.TimeoutExpired:
-            rank.kill()
-            rank.wait()

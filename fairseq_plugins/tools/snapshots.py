@@ -3,7 +3,6 @@
 from pathlib import Path
 
 from fairseq import checkpoint_utils
-from omegaconf import open_dict
 
 from fairseq_plugins.compat import InputError, memory_buffers
 from fairseq_plugins.memory import KeyValueMemory
@@ -14,7 +13,7 @@ from fairseq_plugins.memory.snapshot import (
     save_memory,
     weights_fingerprint,
 )
-from fairseq_plugins.tools.checkpoints import write_checkpoint
+from fairseq_plugins.tools.checkpoints import fit_to_memory, write_checkpoint
 
 
 class MemoryOfCheckpoint:
@@ -91,10 +90,7 @@ class MemoryOfCheckpoint:
         memory = load_memory(snapshot)
         for name, buffer in memory.named_buffers():
             self.weights[self.names[name]] = buffer
-        with open_dict(self.state["cfg"]):
-            self.state["cfg"].model.memory_size = memory.size
-            if "memory_from_update" in self.state["cfg"].model:
-                self.state["cfg"].model.memory_from_update = 0  # it is to be asked, however early
+        fit_to_memory(self.state["cfg"], memory.size)
         for kind in ("ema", "ema_fp32_params"):  # their memory is a copy of the model's
             if kind in self.state["extra_state"]:
                 copies = {full: self.weights[full] for full in self.names.values()}

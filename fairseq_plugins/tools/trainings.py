@@ -152,17 +152,17 @@ class Workshop:
 
     def _train(self, training: Training) -> None:
         folder, name = self.folder(training.name), training.name
-        settings = folder / "settings.json"
+        settings, wanted = folder / "settings.json", self._settings(training)
         begun = self._done(name).exists() or (folder / "checkpoint_last.pt").exists()
         known = json.loads(settings.read_text()) if begun and settings.exists() else None
-        if known not in (None, self._settings(training)):
+        if known not in (None, wanted):
             raise InputError(
                 f"{folder}: was trained with other settings or data; remove it to train it anew, "
                 "or choose another --out"
             )
         if self._done(name).exists():
             return
-        write_json(settings, self._settings(training))
+        write_json(settings, wanted)
         logger.info("Training %s", name)
         begin = time.perf_counter()
         run(
