@@ -370,7 +370,7 @@ class KeyValueMemory(nn.Module):
     def _check_query(self, query: Tensor) -> None:
         if query.dim() != 2 or query.shape[1] != self.key_dim:
             raise ValueError(f"queries must be [N, {self.key_dim}], not {list(query.shape)}")
-        if not bool(torch.isfinite(query.float().norm(dim=1)).all()):
+        if not math.isfinite(query.detach().float().norm(dim=1).sum()):
             raise ValueError("a query holds a number that is not finite, or too large to square")
 
     def _check_target(self, query: Tensor, target: Tensor) -> None:

@@ -20,17 +20,12 @@ from typing import Protocol
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
+from fairseq_plugins.memory.hits import NOTHING
 from fairseq_plugins.memory.mirror import DTYPES, Mirror, coarse_dtype, float32_sums
-from fairseq_plugins.memory.selection import (
-    dot_products,
-    largest_packed,
-    pack,
-    pack_one,
-    select,
-    unpack,
-)
+from fairseq_plugins.memory.selection import best, dot_products, select
 
 CACHE = 4 << 20  # bytes of coarse similarities that a thread works on at once
 ROWS = 256  # that make a product efficient
@@ -98,48 +93,50 @@ class ExactSearch:
     def search(self, query: Tensor, k: int) -> tuple[Tensor, Tensor]:
         """Find the k best slots of unit queries [N, D]. See :class:`NearestNeighbors`."""
         found = min(k, self.extent)
-        packed = query.new_full((len(query), k), pack_one(-torch.inf), dtype=torch.int64)
+        similarities = query.new_empty(len(query), 0)
+        slots = similarities.long()
         if found and len(query):
             assert self.mirror is not None  # update() comes before search()
             candidates = found + max(found // 2, self.spare)
-            packed[:, :found] = self._search_rows(query, found, candidates, self.mirror)
-        return unpack(packed)
+            similarities, slots = self._search_rows(query, found, candidates, self.mirror)
+        missing = 0, k - similarities.shape[1]
+        return F.pad(similarities, missing, value=-torch.inf), F.pad(slots, missing, value=NOTHING)
 
-    def _search_rows(self, query: Tensor, k: int, candidates: int, mirror: Mirror) -> Tensor:
-        """Packed k best [N, k].
+    def _search_rows(
+        self, query: Tensor, k: int, candidates: int, mirror: Mirror
+    ) -> tuple[Tensor, Tensor]:
+        """Similarities and slots of the k best [N, k].
 
         Rows that rounding leaves in doubt are searched again, with the keys as they are, and
         then with four times the candidates.
         """
         candidates = min(candidates, self.extent)
-        blocks, doubtful = [], []
-        for rows in query.split(self._rows(candidates, mirror)):
-            best, doubt = self._search_block(rows, k, candidates, mirror)
-            blocks.append(best)
-            doubtful.append(doubt)
-        packed = torch.cat(blocks)  # [N, k]
-        again = torch.nonzero(torch.cat(doubtful)).squeeze(1)
+        blocks = query.split(self._rows(candidates, mirror))
+        found = [self._search_block(rows, k, candidates, mirror) for rows in blocks]
+        similarities, slots, doubt = (torch.cat(parts) for parts in zip(*found, strict=True))
+        again = torch.nonzero(doubt).squeeze(1)
         if len(again):
             if mirror.center is None:
                 candidates *= 4
             exact = Mirror(self.keys, self.extent, torch.float32)
-            packed[again] = self._search_rows(query[again], k, candidates, exact)
-        return packed
+            similarities[again], slots[again] = self._search_rows(
+                query[again], k, candidates, exact
+            )
+        return similarities, slots
 
     def _search_block(
         self, query: Tensor, k: int, candidates: int, mirror: Mirror
-    ) -> tuple[Tensor, Tensor]:
-        """One block of rows: packed k best [n, k], and which rows are in doubt [n]."""
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """One block of rows: similarities and slots [n, k], and which rows are in doubt [n]."""
         n = len(query)
         if candidates == self.extent:
             slots = torch.arange(self.extent, device=query.device).expand(n, -1)
-            return self._rescore(query, slots, k), query.new_zeros(n, dtype=torch.bool)
+            return *self._rescore(query, slots, k), query.new_zeros(n, dtype=torch.bool)
         tiles = self._coarse(query, candidates, mirror)
         slots, left_out = select(tiles, candidates)  # [n, candidates], [n]
-        packed = self._rescore(query, slots, k)
-        kth = unpack(packed[:, -1])[0]
-        doubt = (mirror.bound(query, left_out) >= kth) & (left_out > -torch.inf)
-        return packed, doubt
+        similarities, slots = self._rescore(query, slots, k)
+        doubt = (mirror.bound(query, left_out) >= similarities[:, -1]) & (left_out > -torch.inf)
+        return similarities, slots, doubt
 
     def _shape(self, candidates: int) -> tuple[int, int, int]:
         """How slots are grouped: slots a group, groups, and how many of its slots a tile has.
@@ -193,15 +190,15 @@ class ExactSearch:
             self._workspace = space = torch.empty(size, dtype=torch.uint8, device=device)
         return space[:size]
 
-    def _rescore(self, query: Tensor, slots: Tensor, k: int) -> Tensor:
-        """The k best of candidate ``slots`` [n, m] by float32 similarity, packed, best first."""
+    def _rescore(self, query: Tensor, slots: Tensor, k: int) -> tuple[Tensor, Tensor]:
+        """The k best of candidate ``slots`` [n, m] by float32 similarity, best first."""
         if not len(self.holes):
-            return largest_packed(pack(dot_products(query, self.keys, slots), slots), k)
+            return best(dot_products(query, self.keys, slots), slots, k)
         # Where keys are fewer than candidates, some of these are holes, or beyond the last slot.
         missing = torch.isin(slots, self.holes) | (slots >= self.extent)
         slots = slots.clamp(max=self.extent - 1)
         similarities = dot_products(query, self.keys, slots).masked_fill(missing, -torch.inf)
-        return largest_packed(pack(similarities, slots), k)
+        return best(similarities, slots, k)
 
 
 BACKENDS = {"exact": ExactSearch}

@@ -12,7 +12,6 @@ import torch
 from torch import Tensor
 
 LOW_WORD = 0xFFFFFFFF  # the lower half of a packed (similarity, slot) pair
-MAX_SLOT = 0x7FFFFFFF
 
 
 def select(tiles: Iterable[tuple[Tensor, Tensor]], m: int) -> tuple[Tensor, Tensor]:
@@ -106,30 +105,35 @@ def dot_products(query: Tensor, keys: Tensor, slots: Tensor) -> Tensor:
     return sampled.values().view(n, m)
 
 
+def best(similarity: Tensor, slot: Tensor, k: int) -> tuple[Tensor, Tensor]:
+    """The k best of every row, best first, ties to the lower slot.
+
+    Args:
+        similarity: [n, m] float32.
+        slot: [n, m] int64, not negative.
+        k: how many.
+
+    Returns:
+        Similarities [n, k] and slots [n, k]; -1 where the first is -inf.
+    """
+    packed = pack(similarity, slot)
+    if packed.is_cuda:
+        return unpack(packed.topk(k, dim=1, largest=False).values)
+    rows = packed.numpy()
+    if k < rows.shape[1]:
+        rows = np.partition(rows, k - 1, axis=1)[:, :k]
+    return unpack(torch.from_numpy(np.sort(rows, axis=1)))
+
+
 def pack(similarity: Tensor, slot: Tensor) -> Tensor:
-    """One int64 per pair that sorts by similarity, then by lower slot."""
+    """One int64 per pair, the smaller the better: by similarity, then by lower slot."""
     bits = (similarity + 0.0).view(torch.int32)  # + 0.0 makes -0.0 and 0.0 equal
-    ordered = bits ^ _mask(bits)
-    return (ordered.long() << 32) | (MAX_SLOT - slot)
-
-
-def pack_one(similarity: float) -> int:
-    """:func:`pack` of a similarity that belongs to no slot."""
-    return int(pack(torch.tensor([similarity]), torch.tensor([-1]))[0])
+    descending = (bits ^ _mask(bits)).bitwise_not_()
+    return (descending.long() << 32) | slot
 
 
 def unpack(packed: Tensor) -> tuple[Tensor, Tensor]:
     """Similarities (float32) and slots (int64) of packed pairs; -1 where the first is -inf."""
-    ordered = (packed >> 32).int()
+    ordered = (packed >> 32).int().bitwise_not_()
     similarity = (ordered ^ _mask(ordered)).view(torch.float32)
-    slot = MAX_SLOT - (packed & LOW_WORD)
-    return similarity, slot.masked_fill(similarity == -torch.inf, -1)
-
-
-def largest_packed(packed: Tensor, k: int) -> Tensor:
-    """The k greatest of every row [n, m] of packed pairs, in descending order [n, k]."""
-    if packed.is_cuda:
-        return packed.topk(k, dim=1).values
-    rows, cut = packed.numpy(), packed.shape[1] - k
-    best = np.partition(rows, cut, axis=1)[:, cut:] if cut else rows
-    return torch.from_numpy(np.sort(best, axis=1)[:, ::-1].copy())  # no negative strides in torch
+    return similarity, (packed & LOW_WORD).masked_fill_(similarity == -torch.inf, -1)

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from fairseq_plugins.memory.search import TILE, ExactSearch
-from fairseq_plugins.memory.selection import dot_products, pack, unpack
+from fairseq_plugins.memory.selection import best, dot_products
 
 DTYPES = ["float32", "bfloat16", "float16"]
 ROUNDING = 2e-6
@@ -335,15 +335,17 @@ def test_threads_change_nothing() -> None:
     assert torch.equal(found[0][0], found[1][0]) and torch.equal(found[0][1], found[1][1])
 
 
-@given(st.lists(st.floats(width=32, allow_nan=False), min_size=2, max_size=20))
-def test_packing_sorts_by_similarity_then_by_lower_slot(numbers: list[float]) -> None:
-    similarity, slots = torch.tensor(numbers), torch.arange(len(numbers))
-    packed = pack(similarity, slots).sort(descending=True).values
-    expected = sorted(range(len(numbers)), key=lambda slot: (-numbers[slot], slot))
-    unpacked, found = unpack(packed)
-    finite = [slot if numbers[slot] != -np.inf else -1 for slot in expected]
-    assert found.tolist() == finite
-    assert unpacked.tolist() == [numbers[slot] for slot in expected]
+@given(st.lists(st.floats(width=32, allow_nan=False), min_size=2, max_size=20), st.data())
+def test_the_best_are_ordered_by_similarity_then_by_lower_slot(
+    numbers: list[float], data: st.DataObject
+) -> None:
+    k = data.draw(st.integers(1, len(numbers)))
+    order = data.draw(st.permutations(range(len(numbers))))
+    similarity = torch.tensor([[numbers[slot] for slot in order]])
+    similarities, slots = best(similarity, torch.tensor([order]), k)
+    expected = sorted(order, key=lambda slot: (-numbers[slot], slot))[:k]
+    assert similarities[0].tolist() == [numbers[slot] for slot in expected]
+    assert slots[0].tolist() == [slot if numbers[slot] != -np.inf else -1 for slot in expected]
 
 
 @pytest.mark.parametrize("device", DEVICES)
