@@ -46,7 +46,8 @@ class NeuralGPUConfig(FairseqDataclass):
     height: int = field(default=4, metadata={"help": "h, rows of the state"})
     layers: int = field(default=2, metadata={"help": "CGRUs in a step"})
     dropout: float = field(
-        default=0.0, metadata={"help": "on the input of every CGRU, divided by sqrt(columns)"}
+        default=0.0,
+        metadata={"help": "of what every CGRU computes anew, divided by sqrt(columns)"},
     )
     extra_columns: int = field(
         default=0, metadata={"help": "of the state, beyond the source; for longer targets"}

@@ -15,6 +15,7 @@ A convolution over [p, s] is the sum of one over p and one over s. The tape p ch
 steps, so its part, the *drive*, is made for all units at once: :meth:`CGRUStack.drive`.
 """
 
+from functools import lru_cache
 from typing import Any
 
 import torch
@@ -28,9 +29,16 @@ INIT_GAIN = 1.8  # standard deviation of weights, times the square root of what 
 STRETCH, CUT = 1.2, 0.1  # of the saturating sigmoid
 
 
-def saturating_sigmoid_(x: Tensor) -> Tensor:
-    """clip(1.2 sigmoid(x) - 0.1, 0, 1) in the place of x; it can be exactly 0 or 1."""
-    return torch.add(_scalar(-CUT), x.sigmoid_(), alpha=STRETCH, out=x).clamp_(0, 1)
+def saturating_sigmoids(x: Tensor) -> list[Tensor]:
+    """clip(1.2 sigmoid(x) - 0.1, 0, 1) of the first and of the other maps of [batch, 2m, n, h].
+
+    It can be exactly 0 or 1. Each half is in one piece of memory: views of a whole would be runs of
+    m numbers, too short for the fast ways of most operations. x is used up.
+    """
+    return [
+        torch.add(_scalar(-CUT), half, alpha=STRETCH).clamp_(0, 1).to(x.dtype)
+        for half in _widened(x).sigmoid_().chunk(2, dim=1)
+    ]
 
 
 def saturating_sigmoid_backward_(gradient: Tensor, gate: Tensor) -> Tensor:
@@ -46,21 +54,17 @@ def saturating_sigmoid_backward_(gradient: Tensor, gate: Tensor) -> Tensor:
     return aten.sigmoid_backward(gradient, sigmoid, grad_input=gradient)
 
 
-def halves(image: Tensor) -> list[Tensor]:
-    """The first and the other maps of [batch, 2m, n, h], each in one piece of memory.
-
-    Views of them would be runs of m numbers, too short for the fast ways of most operations.
-    """
-    return [half.contiguous(memory_format=torch.channels_last) for half in image.chunk(2, dim=1)]
-
-
 def tanh_(x: Tensor) -> Tensor:
-    """tanh in the place of x; in float32, which on a CPU is faster than bfloat16, way included."""
-    if x.dtype == torch.bfloat16:
-        return x.copy_(x.float().tanh_())
-    return x.tanh_()
+    """tanh in the place of x."""
+    return x.copy_(_widened(x).tanh_())
 
 
+def _widened(x: Tensor) -> Tensor:
+    """In float32, in which a CPU computes functions faster than in bfloat16, way included."""
+    return x.float() if x.dtype == torch.bfloat16 else x
+
+
+@lru_cache
 def _scalar(number: float) -> Tensor:
     """For operations that do two things in one pass, but want a tensor in the first place."""
     return torch.tensor(number)
@@ -101,34 +105,42 @@ class Unit(torch.autograd.Function):
         candidate_weight: Tensor,
         candidate_bias: Tensor,
         diagonal: bool,
+        spared: Tensor | None,
     ) -> Tensor:
         gates = F.conv2d(state, gates_weight, gates_bias, padding=PADDING)
         if drive is not None:
             gates += drive[:, : gates.shape[1]]
-        reset, update = halves(saturating_sigmoid_(gates))
+        reset, update = saturating_sigmoids(gates)
         kept = reset * state
         candidate = F.conv2d(kept, candidate_weight, candidate_bias, padding=PADDING)
         if drive is not None:
             candidate += drive[:, gates.shape[1] :]
         tanh_(candidate)
         ctx.driven, ctx.diagonal = drive is not None, diagonal
-        ctx.save_for_backward(state, reset, update, kept, candidate, gates_weight, candidate_weight)
-        return torch.lerp(candidate, shifted(state) if diagonal else state, update)
+        ctx.save_for_backward(
+            state, reset, update, candidate, gates_weight, candidate_weight, spared
+        )
+        carried = shifted(state) if diagonal else state
+        return torch.lerp(_dropped(candidate, spared), carried, update)
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
-        state, reset, update, kept, candidate, gates_weight, candidate_weight = ctx.saved_tensors
+        state, reset, update, candidate, gates_weight, candidate_weight, spared = ctx.saved_tensors
         (of_next,) = gradients
 
         carried = shifted(state) if ctx.diagonal else state
         of_carried = of_next * update
-        of_candidate = torch.ops.aten.tanh_backward(of_next - of_carried, candidate)
+        of_candidate = torch.ops.aten.tanh_backward(
+            _dropped(of_next - of_carried, spared), candidate
+        )
         of_kept, of_candidate_weight, of_candidate_bias = convolution_backward(
-            of_candidate, kept, candidate_weight
+            of_candidate, reset * state, candidate_weight
         )
         nothing = of_next.new_zeros(())  # on CUDA, addcmul wants it there, too
         of_reset = torch.addcmul(nothing, of_kept, state, value=STRETCH)
-        of_update = torch.addcmul(nothing, of_next, carried - candidate, value=STRETCH)
+        of_update = torch.addcmul(
+            nothing, of_next, carried - _dropped(candidate, spared), value=STRETCH
+        )
         of_gates = torch.cat([
             saturating_sigmoid_backward_(of_reset, reset),
             saturating_sigmoid_backward_(of_update, update),
@@ -146,7 +158,12 @@ class Unit(torch.autograd.Function):
             of_candidate_weight,
             of_candidate_bias,
             None,
+            None,
         )
+
+
+def _dropped(candidate: Tensor, spared: Tensor | None) -> Tensor:
+    return candidate if spared is None else candidate * spared
 
 
 def convolution_backward(
@@ -181,8 +198,17 @@ class CGRU(nn.Module):
             bound = INIT_GAIN * (3 / convolution.weight[0].numel()) ** 0.5
             nn.init.uniform_(convolution.weight, -bound, bound)
 
-    def forward(self, state: Tensor, drive: Tensor | None = None) -> Tensor:
-        """State [batch, m, n, h] and the tape's part [batch, 3m, n, h] -> the next state."""
+    def forward(self, state: Tensor, drive: Tensor | None = None, dropout: float = 0.0) -> Tensor:
+        """Compute once.
+
+        Args:
+            state: [batch, m, n, h].
+            drive: the tape's part [batch, 3m, n, h].
+            dropout: share of c that is dropped.
+
+        Returns:
+            The next state.
+        """
         gates, candidate = self.gates, self.candidate
         assert gates.bias is not None and candidate.bias is not None
         parameters = [gates.weight, gates.bias, candidate.weight, candidate.bias]
@@ -190,7 +216,8 @@ class CGRU(nn.Module):
             number_format = torch.get_autocast_dtype(state.device.type)
             state = state.to(number_format)
             parameters = [parameter.to(number_format) for parameter in parameters]
-        return Unit.apply(state, drive, *parameters, self.diagonal)
+        spared = F.dropout(torch.ones_like(state), dropout) if dropout else None
+        return Unit.apply(state, drive, *parameters, self.diagonal, spared)
 
 
 class CGRUStack(nn.Module):
@@ -199,8 +226,9 @@ class CGRUStack(nn.Module):
     Args:
         maps: m.
         layers: how many units.
-        dropout: on each unit's input; scaled with 1 / sqrt(n), since a longer state passes
-            through more units.
+        dropout: of each unit's c, so that it disturbs what is computed, and never what is carried
+            on (Semeniuta et al. 2016, "Recurrent dropout without memory loss"); scaled with
+            1 / sqrt(n), since a longer state passes through more units.
         tape: whether there is a tape, of the state's shape.
         diagonal: whether two thirds of the maps move.
     """
@@ -242,9 +270,8 @@ class CGRUStack(nn.Module):
             The next state [batch, m, n, h].
         """
         drives = [None] * len(self.units) if drive is None else drive.chunk(len(self.units), dim=1)
-        rate = self.dropout / state.shape[2] ** 0.5
+        rate = self.dropout / state.shape[2] ** 0.5 if self.training else 0.0
         for unit, part in zip(self.units, drives, strict=True):
-            seen = F.dropout(state, rate, self.training) if rate else state
-            following = unit(seen, part)
+            following = unit(state, part, rate)
             state = following if active is None else torch.where(active, following, state)
         return state

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from fairseq_plugins.modules.cgru import CGRU, CGRUStack, saturating_sigmoid_
+from fairseq_plugins.modules.cgru import CGRU, CGRUStack, saturating_sigmoids
 
 M, H, N = 3, 4, 5
 
@@ -79,13 +79,16 @@ def test_gates_are_open_at_first() -> None:
 
 
 def test_the_sigmoid_reaches_its_ends() -> None:
-    x = torch.tensor([-9.0, 0.0, 9.0])
-    assert saturating_sigmoid_(x).tolist() == [0.0, 0.5, 1.0]
+    x = torch.tensor([-9.0, 0.0, 9.0, 0.0, 9.0, -9.0]).view(1, 6, 1, 1)
+    first, others = saturating_sigmoids(x)
+    assert first.flatten().tolist() == [0.0, 0.5, 1.0]
+    assert others.flatten().tolist() == [0.5, 1.0, 0.0]
 
 
+@pytest.mark.parametrize("dropout", [0.0, 0.5])
 @pytest.mark.parametrize("diagonal", [False, True])
 @pytest.mark.parametrize("driven", [True, False])
-def test_derivatives(driven: bool, diagonal: bool) -> None:
+def test_derivatives(driven: bool, diagonal: bool, dropout: float) -> None:
     torch.manual_seed(2)
     unit, (state, _) = CGRU(M, diagonal).double(), images()
     for parameter in unit.parameters():
@@ -96,7 +99,8 @@ def test_derivatives(driven: bool, diagonal: bool) -> None:
 
     def step(*tensors: torch.Tensor) -> torch.Tensor:
         names = dict(zip(dict(unit.named_parameters()), tensors[-4:], strict=True))
-        return torch.func.functional_call(unit, names, tensors[:-4])
+        torch.manual_seed(3)  # the same is dropped every time
+        return torch.func.functional_call(unit, names, tensors[:-4], {"dropout": dropout})
 
     assert torch.autograd.gradcheck(step, inputs)
 
@@ -141,11 +145,30 @@ def test_inactive_columns_stay_as_they_are() -> None:
     assert not torch.equal(result[0, :, :3], state[0, :, :3])
 
 
+def disturbed(stack: CGRUStack, state: torch.Tensor, bias: float) -> torch.Tensor:
+    """A step whose gates are all open or all closed, in training."""
+    torch.manual_seed(1)
+    with torch.no_grad():
+        stack.units[0].gates.bias.fill_(bias)
+        stack.units[0].candidate.bias.fill_(1.0)  # or there is no c without a state
+        return stack.train()(state)
+
+
 @pytest.mark.parametrize("columns", [4, 400])
 def test_dropout_is_rarer_in_long_states(columns: int) -> None:
-    torch.manual_seed(1)
-    stack = CGRUStack(8, layers=1, dropout=0.8).train()
-    with torch.no_grad():  # a unit that keeps its state as it is
-        stack.units[0].gates.bias.fill_(99)
-        result = stack(torch.ones(20, 8, columns, 2))
+    stack = CGRUStack(8, layers=1, dropout=0.8)
+    # A unit that carries nothing on: all of the state is c.
+    result = disturbed(stack, torch.ones(20, 8, columns, 2), bias=-99)
     assert float((result == 0).float().mean()) == pytest.approx(0.8 / columns**0.5, rel=0.1)
+
+
+def test_what_is_carried_on_is_never_dropped() -> None:
+    state = torch.randn(20, 8, 4, 2)
+    assert torch.equal(disturbed(CGRUStack(8, layers=1, dropout=0.8), state, bias=99), state)
+
+
+def test_nothing_is_dropped_after_training() -> None:
+    stack, (state, _) = CGRUStack(M, layers=2, dropout=0.8).eval(), images()
+    without = CGRUStack(M, layers=2)
+    without.load_state_dict(stack.state_dict())
+    assert torch.equal(stack(state), without(state))
