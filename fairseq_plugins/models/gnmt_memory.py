@@ -7,7 +7,6 @@ from fairseq.dataclass import ChoiceEnum
 from fairseq.models import register_model
 from torch import Tensor
 
-from fairseq_plugins.memory import KeyValueMemory
 from fairseq_plugins.models.gnmt import (
     GNMTBaseConfig,
     GNMTConfig,
@@ -16,29 +15,17 @@ from fairseq_plugins.models.gnmt import (
     GNMTTinyConfig,
     GNMTWMTConfig,
 )
+from fairseq_plugins.modules.memory_options import MemoryOptions, empty_memory
 from fairseq_plugins.modules.memory_reader import MODES, MemoryReader, MemoryReading
 
 QUERIES = ("attention", "output", "both")
 
 
 @dataclass
-class MemoryOptions:
+class GNMTMemoryOptions(MemoryOptions):
     """What a translator says about its memory on the command line."""
 
-    memory_size: int = field(default=8192, metadata={"help": "slots of the memory"})
     memory_key_dim: int = field(default=128, metadata={"help": "width of the memory's keys"})
-    memory_neighbors: int = field(
-        default=32, metadata={"help": "k, how many nearest slots answer a query"}
-    )
-    memory_margin: float = field(default=0.1, metadata={"help": "alpha of the margin loss"})
-    memory_age_noise: float = field(
-        default=8.0, metadata={"help": "noise on the ages when a slot has to be forgotten"}
-    )
-    memory_search: str = field(default="exact", metadata={"help": "nearest-neighbour backend"})
-    memory_search_dtype: str = field(
-        default="auto",
-        metadata={"help": "type of the coarse product; results do not depend on it"},
-    )
     memory_from_update: int = field(
         default=0,
         metadata={"help": "the memory joins in after so many updates, when the rest of the network "
@@ -57,7 +44,7 @@ class MemoryOptions:
 
 
 @dataclass
-class GNMTMemoryConfig(MemoryOptions, GNMTConfig):
+class GNMTMemoryConfig(GNMTMemoryOptions, GNMTConfig):
     """``gnmt`` with a memory."""
 
 
@@ -100,16 +87,6 @@ class GNMTMemoryModel(GNMTModel):
         """Give the decoder an empty memory."""
         self.memory_from_update = cfg.memory_from_update
         decoder = self.decoder
-        memory = KeyValueMemory(
-            size=cfg.memory_size,
-            key_dim=cfg.memory_key_dim,
-            num_values=len(decoder.dictionary),
-            neighbors=cfg.memory_neighbors,
-            margin=cfg.memory_margin,
-            age_noise=cfg.memory_age_noise,
-            search=cfg.memory_search,
-            search_dtype=cfg.memory_search_dtype,
-        )
         context_dim, output_dim = decoder.layers.source_dim, cfg.units
         widths = {
             "attention": context_dim,
@@ -118,7 +95,7 @@ class GNMTMemoryModel(GNMTModel):
         }
         decoder.memory_query = str(cfg.memory_query)
         decoder.reader = MemoryReader(
-            memory,
+            empty_memory(cfg, len(decoder.dictionary)),
             widths[decoder.memory_query],
             output_dim,
             str(cfg.memory_read),
@@ -136,19 +113,19 @@ class GNMTMemoryModel(GNMTModel):
 
 
 @dataclass
-class GNMTMemoryTinyConfig(MemoryOptions, GNMTTinyConfig):
+class GNMTMemoryTinyConfig(GNMTMemoryOptions, GNMTTinyConfig):
     """``gnmt_tiny`` with a memory."""
 
     memory_key_dim: int = 64
 
 
 @dataclass
-class GNMTMemoryBaseConfig(MemoryOptions, GNMTBaseConfig):
+class GNMTMemoryBaseConfig(GNMTMemoryOptions, GNMTBaseConfig):
     """``gnmt_base`` with a memory."""
 
 
 @dataclass
-class GNMTMemoryWMTConfig(MemoryOptions, GNMTWMTConfig):
+class GNMTMemoryWMTConfig(GNMTMemoryOptions, GNMTWMTConfig):
     """``gnmt_wmt`` with a memory of a million slots."""
 
     memory_size: int = 1 << 20

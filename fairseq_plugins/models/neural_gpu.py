@@ -15,10 +15,10 @@ from omegaconf import II
 from torch import Tensor, nn
 
 from fairseq_plugins.compat import InputError
-from fairseq_plugins.memory import KeyValueMemory
 from fairseq_plugins.models.gnmt import embeddings
 from fairseq_plugins.modules.cgru import CGRUStack
 from fairseq_plugins.modules.gnmt import pad_on_the_right
+from fairseq_plugins.modules.memory_options import MemoryOptions, empty_memory
 from fairseq_plugins.modules.memory_reader import MODES, MemoryReading
 from fairseq_plugins.modules.neural_gpu import (
     QUERY_ROW,
@@ -358,15 +358,9 @@ class ExtendedNeuralGPUModel(NeuralGPUModel):
 
 
 @dataclass
-class ExtendedNeuralGPUMemoryConfig(NeuralGPUConfig):
+class ExtendedNeuralGPUMemoryConfig(MemoryOptions, NeuralGPUConfig):
     """``extended_neural_gpu`` with a memory."""
 
-    memory_size: int = field(default=8192, metadata={"help": "slots of the memory"})
-    memory_key_dim: int = field(default=64, metadata={"help": "width of the memory's keys"})
-    memory_neighbors: int = field(
-        default=32, metadata={"help": "k, how many nearest slots answer a query"}
-    )
-    memory_margin: float = field(default=0.1, metadata={"help": "alpha of the margin loss"})
     memory_from_update: int = field(
         default=0,
         metadata={"help": "the memory joins in after so many updates, when the rest of the network "
@@ -405,13 +399,7 @@ class ExtendedNeuralGPUMemoryModel(ExtendedNeuralGPUModel):
     @classmethod
     def build_reader(cls, cfg: Any, dictionary: Any, embedding: nn.Embedding) -> TapeReader:
         """Asks an empty memory."""
-        memory = KeyValueMemory(
-            size=cfg.memory_size,
-            key_dim=cfg.memory_key_dim,
-            num_values=len(dictionary),
-            neighbors=cfg.memory_neighbors,
-            margin=cfg.memory_margin,
-        )
+        memory = empty_memory(cfg, len(dictionary))
         return TapeReader(memory, cfg.maps, str(cfg.memory_read), embedding)
 
     def before_optimizer_step(self, updates: int) -> None:

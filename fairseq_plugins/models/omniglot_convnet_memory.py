@@ -11,10 +11,11 @@ from torch import Tensor, nn
 from fairseq_plugins.compat import InputError
 from fairseq_plugins.memory import KeyValueMemory
 from fairseq_plugins.modules.convnet import NETWORKS, ConvEmbedder
+from fairseq_plugins.modules.memory_options import MemoryOptions, empty_memory
 
 
 @dataclass
-class OmniglotConvnetMemoryConfig(FairseqDataclass):
+class OmniglotConvnetMemoryConfig(MemoryOptions, FairseqDataclass):
     """Sizes and options of the classifier."""
 
     network: ChoiceEnum(list(NETWORKS)) = field(  # type: ignore[valid-type]
@@ -23,12 +24,9 @@ class OmniglotConvnetMemoryConfig(FairseqDataclass):
                           "which learn faster; wide ones have more channels"},
     )  # fmt: skip
     dropout: float = field(default=0.0, metadata={"help": "dropout on the embedding"})
-    memory_size: int = field(default=8192, metadata={"help": "slots of the memory"})
-    memory_key_dim: int = field(default=64, metadata={"help": "width of the memory's keys"})
     memory_neighbors: int = field(
         default=256, metadata={"help": "k, how many nearest slots answer a query (the paper's)"}
     )
-    memory_margin: float = field(default=0.1, metadata={"help": "alpha of the margin loss"})
     image_size: int = II("task.image_size")
 
 
@@ -57,14 +55,7 @@ class OmniglotConvnetMemory(BaseFairseqModel):
             embedder = ConvEmbedder(NETWORKS[str(cfg.network)], cfg.image_size, cfg.dropout)
         except ValueError as error:
             raise InputError(f"{error}; prepare larger ones, or take --network paper") from error
-        memory = KeyValueMemory(
-            size=cfg.memory_size,
-            key_dim=cfg.memory_key_dim,
-            num_values=task.classes,
-            neighbors=cfg.memory_neighbors,
-            margin=cfg.memory_margin,
-        )
-        return cls(embedder, memory)
+        return cls(embedder, empty_memory(cfg, task.classes))
 
     def forward(self, images: Tensor) -> tuple[Tensor, dict]:
         """[N, size, size], ink 1 and paper 0 -> queries [N, key_dim], and whom to ask."""

@@ -5,7 +5,6 @@ from pathlib import Path
 from fairseq import checkpoint_utils
 
 from fairseq_plugins.compat import InputError, memory_buffers
-from fairseq_plugins.memory import KeyValueMemory
 from fairseq_plugins.memory.snapshot import (
     SnapshotHeader,
     load_memory,
@@ -13,6 +12,7 @@ from fairseq_plugins.memory.snapshot import (
     save_memory,
     weights_fingerprint,
 )
+from fairseq_plugins.modules.memory_options import empty_memory
 from fairseq_plugins.tools.checkpoints import fit_to_memory, write_checkpoint
 
 
@@ -49,16 +49,7 @@ class MemoryOfCheckpoint:
             SnapshotError: if it cannot be written.
         """
         buffers = {name: self.weights[full] for name, full in self.names.items()}
-        settings = self.state["cfg"].model
-        size, key_dim = buffers["keys"].shape
-        memory = KeyValueMemory(
-            size,
-            key_dim,
-            num_values=len(buffers["recent"]),
-            neighbors=settings.memory_neighbors,
-            margin=settings.memory_margin,
-            age_noise=settings.memory_age_noise,
-        )
+        memory = empty_memory(self.state["cfg"].model, num_values=len(buffers["recent"]))
         memory.load_state_dict(buffers)
         return save_memory(memory, snapshot, self.fingerprint(), {"checkpoint": self.path.name})
 

@@ -104,6 +104,15 @@ def test_a_memory_is_filled_and_used_for_life(taught: Path, tmp_path: Path) -> N
     assert re.search(r"^>20 +[\d.]+ +[\d.]+ +[\d.]+ +[\d.]+$", told, re.MULTILINE)
 
 
+def test_a_memory_is_taken_out_and_put_back(taught: Path, tmp_path: Path) -> None:
+    snapshot, restored = tmp_path / "m.safetensors", tmp_path / "restored.pt"
+    script("snapshot_memory", "save", "--path", taught, "--snapshot", snapshot)
+    script("snapshot_memory", "restore", "--path", taught, "--snapshot", snapshot,
+           "--output", restored)  # fmt: skip
+    before, after = (torch.load(path, weights_only=False)["model"] for path in (taught, restored))
+    assert all(torch.equal(before[name], after[name]) for name in before)
+
+
 def test_training_goes_on_as_if_never_stopped(taught: Path, tmp_path: Path) -> None:
     begun = fairseq("train", *remembering(tmp_path, "--max-update", 10))
     resumed = fairseq("train", *remembering(tmp_path, "--max-update", 20))

@@ -12,6 +12,8 @@ from pathlib import Path
 import pytest
 import torch
 
+from fairseq_plugins.memory.snapshot import load_memory
+from fairseq_plugins.tools.snapshots import MemoryOfCheckpoint
 from tests import omniglot_archives as archives
 from tests.tiny_training import PLUGINS, fairseq
 
@@ -66,6 +68,12 @@ def test_the_memory_lives_through_training(learned: tuple[Path, str]) -> None:
     state = torch.load(learned[0] / "checkpoint_last.pt", weights_only=False)["model"]
     assert int(state["memory.commits"]) == 60
     assert (state["memory.values"] >= 0).all()  # long since full
+
+
+def test_the_memory_is_a_file_of_its_own(learned: tuple[Path, str], tmp_path: Path) -> None:
+    MemoryOfCheckpoint(learned[0] / "checkpoint_last.pt").save(tmp_path / "m.safetensors")
+    memory = load_memory(tmp_path / "m.safetensors")
+    assert len(memory) == memory.size and int(memory.commits) == 60
 
 
 def test_validate_reports_what_training_did(data: Path, learned: tuple[Path, str]) -> None:
