@@ -108,8 +108,8 @@ class LRUAMemory(_Rows):
         least = least_used(state.usage, self.heads)  # [batch, slots]
         gate = torch.sigmoid(alpha)  # [batch, heads, 1]
         write = gate * state.read_weights + (1 - gate) * least.unsqueeze(1)  # equation 7
-        oldest = F.one_hot(state.usage.argmin(dim=1), self.slots).unsqueeze(2)  # [batch, slots, 1]
-        rows = state.rows.masked_fill(oldest.bool(), EMPTY)
+        oldest = state.usage.argmin(dim=1).view(-1, 1, 1).expand(-1, 1, self.width)
+        rows = state.rows.scatter(1, oldest, EMPTY)
         rows = rows + torch.einsum("bhs,bhw->bsw", write, addend)  # equation 8
         weights = content_weights(key, rows, 1 + F.softplus(strength))  # equations 2, 3
         read = weights @ rows  # equation 4
