@@ -38,7 +38,7 @@ def main() -> None:
 
     logger.info("1/4 Making a corpus of an invented language with 4,000 names")
     corpus = demo.make_corpus(plan)
-    logger.info("2/4 Training two translators, the same but for the memory (2 to 4 minutes)")
+    logger.info("2/4 Training two translators, the same but for the memory (some minutes)")
     demo.train(plan, corpus)
     logger.info("3/4 Translating 1,000 test sentences with both")
     table = demo.compare(plan, corpus)
