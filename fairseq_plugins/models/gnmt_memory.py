@@ -15,22 +15,17 @@ from fairseq_plugins.models.gnmt import (
     GNMTTinyConfig,
     GNMTWMTConfig,
 )
-from fairseq_plugins.modules.memory_options import MemoryOptions, empty_memory
+from fairseq_plugins.modules.memory_options import JoiningMemoryOptions, empty_memory
 from fairseq_plugins.modules.memory_reader import MODES, MemoryReader, MemoryReading
 
 QUERIES = ("attention", "output", "both")
 
 
 @dataclass
-class GNMTMemoryOptions(MemoryOptions):
+class GNMTMemoryOptions(JoiningMemoryOptions):
     """What a translator says about its memory on the command line."""
 
     memory_key_dim: int = field(default=128, metadata={"help": "width of the memory's keys"})
-    memory_from_update: int = field(
-        default=0,
-        metadata={"help": "the memory joins in after so many updates, when the rest of the network "
-                          "knows what to ask"},
-    )  # fmt: skip
     memory_query: ChoiceEnum(list(QUERIES)) = field(  # type: ignore[valid-type]
         default="output",
         metadata={"help": "what is projected to a query: the attention's context (the paper), "

@@ -18,7 +18,7 @@ from fairseq_plugins.compat import InputError
 from fairseq_plugins.models.gnmt import embeddings
 from fairseq_plugins.modules.cgru import CGRUStack
 from fairseq_plugins.modules.gnmt import pad_on_the_right
-from fairseq_plugins.modules.memory_options import MemoryOptions, empty_memory
+from fairseq_plugins.modules.memory_options import JoiningMemoryOptions, empty_memory
 from fairseq_plugins.modules.memory_reader import MODES, MemoryReading
 from fairseq_plugins.modules.neural_gpu import (
     QUERY_ROW,
@@ -358,14 +358,9 @@ class ExtendedNeuralGPUModel(NeuralGPUModel):
 
 
 @dataclass
-class ExtendedNeuralGPUMemoryConfig(MemoryOptions, NeuralGPUConfig):
+class ExtendedNeuralGPUMemoryConfig(JoiningMemoryOptions, NeuralGPUConfig):
     """``extended_neural_gpu`` with a memory."""
 
-    memory_from_update: int = field(
-        default=0,
-        metadata={"help": "the memory joins in after so many updates, when the rest of the network "
-                          "knows what to ask"},
-    )  # fmt: skip
     memory_read: ChoiceEnum(list(MODES)) = field(  # type: ignore[valid-type]
         default="both",
         metadata={"help": "how the answer is used: embed puts it on the tape (the paper), "

@@ -26,6 +26,17 @@ class MemoryOptions:
     )
 
 
+@dataclass
+class JoiningMemoryOptions(MemoryOptions):
+    """The same for a network that first has to learn what to ask."""
+
+    memory_from_update: int = field(
+        default=0,
+        metadata={"help": "the memory joins in after so many updates, when the rest of the network "
+                          "knows what to ask"},
+    )  # fmt: skip
+
+
 def empty_memory(options: Any, num_values: int) -> KeyValueMemory:
     """Make a memory as a model's configuration wants it.
 

@@ -12,8 +12,6 @@ from fairseq_plugins.compat import InputError
 logger = logging.getLogger(__name__)
 
 PLUGINS = Path(__file__).resolve().parents[1]
-
-
 TIME_TO_END = 10.0  # seconds, before a process is killed that was asked to end
 _running: set[subprocess.Popen] = set()  # what has to end with this program
 
