@@ -19,6 +19,7 @@ from fairseq_plugins.compat import InputError
 from fairseq_plugins.data.algorithmic import AlgorithmicDataset
 from fairseq_plugins.data.rare_symbols import RareSymbols
 from fairseq_plugins.memory import memories_in
+from fairseq_plugins.tools.progress import Progress
 
 LIFE_TEXT = 2  # number of the text of the life-long test; those before it are the task's
 
@@ -78,7 +79,8 @@ class Solver:
         """Samples with examples 0 to ``count`` - 1."""
         words = self.task.source_dictionary
         dataset = AlgorithmicDataset(draw, lambda _: length, words, 1, batch_size)
-        for first in range(0, count, batch_size):
+        starts = range(0, count, batch_size)
+        for first in Progress(starts, "Solving", unit=" batches", leave=False):
             numbers = range(first, min(first + batch_size, count))
             sample = dataset.collater([dataset[number] for number in numbers])
             yield _moved(sample, self.device)

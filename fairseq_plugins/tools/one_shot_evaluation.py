@@ -6,6 +6,7 @@ network and plain pixels.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +15,11 @@ import torch
 import torch.nn.functional as F
 from fairseq import checkpoint_utils
 from torch import Tensor
-from tqdm import tqdm
 
 from fairseq_plugins.compat import InputError
 from fairseq_plugins.data.episodes import Distortion, Protocol, generator, play, to_float
 from fairseq_plugins.memory import KeyValueMemory
+from fairseq_plugins.tools.progress import Progress
 
 NORMAL_95 = 1.96  # standard errors to each side of a mean that hold 95 % of a normal distribution
 AT_ONCE = 1000  # drawings to embed
@@ -91,14 +92,19 @@ class Embedder:
         pixels = to_float(images.reshape(-1, *images.shape[-2:]))
         if self.model is None:
             return pixels.view(*images.shape[:-2], -1)
-        keys = self._embed(pixels)
-        for view in range(1, self.views):
-            keys += self._embed(DISTORTION(pixels, generator(0, view)))
+        total = self.views * len(pixels)
+        with Progress(total=total, desc="Embedding", unit=" drawings", leave=False) as bar:
+            keys = self._embed(pixels, bar)
+            for view in range(1, self.views):
+                keys += self._embed(DISTORTION(pixels, generator(0, view)), bar)
         return keys.view(*images.shape[:-2], -1)
 
-    def _embed(self, pixels: Tensor) -> Tensor:
+    def _embed(self, pixels: Tensor, bar: Progress) -> Tensor:
         """[N, size, size] -> unit vectors [N, D]."""
-        parts = [self.model(part)[0].float() for part in pixels.split(AT_ONCE)]
+        parts = []
+        for part in pixels.split(AT_ONCE):
+            parts.append(self.model(part)[0].float())
+            bar.update(len(part))
         return F.normalize(torch.cat(parts), dim=1)
 
 
@@ -141,7 +147,7 @@ def showings(keys: Tensor, ways: int, episodes: int, seed: int) -> dict[int, Sha
     """
     right = torch.zeros(episodes, INSTANCES)
     memory = KeyValueMemory(ways * INSTANCES, keys.shape[-1], ways)
-    for episode in tqdm(range(episodes), f"{ways} classes", unit=" episodes", disable=None):
+    for episode in Progress(range(episodes), f"{ways} classes", unit=" episodes"):
         rng = generator(seed, episode)
         rows = rng.choice(len(keys), ways, replace=False)
         columns = rng.random((ways, keys.shape[1])).argsort(axis=1)[:, :INSTANCES]
@@ -196,8 +202,9 @@ def retention(
         memory.write(keys[probes, 0], torch.from_numpy(probes))
         result[size] = {}
         written = 0
+        bar = Progress(stream.tolist(), f"{size} slots", unit=" writes", leave=False)
         for count in writes:
-            for row, column in stream[written:count].tolist():
+            for row, column in islice(bar, count - written):
                 memory.write(keys[row, column].unsqueeze(0), torch.tensor([row]))
             written = count
             right = memory.query(questions).values[:, 0] == answers

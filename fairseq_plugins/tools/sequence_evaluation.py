@@ -4,13 +4,13 @@ from pathlib import Path
 
 import torch
 from fairseq import checkpoint_utils
-from tqdm import tqdm
 
 from fairseq_plugins.criterions.sequence_episodes import SHOWINGS, showing
 from fairseq_plugins.data.omniglot import OmniglotImages
 from fairseq_plugins.data.sequences import SequenceEpisodes
 from fairseq_plugins.tools.checkpoints import read_checkpoint
 from fairseq_plugins.tools.one_shot_evaluation import Share
+from fairseq_plugins.tools.progress import Progress
 
 AT_ONCE = 50  # episodes
 
@@ -43,8 +43,8 @@ def sequence_showings(
     model, task = models[0].eval(), cfg.task
     drawn = SequenceEpisodes(images, seed, task.ways, task.length, task.labels, 1, episodes)
     right: dict[int, list[float]] = {k: [] for k in SHOWINGS}
-    for first in tqdm(
-        range(0, episodes, AT_ONCE), unit_scale=AT_ONCE, unit=" episodes", disable=None
+    for first in Progress(
+        range(0, episodes, AT_ONCE), "Playing", unit_scale=AT_ONCE, unit=" episodes"
     ):
         numbers = range(first, min(first + AT_ONCE, episodes))
         sample = drawn.collater([drawn[number] for number in numbers])
