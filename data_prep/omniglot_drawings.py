@@ -25,6 +25,9 @@ logger = logging.getLogger(__name__)
 
 DRAWERS = 20
 SIDE = 105  # pixels of an original drawing
+# What PIL and zipfile raise; RuntimeError is for encrypted members, and those of unknown methods.
+UNREADABLE = (OSError, ValueError, SyntaxError, RuntimeError, zipfile.BadZipFile, zlib.error,
+              Image.DecompressionBombError)  # fmt: skip
 MAX_BYTES = 1 << 20  # of one drawing, 200 to 600 bytes in truth; guards against a zip bomb
 NAME = re.compile(r"(?P<alphabet>[^/]+)/(?P<character>character\d+)/\d+_(?P<drawer>\d+)\.png")
 
@@ -86,8 +89,8 @@ def find_archive(source: Path, archive: Archive) -> Path:
     Raises:
         DataError: If there is neither.
     """
-    for path in (source / f"{archive.name}.zip", source / archive.name, source):
-        if path.is_file() or (path.is_dir() and path.name == archive.name):
+    for path in (source / f"{archive.name}.zip", source / archive.name):
+        if path.exists():
             return path
     raise DataError(
         f"{source / archive.name}.zip: no such file, nor a folder {archive.name}; "
@@ -175,7 +178,7 @@ def reduce(drawing: Drawing, size: int) -> np.ndarray:
                     "fetch the archive again"
                 )
             grey = image.convert("L")
-    except (OSError, ValueError, SyntaxError, zipfile.BadZipFile, zlib.error) as error:
+    except UNREADABLE as error:
         reason = str(error) or type(error).__name__
         raise DataError(
             f"{drawing.path}: not a readable PNG image ({reason}); fetch the archive again"

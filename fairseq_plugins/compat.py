@@ -255,10 +255,7 @@ class RemembersDictionaries:
         known = state.get("dictionaries", {})
         for name, digest in self._digests().items():
             if known.get(name, digest) != digest:
-                raise InputError(
-                    f"dict.{name}.txt of the data is not the dictionary that the checkpoint was "
-                    "trained with; use the data folder that it was trained with"
-                )
+                raise InputError(self._differs(name, known[name]))
         rest = {name: part for name, part in state.items() if name != "dictionaries"}
         super().load_state_dict(rest)  # type: ignore[misc]
 
@@ -280,6 +277,12 @@ class RemembersDictionaries:
             name: hashlib.sha256("\n".join(dictionary.symbols).encode()).hexdigest()
             for name, dictionary in dictionaries.items()
         }
+
+    def _differs(self, name: str, known: str) -> str:
+        return (
+            f"dict.{name}.txt of the data is not the dictionary that the checkpoint was trained "
+            "with; use the data folder that it was trained with"
+        )
 
 
 # --- Averages of weights --------------------------------------------------------------------------

@@ -16,11 +16,12 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from fairseq_plugins.compat import InputError
 from fairseq_plugins.data.episodes import Protocol
 from fairseq_plugins.data.omniglot import OmniglotImages
 from fairseq_plugins.tools import omniglot_plots
 from fairseq_plugins.tools.lake_runs import read_runs
-from fairseq_plugins.tools.omniglot_parts import part_to_test
+from fairseq_plugins.tools.omniglot_parts import lake_must_be_unseen, part_to_test
 from fairseq_plugins.tools.one_shot_evaluation import (
     Embedder,
     Share,
@@ -29,7 +30,7 @@ from fairseq_plugins.tools.one_shot_evaluation import (
     retention,
     showings,
 )
-from fairseq_plugins.tools.program import positive, start, write_json
+from fairseq_plugins.tools.program import not_negative, positive, start, write_json
 from fairseq_plugins.tools.sequence_evaluation import learns_within_episodes, sequence_showings
 
 logger = logging.getLogger("evaluate_omniglot")
@@ -39,7 +40,7 @@ MEMORY_SIZES = (1024, 8192)
 
 def protocol(text: str) -> Protocol:
     """Parse ``5x1``: ways and shots."""
-    match = re.fullmatch(r"(\d+)x(\d+)", text)
+    match = re.fullmatch(r"([1-9]\d*)x([1-9]\d*)", text)
     if not match:
         raise argparse.ArgumentTypeError(f"{text} is not of the form WAYSxSHOTS, like 5x1")
     return Protocol(int(match[1]), int(match[2]))
@@ -71,7 +72,7 @@ def parse() -> argparse.Namespace:
         help="for --showings (200)")  # fmt: skip
     add("--lifelong", action="store_true", help="what is remembered after up to 10,000 writes")
     add("--lake", type=Path, metavar="ALL_RUNS", help="Lake's 20 runs: their folder or zip file")
-    add("--seed", type=int, default=1, help="of the episodes")
+    add("--seed", type=not_negative, default=1, help="of the episodes")
     add("--json", type=Path, metavar="FILE", help="write all numbers there, too")
     add("--plots", type=Path, metavar="DIR", help="draw pictures there")
     return parser.parse_args()
@@ -85,10 +86,13 @@ def main() -> None:
     if args.path and learns_within_episodes(args.path):
         _showings_of_sequences(args, images)
         return
+    if args.lake:  # before the long work
+        lake_must_be_unseen(args.path, args.data)
+        runs = read_runs(args.lake, images.size)
     embedder = Embedder(args.path, args.views, args.data)
     logger.info("Embedding %d drawings of %d classes", images.images[:, :, 0, 0].size, len(images))
     keys = embedder(images.images)
-    result: dict = {"split": args.split, "part": args.part, "seed": args.seed}
+    result = _setting(args) | {"views": args.views}
     shares = few_shot(keys, args.protocols, args.episodes, args.seed, embedder.temperature)
     for name, share in shares.items():
         print(f"{name:<14} {share} %")
@@ -109,7 +113,6 @@ def main() -> None:
             row = "".join(f"{by_writes[count]:>14.2f}" for by_writes in remembered.values())
             print(f"{count:>12,}  {row}")
     if args.lake:
-        runs = read_runs(args.lake, images.size)
         share = lake_runs(
             [
                 (embedder(run.training), embedder(run.test), torch.from_numpy(run.labels))
@@ -124,15 +127,26 @@ def main() -> None:
 
 
 def _showings_of_sequences(args: argparse.Namespace, images: OmniglotImages) -> None:
+    given = {"showings": args.showings, "lifelong": args.lifelong, "lake": args.lake,
+             "views": args.views > 1}  # fmt: skip
+    if any(given.values()):
+        raise InputError(
+            f"{args.path}: learns within an episode, and is only asked for the k-th showing in "
+            f"episodes like those of its training; leave out "
+            + " ".join(f"--{name}" for name, value in given.items() if value)
+        )
     by_showing = sequence_showings(args.path, args.data, images, args.episodes, args.seed)
     print("shown for the k-th time")
     _print_showings(by_showing)
     if args.plots:
         omniglot_plots.bars({args.path.parent.name: by_showing}, args.plots / "showings.png")
-    _keep(args, {
-        "split": args.split, "part": args.part, "seed": args.seed,
-        "showings": {k: asdict(share) for k, share in by_showing.items()},
-    })  # fmt: skip
+    shares = {k: asdict(share) for k, share in by_showing.items()}
+    _keep(args, _setting(args) | {"showings": shares})
+
+
+def _setting(args: argparse.Namespace) -> dict:
+    path = str(args.path) if args.path else "pixels"
+    return {"path": path, "split": args.split, "part": args.part, "seed": args.seed}
 
 
 def _print_showings(by_showing: dict[int, Share]) -> None:

@@ -85,3 +85,17 @@ def prepare(source: Path, out: Path, *sizes: int) -> None:
         ",".join(map(str, sizes or [28])),
     ]
     omniglot.main(omniglot.parse_arguments([*map(str, arguments)]))
+
+
+def write_lake_runs(folder: Path, runs: int, classes: int) -> None:
+    """Write Lake's one-shot runs in their official layout; the last class is asked for first."""
+    for run in (f"run{number:02}" for number in range(1, runs + 1)):
+        for part in ("training", "test"):
+            (folder / run / part).mkdir(parents=True)
+        lines = []
+        for item in range(1, classes + 1):
+            label = classes + 1 - item
+            (folder / run / f"training/class{item:02}.png").write_bytes(drawing(item, 1))
+            (folder / run / f"test/item{item:02}.png").write_bytes(drawing(label, 2))
+            lines.append(f"{run}/test/item{item:02}.png {run}/training/class{label:02}.png\n")
+        (folder / run / "class_labels.txt").write_text("".join(lines))

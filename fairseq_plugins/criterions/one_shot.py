@@ -14,6 +14,7 @@ from fairseq.logging import metrics
 from omegaconf import II
 from torch import Tensor
 
+from fairseq_plugins.compat import InputError
 from fairseq_plugins.criterions.memory_health import log_memory_health, total
 from fairseq_plugins.data.episodes import Protocol, play
 from fairseq_plugins.memory import KeyValueMemory
@@ -57,6 +58,12 @@ class OneShot(FairseqCriterion):
         seed: int,
     ) -> None:
         super().__init__(task)
+        if neighborhood_weight and task.cfg.drawings < 2:
+            raise InputError(
+                f"--drawings {task.cfg.drawings}: the loss within a batch compares drawings of a "
+                "class; ask for 2, or for the memory's loss alone, --neighborhood-weight 0 "
+                "--memory-loss-weight 1"
+            )
         self.neighborhood_weight = neighborhood_weight
         self.neighborhood_temperature = neighborhood_temperature
         self.memory_loss_weight = memory_loss_weight

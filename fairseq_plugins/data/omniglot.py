@@ -2,6 +2,7 @@
 
 import json
 import zipfile
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -80,8 +81,13 @@ class OmniglotImages:
             The images themselves.
 
         Raises:
-            InputError: if there are fewer.
+            InputError: if there are fewer, or an episode needs none.
         """
+        if min(classes, drawings) < 1:
+            raise InputError(
+                f"{classes} classes with {drawings} drawings each are no episode; ask for one of "
+                "each at least"
+            )
         if classes > len(self):
             raise InputError(
                 f"{classes} different classes are wanted and this part of the data has "
@@ -110,12 +116,14 @@ def load_images(folder: Path, size: int) -> OmniglotImages:
         with np.load(path, allow_pickle=False) as file:
             images = file["images"]
             alphabets, characters = file["alphabets"].tolist(), file["characters"].tolist()
+        if not len(images) == len(alphabets) == len(characters):
+            raise ValueError("as many names as characters")
     except FileNotFoundError as error:
         raise InputError(
             f"{path}: no such file; make it with `python -m data_prep.omniglot --out {folder} "
             f"--sizes {size}`"
         ) from error
-    except (ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+    except (ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         raise InputError(
             f"{path}: damaged, or not made by data_prep.omniglot; remove it and prepare it again"
         ) from error
@@ -131,13 +139,17 @@ def load_splits(folder: Path) -> dict[str, Any]:
     """
     path = folder / "splits.json"
     try:
-        return json.loads(path.read_text("utf-8"))
+        splits = json.loads(path.read_text("utf-8"))
+        for split in splits.values():
+            if set(split["parts"]) != set(split["turns"]):
+                raise ValueError("other parts than turns")
     except FileNotFoundError as error:
         raise InputError(
             f"{path}: no such file; make it with `python -m data_prep.omniglot --out {folder}`"
         ) from error
-    except ValueError as error:
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise InputError(f"{path}: damaged ({error}); remove it and prepare it again") from error
+    return splits
 
 
 def load_part(folder: Path, size: int, split: str, part: str) -> OmniglotImages:

@@ -263,6 +263,13 @@ class NeuralGPUModel(FairseqEncoderDecoderModel):
         Raises:
             InputError: if sizes or dictionaries do not fit, or options do not go together.
         """
+        for name in ("maps", "height", "layers", "relaxation"):
+            if getattr(cfg, name) < 1:
+                raise InputError(f"--{name} {getattr(cfg, name)}: give 1 or more")
+        if cfg.extra_columns < 0:
+            raise InputError(f"--extra-columns {cfg.extra_columns}: give 0 or more")
+        if not 0 <= cfg.dropout < 1:
+            raise InputError(f"--dropout {cfg.dropout}: give at least 0, and less than 1")
         if cfg.relaxation > 1 and cfg.relaxation_updates < 1:
             raise InputError("--relaxation needs --relaxation-updates: when it is to be over")
         source, target = embeddings(cfg.maps, cfg.share_all_embeddings, task)

@@ -68,7 +68,7 @@ class AlgorithmicConfig(FairseqDataclass):
 
 
 @register_task("algorithmic", dataclass=AlgorithmicConfig)
-class AlgorithmicTask(CommitsMemory, FairseqTask):
+class AlgorithmicTask(CommitsMemory, compat.RemembersDictionaries, FairseqTask):
     """Learn an algorithm from its examples."""
 
     cfg: AlgorithmicConfig
@@ -80,8 +80,16 @@ class AlgorithmicTask(CommitsMemory, FairseqTask):
                 f"--min-length {cfg.min_length} --max-length {cfg.max_length}: lengths must be at "
                 "least 1, and the largest not less than the smallest"
             )
+        if cfg.curriculum_batches < 0:
+            raise compat.InputError(
+                f"--curriculum-batches {cfg.curriculum_batches}: give 0 or more"
+            )
         self.rare: RareSymbols | None = None
         if str(cfg.algorithm) == RARE:
+            if min(cfg.symbols, cfg.examples) < 1:
+                raise compat.InputError(
+                    f"--symbols {cfg.symbols} --examples {cfg.examples}: give 1 or more of each"
+                )
             self.rare = RareSymbols(cfg.symbols, cfg.examples, cfg.max_length, cfg.seed)
         names = self.rare.names if self.rare else ALGORITHMS[str(cfg.algorithm)].symbols
         self._dictionary = make_dictionary(list(names))
@@ -109,6 +117,8 @@ class AlgorithmicTask(CommitsMemory, FairseqTask):
             length = Curriculum(cfg.min_length, cfg.max_length, 0)
         elif named:
             only = int(named["length"] or cfg.max_length)
+            if only < 1:
+                raise compat.InputError(f"{split}: examples have a length of at least 1")
             length = Curriculum(only, only, 0)
         else:
             raise compat.InputError(
@@ -127,6 +137,21 @@ class AlgorithmicTask(CommitsMemory, FairseqTask):
             return self.rare.test(VALID_TEXT if split == VALID else TEST_TEXT, index, length)
         number = {TRAIN: 0, VALID: UNSEEN}.get(split, 2 * UNSEEN) + index
         return ALGORITHMS[str(self.cfg.algorithm)].draw(length, generator(self.cfg.seed, number))
+
+    def _digests(self) -> dict[str, str]:
+        if not self.rare:
+            return {"symbols": " ".join(ALGORITHMS[str(self.cfg.algorithm)].symbols)}
+        cfg = self.cfg  # another function, or another training text, means other numbers
+        return {
+            "symbols": f"--algorithm {RARE} --seed {cfg.seed} --symbols {cfg.symbols} "
+            f"--examples {cfg.examples} --max-length {cfg.max_length}"
+        }
+
+    def _differs(self, name: str, known: str) -> str:
+        return (
+            f"the checkpoint was trained on other symbols: with {known}, and this task has "
+            f"{self._digests()[name]}; give the options of its training"
+        )
 
     def get_batch_iterator(
         self,

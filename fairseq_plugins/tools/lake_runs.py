@@ -8,6 +8,7 @@ See Lake, Salakhutdinov, Tenenbaum (2015), and their "3-year progress report" (2
 
 import io
 import zipfile
+import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -19,6 +20,9 @@ from PIL import Image
 from fairseq_plugins.compat import InputError
 
 LABELS = "class_labels.txt"
+# What PIL and zipfile raise; RuntimeError is for encrypted members, and those of unknown methods.
+UNREADABLE = (OSError, ValueError, SyntaxError, RuntimeError, zipfile.BadZipFile, zlib.error,
+              Image.DecompressionBombError)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -81,13 +85,16 @@ def _read_run(
         if place not in files:
             raise InputError(f"{path}: no {place}, which {run / LABELS} names; fetch it again")
         try:
-            grey = Image.open(io.BytesIO(files[place]())).convert("L")
-        except (OSError, ValueError, SyntaxError) as error:
+            grey = Image.open(io.BytesIO(files[place]()), formats=["PNG"]).convert("L")
+        except UNREADABLE as error:
             raise InputError(f"{path}, {place}: not a readable image; fetch it again") from error
         ink = grey.point(lambda brightness: 255 - brightness)
         return np.asarray(ink.resize((size, size), Image.Resampling.LANCZOS))
 
-    text = files[(run / LABELS).as_posix()]().decode("utf-8", errors="replace")
+    try:
+        text = files[(run / LABELS).as_posix()]().decode("utf-8", errors="replace")
+    except UNREADABLE as error:
+        raise InputError(f"{path}, {run / LABELS}: damaged; fetch it again") from error
     pairs = [line.split() for line in text.splitlines() if line.strip()]
     for number, pair in enumerate(pairs, 1):
         if len(pair) != 2:
@@ -95,7 +102,22 @@ def _read_run(
                 f"{path}, {run / LABELS}, line {number}: not a test and a training drawing; "
                 "fetch it again"
             )
-    shown = sorted({training for _, training in pairs})
+    folder = run / "training"  # all that it holds is shown, whether or not it is asked for
+    shown = sorted(
+        PurePosixPath(name).relative_to(run.parent).as_posix()
+        for name in files
+        if PurePosixPath(name).parent == folder and name.endswith(".png")
+    )
+    if not pairs or len(shown) < 2:
+        raise InputError(
+            f"{path}, {run}: {len(pairs)} test and {len(shown)} training drawings are no "
+            "classification; fetch it again"
+        )
+    missing = {training for _, training in pairs} - set(shown)
+    if missing:
+        raise InputError(
+            f"{path}: no {run.parent / min(missing)}, which {run / LABELS} names; fetch it again"
+        )
     return Run(
         run.name,
         np.stack([image(name) for name in shown]),

@@ -7,6 +7,7 @@ from fairseq_plugins.data.omniglot import OmniglotImages, load_part, load_splits
 from fairseq_plugins.tools.checkpoints import read_checkpoint
 
 SPLIT, SIZE = "vinyals", 28  # of pixels, which were not trained
+LAKE_SPLIT = "background-evaluation"
 
 
 def part_to_test(
@@ -44,7 +45,24 @@ def part_to_test(
     return split, load_part(data, trained["image_size"], split, part)
 
 
-def _must_be_unseen(path: Path, splits: dict, trained: str, split: str, part: str) -> None:
+def lake_must_be_unseen(path: Path | None, data: Path) -> None:
+    """Check that a network knows no character of the evaluation set, of which Lake's runs are.
+
+    Args:
+        path: of its checkpoint; None for plain pixels.
+        data: folder that data_prep.omniglot made.
+
+    Raises:
+        InputError: if it was trained on some of them.
+    """
+    if path is not None:
+        trained = read_checkpoint(path)["cfg"]["task"]["split"]
+        _must_be_unseen(path, load_splits(data), trained, LAKE_SPLIT, "test", "--lake")
+
+
+def _must_be_unseen(
+    path: Path, splits: dict, trained: str, split: str, part: str, option: str = "--split"
+) -> None:
     if trained not in splits:
         raise InputError(f"{path}: was trained by the split {trained}, which this data has not")
     tested = splits.get(split, {"parts": {}})["parts"].get(part, [])
@@ -52,5 +70,5 @@ def _must_be_unseen(path: Path, splits: dict, trained: str, split: str, part: st
     if seen:
         raise InputError(
             f"{path}: was trained on {len(seen)} of the {len(tested)} characters of {split}, part "
-            f"{part}; leave out --split, for that of the training, {trained}"
+            f"{part}; leave out {option}, or take a network that was trained by that split"
         )

@@ -144,7 +144,15 @@ def showings(keys: Tensor, ways: int, episodes: int, seed: int) -> dict[int, Sha
 
     Returns:
         k -> share of right answers, for k = 1, 2, 3, 4, 5, 10.
+
+    Raises:
+        InputError: if there are fewer classes, or fewer drawings than ten.
     """
+    if ways > keys.shape[0] or keys.shape[1] < INSTANCES:
+        raise InputError(
+            f"{INSTANCES} showings of {ways} classes need as many drawings and classes, and there "
+            f"are {keys.shape[0]} classes with {keys.shape[1]}; ask for less"
+        )
     right = torch.zeros(episodes, INSTANCES)
     memory = KeyValueMemory(ways * INSTANCES, keys.shape[-1], ways)
     for episode in Progress(range(episodes), f"{ways} classes", unit=" episodes"):

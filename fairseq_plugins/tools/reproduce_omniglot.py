@@ -1,7 +1,8 @@
 """The steps behind ``scripts/reproduce_omniglot.py``; each is skipped if its output exists."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from fairseq_plugins.tools.commands import override
@@ -9,14 +10,33 @@ from fairseq_plugins.tools.spread import spread
 from fairseq_plugins.tools.trainings import Training, Workshop, mean_minutes
 
 CONFIG = "omniglot_vinyals"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How long to train, and what to measure.
+
+    Attributes:
+        updates: of each split; others are trained as long as the configuration says.
+        views: of each drawing, in evaluation.
+        measures: further options of scripts/evaluate_omniglot.py.
+    """
+
+    updates: Mapping[str, int]
+    views: int
+    measures: Sequence[object]
+
+
 # With fewer characters to train on, those of the official split, longer training still helps.
-UPDATES = {"vinyals": 10_000, "background-evaluation": 24_000}
-VIEWS = 25  # of each drawing, in evaluation
-SHOWINGS = (5, 15)  # classes
+WHOLE = Plan(
+    {"vinyals": 10_000, "background-evaluation": 24_000}, 25, ("--showings", 5, 15, "--lifelong")
+)
+QUICK = Plan(dict.fromkeys(WHOLE.updates, 1_500), 1, ())
 
 
 def omniglot(
     workshop: Workshop,
+    plan: Plan,
     source: Path | None,
     splits: Sequence[str],
     seeds: Sequence[int],
@@ -25,20 +45,20 @@ def omniglot(
     """Do everything; one result per split and seed."""
     data = workshop.prepare("omniglot", source, "--sizes", 28)
     runs = [(split, seed) for seed in seeds for split in splits]
-    workshop.train([training(data, *pair, overrides) for pair in runs])
-    return [evaluate(workshop, data, split, seed) for split, seed in runs]
+    workshop.train([training(data, plan, *pair, overrides) for pair in runs])
+    return [evaluate(workshop, data, plan, split, seed) for split, seed in runs]
 
 
-def training(data: Path, split: str, seed: int, overrides: Sequence[str]) -> Training:
+def training(data: Path, plan: Plan, split: str, seed: int, overrides: Sequence[str]) -> Training:
     """One by the shipped configuration."""
     own = [f"common.seed={seed}", override("task.data", data), f"task.split={split}"]
-    if split in UPDATES:
-        updates = UPDATES[split]
+    if split in plan.updates:
+        updates = plan.updates[split]
         own += [f"optimization.max_update={updates}", f"lr_scheduler.total_num_update={updates}"]
     return Training(f"{split}_{seed}", CONFIG, [*own, *overrides])
 
 
-def evaluate(workshop: Workshop, data: Path, split: str, seed: int) -> dict:
+def evaluate(workshop: Workshop, data: Path, plan: Plan, split: str, seed: int) -> dict:
     """Measure on characters never trained on."""
     name = f"{split}_{seed}"
     folder = workshop.folder(name)
@@ -46,8 +66,8 @@ def evaluate(workshop: Workshop, data: Path, split: str, seed: int) -> dict:
     if not result.exists():
         workshop.script(
             "evaluate_omniglot", "--data", data, "--split", split,
-            "--path", folder / "checkpoint_last.pt", "--views", VIEWS, "--showings", *SHOWINGS,
-            "--lifelong", "--plots", folder / "plots", "--json", result,
+            "--path", folder / "checkpoint_last.pt", "--views", plan.views, *plan.measures,
+            "--plots", folder / "plots", "--json", result,
             log=f"evaluate_{name}",
         )  # fmt: skip
     found = json.loads(result.read_text("utf-8"))

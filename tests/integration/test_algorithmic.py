@@ -79,6 +79,7 @@ def test_a_memory_is_taught_and_filled_with_all_examples(tmp_path: Path, joins: 
     ("wrong", "message"),
     [
         (["--min-length", 5], "--min-length 5 --max-length 3: lengths must be"),
+        (["--algorithm", "sort"], "'sort' (choose from 'copy', 'reverse', 'binary_addition'"),
         (["--valid-subset", "dev"], "there is no subset 'dev'; take train"),
     ],
 )

@@ -84,6 +84,21 @@ def test_generating_agrees_with_validation(learned: tuple[Path, str], beam: int)
     assert exact > 0.6 * len(lines["T"]) == 0.6 * 160
 
 
+@pytest.mark.parametrize("beam", [1, 3])
+def test_generating_asks_the_memory(taught: Path, beam: int) -> None:
+    asked = [
+        "generate", "--user-dir", PLUGINS, "--task", "algorithmic", "--algorithm", "rare_symbols",
+        "--symbols", SYMBOLS, "--examples", 320, "--max-length", LENGTH, "--path", taught,
+        "--gen-subset", "test", "--beam", beam, "--batch-size", 16, "--cpu", "--valid-batches", 2,
+    ]  # fmt: skip
+    done = fairseq(*asked)
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert len(re.findall(r"^H-\d+\t", done.stdout, re.MULTILINE)) == 32
+    done = fairseq(*asked, "--seed", 5)  # another f
+    assert done.returncode != 0 and "Traceback" not in done.stderr
+    assert "the checkpoint was trained on other symbols" in done.stderr.splitlines()[-1]
+
+
 def test_evaluation_tells_by_length_and_draws(learned: tuple[Path, str], tmp_path: Path) -> None:
     told = script(
         "evaluate_algorithmic", learned[0], "--lengths", 1, 2, "--sequences", 60, "--cpu",

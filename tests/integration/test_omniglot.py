@@ -20,6 +20,7 @@ from tests.tiny_training import PLUGINS, fairseq
 pytestmark = pytest.mark.integration
 SIZE = 20
 CHANCE = 20.0  # per cent, of five ways
+FLOORS = {"5way_1shot": 98.5, "20way_1shot": 95.0}  # of the real data, after minutes
 
 
 @pytest.fixture(scope="module")
@@ -111,6 +112,71 @@ def test_a_killed_training_goes_on_as_if_nothing_had_happened(
         assert torch.equal(ours[name], weight), name
 
 
+def evaluate(data: Path, *arguments: object) -> subprocess.CompletedProcess[str]:
+    script = PLUGINS.parent / "scripts" / "evaluate_omniglot.py"
+    command = [sys.executable, script, "--data", data, "--episodes", 20, *arguments]
+    return subprocess.run([*map(str, command)], capture_output=True, text=True, timeout=120)
+
+
+def test_everything_is_measured_and_drawn(
+    data: Path, learned: tuple[Path, str], tmp_path: Path
+) -> None:
+    done = evaluate(
+        data, "--path", learned[0] / "checkpoint_last.pt", "--protocols", "5x1", "3x2",
+        "--showings", 3, "--showings-episodes", 3, "--views", 2, "--json", tmp_path / "found.json",
+        "--plots", tmp_path,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-2000:]
+    found = json.loads((tmp_path / "found.json").read_text())
+    assert found["few_shot"]["5way_1shot"]["mean"] > 2 * CHANCE
+    assert found["showings"]["3"]["10"]["mean"] > found["showings"]["3"]["1"]["mean"] == 0
+    assert found["views"] == 2 and found["path"].endswith("checkpoint_last.pt")
+    assert {"showings.png", "episode.png"} <= {path.name for path in tmp_path.iterdir()}
+
+
+def test_pixels_and_lakes_runs_are_measured(data: Path, tmp_path: Path) -> None:
+    archives.write_lake_runs(tmp_path / "all_runs", runs=2, classes=4)
+    found = tmp_path / "found.json"
+    lake = ("--lake", tmp_path / "all_runs", "--json", found)
+    pixels = ("--pixels", "--split", "validated", "--image-size", SIZE)
+    done = evaluate(data, *pixels, "--protocols", "3x1", *lake)
+    assert done.returncode == 0, done.stderr[-2000:]
+    share = json.loads(found.read_text())["lake"]
+    assert share["episodes"] == 2 and share["mean"] >= 50
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        (["--lake", "all_runs.zip"], "of background-evaluation, part test; leave out --lake"),
+        (["--protocols", "5x0"], "5x0 is not of the form WAYSxSHOTS"),
+        (["--protocols", "--showings", 100], "10 showings of 100 classes need"),
+        (["--protocols", "--lifelong"], "the life-long test needs more than 100 classes"),
+        (["--seed", -1], "-1 is not a number of at least 0"),
+    ],
+)
+def test_what_cannot_be_measured_is_a_line_of_advice(
+    data: Path, learned: tuple[Path, str], wrong: list, message: str
+) -> None:
+    done = evaluate(data, "--path", learned[0] / "checkpoint_last.pt", *wrong)
+    assert done.returncode != 0
+    assert message in done.stderr, done.stderr[-1000:]
+    assert "Traceback" not in done.stderr
+
+
+def test_real_characters_are_learned_in_minutes(rare_data: Path, tmp_path: Path) -> None:
+    script = PLUGINS.parent / "scripts" / "reproduce_omniglot.py"
+    command = [
+        sys.executable, script, "--source", rare_data / "omniglot", "--out", tmp_path, "--quick",
+        "--splits", "vinyals", "--seeds", 1,
+    ]  # fmt: skip
+    done = subprocess.run([*map(str, command)], capture_output=True, text=True, timeout=1500)
+    assert done.returncode == 0, done.stderr[-2000:]
+    found = json.loads((tmp_path / "results.json").read_text())[0]["few_shot"]
+    for name, floor in FLOORS.items():
+        assert found[name]["mean"] > floor, found
+
+
 @pytest.mark.parametrize("labels", ["one-hot", "strings"])
 def test_networks_that_learn_within_an_episode_are_trained_and_validated(
     data: Path, tmp_path: Path, labels: str
@@ -127,16 +193,16 @@ def test_networks_that_learn_within_an_episode_are_trained_and_validated(
     assert done.returncode == 0, done.stderr[-2000:]
     shares = re.findall(r"valid on 'valid' subset.*showing_2 ([\d.]+)", done.stdout + done.stderr)
     assert len(shares) == 2
-    command = [
-        sys.executable, PLUGINS.parent / "scripts" / "evaluate_omniglot.py", "--data", data,
-        "--path", tmp_path / "checkpoint_last.pt", "--episodes", 20,
-        "--json", tmp_path / "new" / "showings.json", "--plots", tmp_path,
-    ]  # fmt: skip
-    subprocess.run([*map(str, command)], check=True, timeout=120)
+    checkpoint = ("--path", tmp_path / "checkpoint_last.pt")
+    measured = tmp_path / "new" / "showings.json"
+    done = evaluate(data, *checkpoint, "--json", measured, "--plots", tmp_path)
+    assert done.returncode == 0, done.stderr[-2000:]
     found = json.loads((tmp_path / "new" / "showings.json").read_text())
     assert set(found["showings"]) == set("1234") and found["split"] == "validated"
     assert (tmp_path / "showings.png").exists()
     assert (tmp_path / "checkpoint_best.pt").exists()
+    done = evaluate(data, *checkpoint, "--showings", 15, "--views", 3)
+    assert done.returncode != 0 and "leave out --showings --views" in done.stderr
 
 
 @pytest.mark.parametrize(
@@ -145,6 +211,7 @@ def test_networks_that_learn_within_an_episode_are_trained_and_validated(
         (["--split", "nonsense"], "no split 'nonsense'; there are"),
         (["--batch-size", 500], "500 different classes are wanted"),
         (["--drawings", 21], "21 drawings of a class are wanted and there are 20"),
+        (["--drawings", 1], "--drawings 1: the loss within a batch compares"),
         (["--image-size", 30], "omniglot_30.npz: no such file; make it with"),
         (["--split", "vinyals"], "no valid; give --disable-validation"),
     ],

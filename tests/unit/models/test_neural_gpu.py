@@ -277,3 +277,13 @@ def test_without_options_nothing_is_done_to_gradients_and_parameters() -> None:
     subject.after_optimizer_step(0)
     assert not subject.encoder.embedding.weight.grad.any()
     assert all(torch.equal(tensor, before[name]) for name, tensor in subject.state_dict().items())
+
+
+@pytest.mark.parametrize(
+    ("option", "wrong"),
+    [("maps", 0), ("height", 0), ("layers", 0), ("relaxation", 0), ("extra_columns", -1),
+     ("dropout", -0.1), ("dropout", 1.0)],
+)  # fmt: skip
+def test_impossible_sizes_are_refused(option: str, wrong: float) -> None:
+    with pytest.raises(InputError, match=f"--{option.replace('_', '-')} {wrong}: give"):
+        model("neural_gpu", **{option: wrong})

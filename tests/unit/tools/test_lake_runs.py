@@ -8,24 +8,15 @@ import pytest
 
 from fairseq_plugins.compat import InputError
 from fairseq_plugins.tools.lake_runs import read_runs
-from tests.omniglot_archives import drawing
+from tests.omniglot_archives import write_lake_runs
 
 CLASSES = 3
-ORDER = [2, 0, 1]  # of the classes of the test drawings
+ORDER = [2, 1, 0]  # of the classes of the test drawings
 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    for run in ("run01", "run02"):
-        root = tmp_path / "all_runs" / run
-        lines = []
-        for part in ("training", "test"):
-            (root / part).mkdir(parents=True)
-        for item, label in enumerate(ORDER, 1):
-            (root / f"training/class{item:02}.png").write_bytes(drawing(item - 1, 1))
-            (root / f"test/item{item:02}.png").write_bytes(drawing(label, 2))
-            lines.append(f"{run}/test/item{item:02}.png {run}/training/class{label + 1:02}.png\n")
-        (root / "class_labels.txt").write_text("".join(lines))
+    write_lake_runs(tmp_path / "all_runs", runs=2, classes=CLASSES)
     return tmp_path / "all_runs"
 
 
@@ -54,6 +45,28 @@ def test_runs_may_lie_deeper(folder: Path) -> None:
     assert len(read_runs(folder.parent, 20)) == 2
 
 
+def test_classes_that_nobody_asks_for_are_shown_as_well(folder: Path) -> None:
+    labels = folder / "run01/class_labels.txt"
+    labels.write_text(labels.read_text().splitlines()[0])
+    run = read_runs(folder, 20)[0]
+    assert len(run.training) == CLASSES and run.labels.tolist() == ORDER[:1]
+
+
+def test_damaged_members_of_a_zip_file_are_named(folder: Path, tmp_path: Path) -> None:
+    path = tmp_path / "damaged.zip"
+    name = "run01/test/item01.png"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as file:
+        for part in folder.rglob("*.*"):
+            file.write(part, part.relative_to(folder))
+        place = file.getinfo(name).header_offset
+    content = bytearray(path.read_bytes())
+    for offset in range(place + 30 + len(name), place + 60 + len(name)):
+        content[offset] ^= 0xFF
+    path.write_bytes(content)
+    with pytest.raises(InputError, match=r"run01/test/item01\.png: not a readable image"):
+        read_runs(path, 20)
+
+
 def test_what_is_missing_or_damaged_is_named(folder: Path, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no such file"):
         read_runs(tmp_path / "nothing.zip", 20)
@@ -65,6 +78,9 @@ def test_what_is_missing_or_damaged_is_named(folder: Path, tmp_path: Path) -> No
         read_runs(folder, 20)
     (folder / "run01/training/class01.png").unlink()
     with pytest.raises(InputError, match=r"no run01/training/class01\.png, which"):
+        read_runs(folder, 20)
+    (folder / "run01/class_labels.txt").write_text("")
+    with pytest.raises(InputError, match="run01: 0 test and 2 training drawings are no class"):
         read_runs(folder, 20)
     (folder / "run01/class_labels.txt").write_text("a b\nc\n")
     with pytest.raises(InputError, match=r"class_labels\.txt, line 2"):

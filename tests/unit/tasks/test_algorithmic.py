@@ -1,0 +1,49 @@
+"""What cannot be learned, and what a checkpoint was not trained for."""
+
+import pytest
+
+from fairseq_plugins.compat import InputError
+from fairseq_plugins.tasks.algorithmic import AlgorithmicConfig, AlgorithmicTask
+
+
+def task(algorithm: str = "rare_symbols", **options: int) -> AlgorithmicTask:
+    given = {"batch_size": 2, "seed": 1, "symbols": 20, "examples": 10, "max_length": 3} | options
+    return AlgorithmicTask(AlgorithmicConfig(algorithm=algorithm, **given))
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"min_length": 0}, "--min-length 0 --max-length 3: lengths must be at least 1"),
+        ({"min_length": 4}, "--min-length 4 --max-length 3"),
+        ({"symbols": 0}, "--symbols 0 --examples 10: give 1 or more"),
+        ({"examples": -1}, "--symbols 20 --examples -1: give 1 or more"),
+        ({"curriculum_batches": -2}, "--curriculum-batches -2: give 0 or more"),
+    ],
+)
+def test_impossible_sizes_are_refused(wrong: dict, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        task(**wrong)
+
+
+@pytest.mark.parametrize("algorithm", ["copy", "binary_addition", "rare_symbols"])
+def test_examples_without_length_are_refused(algorithm: str) -> None:
+    with pytest.raises(InputError, match="test_0: examples have a length of at least 1"):
+        task(algorithm).load_dataset("test_0")
+
+
+@pytest.mark.parametrize(
+    "other", [{"seed": 2}, {"symbols": 21}, {"examples": 11}, {"max_length": 4}]
+)
+def test_another_function_or_text_than_that_of_the_checkpoint_is_refused(other: dict) -> None:
+    known = task().state_dict()
+    with pytest.raises(InputError, match=r"rare_symbols --seed 1 --symbols 20 .* give the options"):
+        task(**other).load_state_dict(known)
+    task(min_length=2, curriculum_batches=5).load_state_dict(known)  # the same symbols
+
+
+def test_another_vocabulary_of_the_same_size_is_refused() -> None:
+    known = task("binary_addition").state_dict()
+    with pytest.raises(InputError, match=r"with 0 1 \+, and this task has 0 1 \*"):
+        task("binary_multiplication").load_state_dict(known)
+    task("binary_addition", seed=2, max_length=9).load_state_dict(known)
