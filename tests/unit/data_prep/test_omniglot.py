@@ -143,6 +143,12 @@ def test_a_truncated_archive_is_refused(official: Path, tmp_path: Path) -> None:
         archives.prepare(tmp_path, tmp_path / "out", SIZE)
 
 
+def test_one_archive_is_not_taken_for_both(official: Path, tmp_path: Path) -> None:
+    for source in ("images_background.zip", "images_evaluation.zip"):
+        with pytest.raises(DataError, match="give the folder that holds both archives"):
+            archives.prepare(official / source, tmp_path / "out", SIZE)
+
+
 def test_missing_archives_are_named(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"images_background\.zip: no such file"):
         archives.prepare(tmp_path, tmp_path / "out", SIZE)

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from fairseq_plugins.compat import InputError
-from fairseq_plugins.tools.omniglot_parts import part_to_test
+from fairseq_plugins.tools.omniglot_parts import LAKE_SPLIT, lake_must_be_unseen, part_to_test
 
 NAMES = [f"Greek/character{number:02}" for number in range(6)]
 TRAINED = NAMES[:3]
@@ -16,6 +16,7 @@ SPLITS = {
     "one": (NAMES[:3], NAMES[3:]),
     "other": (NAMES[3:5], NAMES[1:3]),
     "apart": ([], NAMES[4:]),
+    LAKE_SPLIT: (NAMES[:2], NAMES[2:]),
 }
 
 
@@ -66,7 +67,7 @@ def test_characters_of_the_training_may_be_asked_for_by_name(data: Path) -> None
     [
         ({"split": "other"}, "was trained on 2 of the 2 characters of other, part test"),
         ({"size": 28}, "was trained on drawings of 20 pixels; leave out --image-size 28"),
-        ({"split": "nonsense"}, "no split 'nonsense'; there are one, other, apart"),
+        ({"split": "nonsense"}, "no split 'nonsense'; there are one, other, apart, background"),
         ({"part": "nonsense"}, "split one has only train and test"),
     ],
 )
@@ -83,6 +84,13 @@ def test_other_checkpoints_are_refused(data: Path) -> None:
     path = checkpoint(data, split="theirs", image_size=20)
     with pytest.raises(InputError, match="was trained by the split theirs, which this data has"):
         part_to_test(path, data, "one", "test", None)
+
+
+def test_lakes_characters_must_not_be_those_of_the_training(data: Path) -> None:
+    lake_must_be_unseen(checkpoint(data, split=LAKE_SPLIT, image_size=20), data)
+    lake_must_be_unseen(None, data)
+    with pytest.raises(InputError, match=r"trained on 1 of the 4 .* leave out --lake"):
+        lake_must_be_unseen(checkpoint(data, split="one", image_size=20), data)
 
 
 def test_pixels_have_not_been_trained(data: Path) -> None:
