@@ -168,7 +168,7 @@ def test_real_characters_are_learned_in_minutes(rare_data: Path, tmp_path: Path)
     script = PLUGINS.parent / "scripts" / "reproduce_omniglot.py"
     command = [
         sys.executable, script, "--source", rare_data / "omniglot", "--out", tmp_path, "--quick",
-        "--splits", "vinyals", "--seeds", 1,
+        "--splits", "vinyals", "--seeds", 1, "--threads", 1,
     ]  # fmt: skip
     done = subprocess.run([*map(str, command)], capture_output=True, text=True, timeout=1500)
     assert done.returncode == 0, done.stderr[-2000:]
