@@ -156,7 +156,8 @@ def lifelong(solver: Solver, symbols: int, showings: int, length: int) -> dict[i
     unseen = rare.buckets["0"]
     if len(unseen) < max(symbols, length):
         raise InputError(
-            f"training never asked for {len(unseen)} symbols only; ask for fewer than {symbols}"
+            f"of only {len(unseen)} symbols training never asked for f, and {symbols} are wanted, in "
+            f"sequences of {length}; ask for fewer"
         )
     rng = np.random.default_rng((rare.seed, LIFE_TEXT))
     chosen = rng.choice(unseen, symbols, replace=False)

@@ -94,6 +94,8 @@ def test_splits_are_as_published(monkeypatch: pytest.MonkeyPatch) -> None:
     assert splits["background-evaluation"]["turns"] == {"train": list(ALL_TURNS), "test": [0]}
     assert sizes["vinyals"] == {"train": 1200, "test": 423}
     assert sizes["validated"] == {"train": 1028, "valid": 172, "test": 423}
+    for one, other in (("vinyals", "validated"), ("background-evaluation", "background-validated")):
+        assert set(splits[one]["parts"]["test"]) == set(splits[other]["parts"]["test"])
     parts = splits["background-validated"]["parts"]
     assert not {alphabet(name) for name in parts["train"]} & {
         alphabet(name) for name in parts["valid"]
