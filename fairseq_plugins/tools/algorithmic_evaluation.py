@@ -156,8 +156,8 @@ def lifelong(solver: Solver, symbols: int, showings: int, length: int) -> dict[i
     unseen = rare.buckets["0"]
     if len(unseen) < max(symbols, length):
         raise InputError(
-            f"of only {len(unseen)} symbols training never asked for f, and {symbols} are wanted, in "
-            f"sequences of {length}; ask for fewer"
+            f"training never asked for f of {len(unseen)} symbols only, and {symbols} are wanted, "
+            f"in sequences of {length}; ask for fewer"
         )
     rng = np.random.default_rng((rare.seed, LIFE_TEXT))
     chosen = rng.choice(unseen, symbols, replace=False)
