@@ -5,6 +5,7 @@ Importing it
 - lets fairseq read its own checkpoints with torch's guard against malicious ones switched on,
   and says in one line what is wrong with a checkpoint that cannot be used;
 - makes fairseq's moving average of weights (``--store-ema``) leave memories alone;
+- lets fairseq add up gradients of several processes whatever their layout in memory;
 - silences warnings about fairseq's own age, which its users cannot act upon.
 """
 
@@ -25,6 +26,7 @@ from typing import Any
 import numpy as np
 import torch
 from fairseq import checkpoint_utils
+from fairseq.distributed import LegacyDistributedDataParallel
 from fairseq.distributed import utils as distributed_utils
 from fairseq.file_io import PathManager
 from fairseq.models import BaseFairseqModel
@@ -325,6 +327,21 @@ def _init_ema_without_memory(
 
 EMA.__init__ = _init_ema_without_memory
 
+
+# --- Several processes ----------------------------------------------------------------------------
+
+_all_reduce_grads = LegacyDistributedDataParallel.all_reduce_grads
+
+
+def _all_reduce_grads_of_any_layout(self: LegacyDistributedDataParallel) -> None:
+    """fairseq flattens gradients with ``view``, which those of channels_last weights have not."""
+    for parameter in self.module.parameters():
+        if parameter.grad is not None:
+            parameter.grad = parameter.grad.contiguous()
+    _all_reduce_grads(self)
+
+
+LegacyDistributedDataParallel.all_reduce_grads = _all_reduce_grads_of_any_layout
 
 # --- Noise ----------------------------------------------------------------------------------------
 

@@ -10,8 +10,14 @@ import argparse
 import tempfile
 from pathlib import Path
 
+from fairseq_plugins.modules.convnet import ConvEmbedder
 from fairseq_plugins.tools.benchmark import Duel, Effort, duel
-from fairseq_plugins.tools.benchmark_omniglot import OneShotTraining, PlainTraining, make_drawings
+from fairseq_plugins.tools.benchmark_omniglot import (
+    ContiguousEmbedder,
+    OneShotTraining,
+    PlainTraining,
+    make_drawings,
+)
 from fairseq_plugins.tools.benchmark_report import add_options, run
 from fairseq_plugins.tools.program import positive
 
@@ -56,13 +62,17 @@ def measure(args: argparse.Namespace) -> list[Duel]:
 
         best, effort = ours(SHORT), Effort(args.seconds)
 
-        def plain(autocast: str) -> PlainTraining:
-            return PlainTraining(best.dataset, autocast, args.updates, args.device)
+        def plain(autocast: str, kind: type[ConvEmbedder] = ConvEmbedder) -> PlainTraining:
+            return PlainTraining(best.dataset, autocast, args.updates, args.device, kind)
 
         rivals = {
             "beside plain PyTorch": ("plain, bfloat16", plain(SHORT)),
             "beside a memory never asked": ("no memory, bfloat16", ours(SHORT, asks=False)),
             "beside plain PyTorch in float32": ("plain, float32", plain(FLOAT)),
+            "beside plain PyTorch, not channels_last": (
+                "plain, bfloat16",
+                plain(SHORT, ContiguousEmbedder),
+            ),
         }
         return [
             duel(title, ("omniglot_convnet_memory", best), rival, effort, "drawings")

@@ -46,6 +46,8 @@ class ConvEmbedder(nn.Module):
         ValueError: if the drawings are too small to be halved that often.
     """
 
+    layout = torch.channels_last  # of the maps; measured in docs/benchmarks.md
+
     def __init__(self, network: ConvNet, size: int, dropout: float = 0.0) -> None:
         super().__init__()
         self.dropout = dropout
@@ -63,7 +65,7 @@ class ConvEmbedder(nn.Module):
         if not size:
             raise ValueError(f"drawings are too small to be halved {len(network.blocks)} times")
         self.layers = nn.Sequential(*layers)
-        self.layers.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.layers.to(memory_format=self.layout)  # type: ignore[call-overload]
         self.width = channels * size**2
         self.hidden = nn.Linear(self.width, network.hidden) if network.hidden else None
         if self.hidden:
@@ -71,7 +73,7 @@ class ConvEmbedder(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """[N, size, size], ink 1 and paper 0 -> [N, width]."""
-        maps = images.unsqueeze(1).contiguous(memory_format=torch.channels_last)
+        maps = images.unsqueeze(1).contiguous(memory_format=self.layout)
         features = self.layers(maps).flatten(1)  # [N, channels x rest of the size, squared]
         if self.hidden:
             features = F.relu(self.hidden(features))

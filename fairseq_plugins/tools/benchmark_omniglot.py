@@ -59,6 +59,12 @@ class OneShotTraining(Trained):
             self.trainer.criterion._remember = lambda memory, query, target: {}
 
 
+class ContiguousEmbedder(ConvEmbedder):
+    """The same network, whose maps lie one after the other in memory, as torch has them."""
+
+    layout = torch.contiguous_format
+
+
 class PlainTraining:
     """The same embedder and loss in a loop of ten lines, without fairseq and without a memory.
 
@@ -67,11 +73,15 @@ class PlainTraining:
         autocast: number format.
         updates: a turn.
         device: ``cpu`` or ``cuda``.
+        kind: of embedder.
     """
 
-    def __init__(self, dataset: Any, autocast: str, updates: int, device: str) -> None:
+    def __init__(
+        self, dataset: Any, autocast: str, updates: int, device: str,
+        kind: type[ConvEmbedder] = ConvEmbedder,
+    ) -> None:  # fmt: skip
         torch.manual_seed(SEED)
-        embedder = ConvEmbedder(NETWORKS[NETWORK], SIZE)
+        embedder = kind(NETWORKS[NETWORK], SIZE)
         self.model = nn.Sequential(embedder, nn.Linear(embedder.width, KEY_DIM)).to(device)
         self.optimizer = torch.optim.Adam(self.model.parameters(), lr=RATE)
         self.dataset, self.autocast, self.updates = dataset, autocast, updates

@@ -128,6 +128,19 @@ def test_a_memory_is_taken_out_and_put_back(taught: Path, tmp_path: Path) -> Non
     assert all(torch.equal(before[name], after[name]) for name in before)
 
 
+def test_two_workers_train_one_network_with_one_memory(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [
+            sys.executable, str(SCRIPTS / "launch.py"), "--workers", "2", "--threads", "1",
+            "fairseq-train", *map(str, remembering(tmp_path, "--max-update", 5)),
+        ],
+        capture_output=True, text=True, timeout=200,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-2000:]
+    state = torch.load(tmp_path / "checkpoint_last.pt", weights_only=False)["model"]
+    assert int(state["decoder.reader.memory.commits"]) == 5
+
+
 def test_training_goes_on_as_if_never_stopped(taught: Path, tmp_path: Path) -> None:
     begun = fairseq("train", *remembering(tmp_path, "--max-update", 10))
     resumed = fairseq("train", *remembering(tmp_path, "--max-update", 20))

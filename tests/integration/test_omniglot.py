@@ -112,6 +112,18 @@ def test_a_killed_training_goes_on_as_if_nothing_had_happened(
         assert torch.equal(ours[name], weight), name
 
 
+def test_two_workers_train_one_network_with_one_memory(data: Path, tmp_path: Path) -> None:
+    script = PLUGINS.parent / "scripts" / "launch.py"
+    train = [sys.executable, script, "--workers", 2, "--threads", 1, "fairseq-train"]
+    command = [*train, *options(data, tmp_path, "--max-epoch", 2)]
+    done = subprocess.run([*map(str, command)], capture_output=True, text=True, timeout=200)
+    assert done.returncode == 0, done.stderr[-2000:]
+    state = torch.load(tmp_path / "checkpoint_last.pt", weights_only=False)
+    updates = state["optimizer_history"][-1]["num_updates"]
+    assert updates == int(state["model"]["memory.commits"]) == 30  # half as many as one worker
+    assert accuracy(done.stdout + done.stderr) > 2 * CHANCE
+
+
 def evaluate(data: Path, *arguments: object) -> subprocess.CompletedProcess[str]:
     script = PLUGINS.parent / "scripts" / "evaluate_omniglot.py"
     command = [sys.executable, script, "--data", data, "--episodes", 20, *arguments]
