@@ -75,7 +75,7 @@ def test_the_benchmark_of_decoding_reports_both_ways_without_memory(tmp_path: Pa
 def test_the_benchmark_of_drawings_reports_all_rivals(tmp_path: Path) -> None:
     table, report = benchmark(tmp_path, "omniglot")
     check(report, table)
-    assert len(report["results"]) == 3
+    assert len(report["results"]) == 4
     assert all(result["unit"] == "drawings" for result in report["results"])
 
 
