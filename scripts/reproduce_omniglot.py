@@ -25,12 +25,7 @@ def parse() -> argparse.Namespace:
     )
     add = parser.add_argument
     add("--source", type=Path, help="folder with the archives, instead of downloading them")
-    add(
-        "--splits",
-        nargs="+",
-        default=list(reproduce_omniglot.WHOLE.updates),
-        help="of the characters",
-    )
+    add("--splits", nargs="+", default=reproduce_omniglot.SPLITS, help="of the characters")
     add("--quick", action="store_true", help="train for a few minutes, and measure less")
     add_options(parser, "omniglot")
     return parser.parse_args()

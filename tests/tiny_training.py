@@ -10,12 +10,19 @@ import pytest
 
 PLUGINS = Path(__file__).resolve().parents[1] / "fairseq_plugins"
 LINES = {"train": 120, "valid": 20, "test": 20}
+WORKERS = 2
 
 
 def fairseq(name: str, *arguments: object) -> subprocess.CompletedProcess:
     """Run one of fairseq's programs on one thread."""
     command = [str(Path(sys.executable).with_name(f"fairseq-{name}")), *map(str, arguments)]
     return subprocess.run(command, capture_output=True, text=True, timeout=120)
+
+
+def launch(*command: object) -> list[str]:
+    """A program by two workers, of one thread each: two tests may share two cores."""
+    script = PLUGINS.parent / "scripts" / "launch.py"
+    return [*map(str, [sys.executable, script, "--workers", WORKERS, "--threads", 1, *command])]
 
 
 @dataclass(frozen=True)

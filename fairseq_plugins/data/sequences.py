@@ -6,7 +6,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from fairseq_plugins.compat import InputError
 from fairseq_plugins.data.episodes import Distortion, DrawnDataset, draw, generator, to_float
 from fairseq_plugins.data.omniglot import OmniglotImages
 
@@ -75,9 +74,7 @@ class SequenceEpisodes(DrawnDataset):
     ) -> None:
         super().__init__(batches, batch_size)
         self.seed, self.ways, self.length, self.labels = seed, ways, length, labels
-        if ways < 1:
-            raise InputError(f"--ways {ways} is no episode; ask for one class at least")
-        self.showings = -(-length // ways)
+        self.showings = -(-length // max(ways, 1))  # without classes, they are refused below
         self.images = images.require(ways, self.showings)
         self.distortion = distortion or Distortion()
 

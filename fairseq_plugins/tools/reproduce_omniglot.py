@@ -17,21 +17,23 @@ class Plan:
     """How long to train, and what to measure.
 
     Attributes:
-        updates: of each split; others are trained as long as the configuration says.
+        updates: of a training.
+        longer: updates of the splits that need more of them.
         views: of each drawing, in evaluation.
         measures: further options of scripts/evaluate_omniglot.py.
     """
 
-    updates: Mapping[str, int]
+    updates: int
+    longer: Mapping[str, int]
     views: int
     measures: Sequence[object]
 
 
+OFFICIAL = "background-evaluation"
+SPLITS = ("vinyals", OFFICIAL)
 # With fewer characters to train on, those of the official split, longer training still helps.
-WHOLE = Plan(
-    {"vinyals": 10_000, "background-evaluation": 24_000}, 25, ("--showings", 5, 15, "--lifelong")
-)
-QUICK = Plan(dict.fromkeys(WHOLE.updates, 1_500), 1, ())
+WHOLE = Plan(10_000, {OFFICIAL: 24_000}, 25, ("--showings", 5, 15, "--lifelong"))
+QUICK = Plan(1_500, {}, 1, ())
 
 
 def omniglot(
@@ -51,10 +53,11 @@ def omniglot(
 
 def training(data: Path, plan: Plan, split: str, seed: int, overrides: Sequence[str]) -> Training:
     """One by the shipped configuration."""
-    own = [f"common.seed={seed}", override("task.data", data), f"task.split={split}"]
-    if split in plan.updates:
-        updates = plan.updates[split]
-        own += [f"optimization.max_update={updates}", f"lr_scheduler.total_num_update={updates}"]
+    updates = plan.longer.get(split, plan.updates)
+    own = [
+        f"common.seed={seed}", override("task.data", data), f"task.split={split}",
+        f"optimization.max_update={updates}", f"lr_scheduler.total_num_update={updates}",
+    ]  # fmt: skip
     return Training(f"{split}_{seed}", CONFIG, [*own, *overrides])
 
 

@@ -6,18 +6,17 @@ import re
 import shutil
 import signal
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 import torch
 
 from tests.integration.learned import Learned, checkpoint, fairseq, languages, memory, sizes
-from tests.tiny_training import LINES, PLUGINS
+from tests.tiny_training import LINES, PLUGINS, WORKERS, launch
 
 pytestmark = pytest.mark.integration
 
-WORKERS, BATCH, EPOCHS = 2, 8, 2
+BATCH, EPOCHS = 8, 2
 BATCHES = LINES["train"] // BATCH
 assert BATCHES % WORKERS == 1  # so that an epoch ends with a dummy batch for the last worker
 
@@ -54,12 +53,6 @@ class Watched(TranslationMemoryTask):
             file.write(json.dumps(line) + "\\n")
         return result
 """
-
-
-def launch(*command: object) -> list[str]:
-    """Of one thread a process: two tests may share two cores."""
-    script = [sys.executable, str(PLUGINS.parent / "scripts" / "launch.py")]
-    return [*script, "--workers", str(WORKERS), "--threads", "1", *map(str, command)]
 
 
 def arguments(data: Path, folder: Path, plugin: Path, epochs: int) -> list[object]:

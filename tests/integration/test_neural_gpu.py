@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from tests.tiny_training import PLUGINS, fairseq
+from tests.tiny_training import PLUGINS, fairseq, launch
 
 pytestmark = pytest.mark.integration
 SCRIPTS = PLUGINS.parent / "scripts"
@@ -129,13 +129,8 @@ def test_a_memory_is_taken_out_and_put_back(taught: Path, tmp_path: Path) -> Non
 
 
 def test_two_workers_train_one_network_with_one_memory(tmp_path: Path) -> None:
-    done = subprocess.run(
-        [
-            sys.executable, str(SCRIPTS / "launch.py"), "--workers", "2", "--threads", "1",
-            "fairseq-train", *map(str, remembering(tmp_path, "--max-update", 5)),
-        ],
-        capture_output=True, text=True, timeout=200,
-    )  # fmt: skip
+    command = launch("fairseq-train", *remembering(tmp_path, "--max-update", 5))
+    done = subprocess.run(command, capture_output=True, text=True, timeout=200)
     assert done.returncode == 0, done.stderr[-2000:]
     state = torch.load(tmp_path / "checkpoint_last.pt", weights_only=False)["model"]
     assert int(state["decoder.reader.memory.commits"]) == 5

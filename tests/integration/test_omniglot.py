@@ -15,7 +15,7 @@ import torch
 from fairseq_plugins.memory.snapshot import load_memory
 from fairseq_plugins.tools.snapshots import MemoryOfCheckpoint
 from tests import omniglot_archives as archives
-from tests.tiny_training import PLUGINS, fairseq
+from tests.tiny_training import PLUGINS, fairseq, launch
 
 pytestmark = pytest.mark.integration
 SIZE = 20
@@ -113,10 +113,8 @@ def test_a_killed_training_goes_on_as_if_nothing_had_happened(
 
 
 def test_two_workers_train_one_network_with_one_memory(data: Path, tmp_path: Path) -> None:
-    script = PLUGINS.parent / "scripts" / "launch.py"
-    train = [sys.executable, script, "--workers", 2, "--threads", 1, "fairseq-train"]
-    command = [*train, *options(data, tmp_path, "--max-epoch", 2)]
-    done = subprocess.run([*map(str, command)], capture_output=True, text=True, timeout=200)
+    command = launch("fairseq-train", *options(data, tmp_path, "--max-epoch", 2))
+    done = subprocess.run(command, capture_output=True, text=True, timeout=200)
     assert done.returncode == 0, done.stderr[-2000:]
     state = torch.load(tmp_path / "checkpoint_last.pt", weights_only=False)
     updates = state["optimizer_history"][-1]["num_updates"]
