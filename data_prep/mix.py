@@ -20,13 +20,13 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from data_prep.cleaning import Corpus
-from data_prep.download import Downloads
-from data_prep.mix_config import Mix, read_mix
-from data_prep.program import HelpFormatter, positive, run_program
-from data_prep.recipe import Recipe, readable_by_fairseq, run
-from data_prep.sources import Place, extraction, originals
-from data_prep.stages import Workspace
+from data_prep.core.download import Downloads
+from data_prep.core.program import HelpFormatter, positive, run_program
+from data_prep.core.stages import Workspace
+from data_prep.text.cleaning import Corpus
+from data_prep.text.mix_config import Mix, read_mix
+from data_prep.text.recipe import Recipe, readable_by_fairseq, run
+from data_prep.text.sources import Place, extraction, originals
 
 
 def recipe(mix: Mix, out: Path) -> Recipe:

@@ -17,17 +17,17 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from data_prep.cleaning import check_alignment
-from data_prep.download import Downloads
-from data_prep.files import count_lines
+from data_prep.core.download import Downloads
+from data_prep.core.files import count_lines
+from data_prep.core.program import DataError, HelpFormatter, run_program
 from data_prep.parallel import (
     ParallelData,
     add_vocabulary_options,
     vocabulary_options,
 )
-from data_prep.program import DataError, HelpFormatter, run_program
-from data_prep.quality import CleaningOptions
-from data_prep.recipe import Recipe, prepare
+from data_prep.text.cleaning import check_alignment
+from data_prep.text.quality import CleaningOptions
+from data_prep.text.recipe import Recipe, prepare
 
 URL = "https://raw.githubusercontent.com/multi30k/dataset/master/data/task1/"
 LANGUAGES = ("en", "de")

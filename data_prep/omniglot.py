@@ -23,8 +23,10 @@ from pathlib import Path
 import numpy as np
 import pooch
 
-from data_prep.download import for_pooch
-from data_prep.omniglot_drawings import (
+from data_prep.core.download import for_pooch
+from data_prep.core.program import DataError, HelpFormatter, comma_separated, positive, run_program
+from data_prep.core.stages import Stage, Workspace, write_atomically
+from data_prep.drawings.images import (
     ARCHIVES,
     DRAWERS,
     Drawings,
@@ -32,9 +34,7 @@ from data_prep.omniglot_drawings import (
     input_files,
     read_archive,
 )
-from data_prep.omniglot_splits import make_splits
-from data_prep.program import DataError, HelpFormatter, comma_separated, positive, run_program
-from data_prep.stages import Stage, Workspace, write_atomically
+from data_prep.drawings.splits import make_splits
 
 logger = logging.getLogger(__name__)
 

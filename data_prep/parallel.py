@@ -23,12 +23,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from data_prep.cleaning import Corpus
-from data_prep.files import find_text
-from data_prep.program import DataError, HelpFormatter, comma_separated, positive, run_program
-from data_prep.quality import CleaningOptions
-from data_prep.recipe import Recipe, prepare
-from data_prep.sentencepiece_model import SentencePieceOptions
+from data_prep.core.files import find_text
+from data_prep.core.program import DataError, HelpFormatter, comma_separated, positive, run_program
+from data_prep.text.cleaning import Corpus
+from data_prep.text.quality import CleaningOptions
+from data_prep.text.recipe import Recipe, prepare
+from data_prep.text.sentencepiece_model import SentencePieceOptions
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ with only frequent names beside them.
 
 Tokens are words: there is no sentencepiece model that could spell a name. All forms in the
 lexicon are in the dictionaries, with count 0 if training lacks them, so that a name can be
-taught after training. The language is described in `data_prep.toy_language`.
+taught after training. The language is described in `data_prep.toy.language`.
 """
 
 import argparse
@@ -34,12 +34,14 @@ from random import Random
 
 from tqdm import tqdm
 
-from data_prep import toy_language, toy_lexicon, toy_words
-from data_prep.binarize import count_tokens, run_fairseq_preprocess, write_dictionary
-from data_prep.program import DataError, HelpFormatter, positive, run_program
-from data_prep.stages import Stage, Workspace
-from data_prep.toy_language import Clause, Speaker, english, names_in, yy
-from data_prep.toy_lexicon import Lexicon, Name, Noun, Verb
+from data_prep.core.program import DataError, HelpFormatter, positive, run_program
+from data_prep.core.stages import Stage, Workspace
+from data_prep.text.binarize import count_tokens, run_fairseq_preprocess, write_dictionary
+from data_prep.toy import language as toy_language
+from data_prep.toy import lexicon as toy_lexicon
+from data_prep.toy import words as toy_words
+from data_prep.toy.language import Clause, Speaker, english, names_in, yy
+from data_prep.toy.lexicon import Lexicon, Name, Noun, Verb
 
 logger = logging.getLogger(__name__)
 

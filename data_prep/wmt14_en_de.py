@@ -10,8 +10,8 @@ copy it, change it, and give it to `data_prep.mix`.
 import sys
 from pathlib import Path
 
+from data_prep.core.program import run_program
 from data_prep.mix import main, parse_arguments
-from data_prep.program import run_program
 
 CONFIG = Path(__file__).resolve().parents[1] / "configs" / "data" / "wmt14_en_de.yaml"
 

@@ -3,6 +3,6 @@
 Importing it registers all tasks, models and criterions, and does nothing else.
 """
 
-from fairseq_plugins import compat, criterions, models, tasks
+from fairseq_plugins import criterions, models, patches, tasks
 
-__all__ = ["compat", "criterions", "models", "tasks"]
+__all__ = ["criterions", "models", "patches", "tasks"]

@@ -10,9 +10,9 @@ import argparse
 import logging
 from pathlib import Path
 
-from fairseq_plugins.tools.averaging import average_checkpoints
-from fairseq_plugins.tools.checkpoints import last_checkpoints, write_checkpoint
-from fairseq_plugins.tools.program import positive, start
+from fairseq_plugins.checkpoints.averaging import average_checkpoints
+from fairseq_plugins.checkpoints.files import last_checkpoints, write_checkpoint
+from fairseq_plugins.program import positive, start
 
 logger = logging.getLogger("average_checkpoints")
 

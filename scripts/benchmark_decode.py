@@ -13,10 +13,10 @@ import tempfile
 from functools import partial
 from pathlib import Path
 
-from fairseq_plugins.tools.benchmark import Duel, Effort, duel
-from fairseq_plugins.tools.benchmark_report import add_options, run
-from fairseq_plugins.tools.benchmark_translation import Decoding, arguments, make_corpus
-from fairseq_plugins.tools.program import positive
+from fairseq_plugins.benchmarks.duel import Duel, Effort, duel
+from fairseq_plugins.benchmarks.report import add_options, run
+from fairseq_plugins.benchmarks.translation import Decoding, arguments, make_corpus
+from fairseq_plugins.program import positive
 
 
 def parse() -> argparse.Namespace:

@@ -14,11 +14,11 @@ import logging
 import sys
 from dataclasses import asdict
 
-from fairseq_plugins.memory.mirror import DTYPES
-from fairseq_plugins.tools.benchmark import Duel, Effort, duel
-from fairseq_plugins.tools.benchmark_memory import MemorySizes, Step, check
-from fairseq_plugins.tools.benchmark_report import add_options, run
-from fairseq_plugins.tools.program import positive
+from fairseq_plugins.benchmarks.duel import Duel, Effort, duel
+from fairseq_plugins.benchmarks.memory import MemorySizes, Step, check
+from fairseq_plugins.benchmarks.report import add_options, run
+from fairseq_plugins.memory.search.mirror import DTYPES
+from fairseq_plugins.program import positive
 
 logger = logging.getLogger("benchmark_memory")
 

@@ -10,16 +10,16 @@ import argparse
 import tempfile
 from pathlib import Path
 
-from fairseq_plugins.tools.benchmark import Duel, Effort, duel
-from fairseq_plugins.tools.benchmark_neural_gpu import (
+from fairseq_plugins.benchmarks.duel import Duel, Effort, duel
+from fairseq_plugins.benchmarks.neural_gpu import (
     FORMATS,
     Computing,
     Convolutions,
     Image,
     RareSymbolsTraining,
 )
-from fairseq_plugins.tools.benchmark_report import add_options, run
-from fairseq_plugins.tools.program import positive
+from fairseq_plugins.benchmarks.report import add_options, run
+from fairseq_plugins.program import positive
 
 
 def parse() -> argparse.Namespace:

@@ -10,8 +10,8 @@ import argparse
 import sys
 from pathlib import Path
 
-from fairseq_plugins.tools.program import positive, start, write_json
-from fairseq_plugins.tools.scaling import Load, as_data, measure, table
+from fairseq_plugins.benchmarks.scaling import Load, as_data, measure, table
+from fairseq_plugins.program import positive, start, write_json
 
 
 def parse() -> argparse.Namespace:

@@ -16,10 +16,10 @@ from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from fairseq_plugins.tools.benchmark import Apart, Contender, Duel, Effort, duel
-from fairseq_plugins.tools.benchmark_report import add_options, run
-from fairseq_plugins.tools.benchmark_translation import Training, arguments, make_corpus
-from fairseq_plugins.tools.program import positive
+from fairseq_plugins.benchmarks.duel import Apart, Contender, Duel, Effort, duel
+from fairseq_plugins.benchmarks.report import add_options, run
+from fairseq_plugins.benchmarks.translation import Training, arguments, make_corpus
+from fairseq_plugins.program import positive
 
 
 @dataclass(frozen=True)

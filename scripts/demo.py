@@ -10,8 +10,8 @@ import os
 import time
 from pathlib import Path
 
-from fairseq_plugins.tools import demo
-from fairseq_plugins.tools.program import positive, start
+from fairseq_plugins.experiments import demo
+from fairseq_plugins.program import positive, start
 
 logger = logging.getLogger("demo")
 

@@ -15,8 +15,7 @@ from pathlib import Path
 
 import torch
 
-from fairseq_plugins.tools import algorithmic_plots
-from fairseq_plugins.tools.algorithmic_evaluation import (
+from fairseq_plugins.evaluation.algorithmic import (
     Solver,
     by_length,
     by_rarity,
@@ -24,7 +23,8 @@ from fairseq_plugins.tools.algorithmic_evaluation import (
     table,
     watch,
 )
-from fairseq_plugins.tools.program import positive, start, write_json
+from fairseq_plugins.plots import algorithmic as algorithmic_plots
+from fairseq_plugins.program import positive, start, write_json
 
 logger = logging.getLogger("evaluate_algorithmic")
 TEST_TEXT = 1

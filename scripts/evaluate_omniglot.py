@@ -16,13 +16,12 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from fairseq_plugins.compat import InputError
 from fairseq_plugins.data.episodes import Protocol
 from fairseq_plugins.data.omniglot import OmniglotImages
-from fairseq_plugins.tools import omniglot_plots
-from fairseq_plugins.tools.lake_runs import read_runs
-from fairseq_plugins.tools.omniglot_parts import lake_must_be_unseen, part_to_test
-from fairseq_plugins.tools.one_shot_evaluation import (
+from fairseq_plugins.errors import InputError
+from fairseq_plugins.evaluation.lake_runs import read_runs
+from fairseq_plugins.evaluation.omniglot_parts import lake_must_be_unseen, part_to_test
+from fairseq_plugins.evaluation.one_shot import (
     Embedder,
     Share,
     few_shot,
@@ -30,8 +29,9 @@ from fairseq_plugins.tools.one_shot_evaluation import (
     retention,
     showings,
 )
-from fairseq_plugins.tools.program import not_negative, positive, start, write_json
-from fairseq_plugins.tools.sequence_evaluation import learns_within_episodes, sequence_showings
+from fairseq_plugins.evaluation.sequences import learns_within_episodes, sequence_showings
+from fairseq_plugins.plots import omniglot as omniglot_plots
+from fairseq_plugins.program import not_negative, positive, start, write_json
 
 logger = logging.getLogger("evaluate_omniglot")
 WRITES = (0, 10, 30, 100, 300, 1000, 3000, 10_000)

@@ -12,9 +12,9 @@ import logging
 import os
 from pathlib import Path
 
-from fairseq_plugins.tools.hypotheses import Generation, hypotheses, read_lines
-from fairseq_plugins.tools.program import positive, start, write_json
-from fairseq_plugins.tools.scoring import Scorer, table
+from fairseq_plugins.evaluation.hypotheses import Generation, hypotheses, read_lines
+from fairseq_plugins.evaluation.scoring import Scorer, table
+from fairseq_plugins.program import positive, start, write_json
 
 logger = logging.getLogger("evaluate_translation")
 

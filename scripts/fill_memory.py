@@ -19,9 +19,9 @@ import torch
 from fairseq_plugins import allocator
 from fairseq_plugins.criterions.memory_cross_entropy import policy_for
 from fairseq_plugins.modules.write_policy import POLICIES
-from fairseq_plugins.tools.calibration import calibrate
-from fairseq_plugins.tools.filling import Corpus, Translator, fill
-from fairseq_plugins.tools.program import not_negative, positive, start
+from fairseq_plugins.program import not_negative, positive, start
+from fairseq_plugins.teaching.calibrate import calibrate
+from fairseq_plugins.teaching.fill import Corpus, Translator, fill
 
 logger = logging.getLogger("fill_memory")
 

@@ -13,8 +13,8 @@ import argparse
 import os
 import sys
 
-from fairseq_plugins.tools.launching import launch
-from fairseq_plugins.tools.program import positive, start
+from fairseq_plugins.experiments.launching import launch
+from fairseq_plugins.program import positive, start
 
 
 def parse() -> argparse.Namespace:

@@ -8,8 +8,8 @@ Logs may be in --log-format json or simple. Metrics are what validation shows: p
 import argparse
 from pathlib import Path
 
-from fairseq_plugins.tools.plotting import learning_curves
-from fairseq_plugins.tools.program import start
+from fairseq_plugins.plots.style import learning_curves
+from fairseq_plugins.program import start
 
 
 def named(text: str) -> tuple[str, Path]:

@@ -8,9 +8,9 @@ so an interrupted run goes on where it stopped.
 import argparse
 import sys
 
-from fairseq_plugins.tools import reproduce_algorithms
-from fairseq_plugins.tools.program import start
-from fairseq_plugins.tools.trainings import add_options, workshop
+from fairseq_plugins.experiments import algorithms as reproduce_algorithms
+from fairseq_plugins.experiments.workshop import add_options, workshop
+from fairseq_plugins.program import start
 
 
 def parse() -> argparse.Namespace:

@@ -10,9 +10,9 @@ import argparse
 import sys
 from pathlib import Path
 
-from fairseq_plugins.tools.program import start
-from fairseq_plugins.tools.reproduce_translation import MULTI30K, table, translations
-from fairseq_plugins.tools.trainings import add_options, workshop
+from fairseq_plugins.experiments.translation import MULTI30K, table, translations
+from fairseq_plugins.experiments.workshop import add_options, workshop
+from fairseq_plugins.program import start
 
 
 def parse() -> argparse.Namespace:

@@ -13,9 +13,9 @@ import argparse
 import sys
 from pathlib import Path
 
-from fairseq_plugins.tools import reproduce_omniglot
-from fairseq_plugins.tools.program import start
-from fairseq_plugins.tools.trainings import add_options, workshop
+from fairseq_plugins.experiments import omniglot as reproduce_omniglot
+from fairseq_plugins.experiments.workshop import add_options, workshop
+from fairseq_plugins.program import start
 
 
 def parse() -> argparse.Namespace:

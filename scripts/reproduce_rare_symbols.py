@@ -10,9 +10,9 @@ on where it stopped.
 import argparse
 import sys
 
-from fairseq_plugins.tools import reproduce_rare_symbols
-from fairseq_plugins.tools.program import start
-from fairseq_plugins.tools.trainings import add_options, workshop
+from fairseq_plugins.experiments import rare_symbols as reproduce_rare_symbols
+from fairseq_plugins.experiments.workshop import add_options, workshop
+from fairseq_plugins.program import start
 
 
 def parse() -> argparse.Namespace:

@@ -9,9 +9,9 @@ import argparse
 import sys
 from pathlib import Path
 
-from fairseq_plugins.tools.commands_of_configs import command, composed, shown
-from fairseq_plugins.tools.program import start
-from fairseq_plugins.tools.trainings import ROOT
+from fairseq_plugins.experiments.show_command import command, composed, shown
+from fairseq_plugins.experiments.workshop import ROOT
+from fairseq_plugins.program import start
 
 
 def parse() -> argparse.Namespace:

@@ -12,8 +12,8 @@ import argparse
 import logging
 from pathlib import Path
 
-from fairseq_plugins.tools.program import start
-from fairseq_plugins.tools.snapshots import MemoryOfCheckpoint
+from fairseq_plugins.checkpoints.memories import MemoryOfCheckpoint
+from fairseq_plugins.program import start
 
 logger = logging.getLogger("snapshot_memory")
 

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
-from data_prep import omniglot, omniglot_splits
-from data_prep.omniglot_drawings import DRAWERS, SIDE, Archive
+from data_prep import omniglot
+from data_prep.drawings import splits as omniglot_splits
+from data_prep.drawings.images import DRAWERS, SIDE, Archive
 
 STROKES, POINTS = 3, 3
 BACKGROUND = {"Greek": 6, "Latin": 6, "Runes": 6, "Braille": 6, "Ogham": 6, "Tifinagh": 6}
@@ -17,7 +18,7 @@ EVALUATION = {"Glagolitic": 6, "Tengwar": 6}
 
 
 def archive(name: str, alphabets: dict[str, int]) -> Archive:
-    """What :mod:`data_prep.omniglot_drawings` has to know of such an archive."""
+    """What :mod:`data_prep.drawings.images` has to know of such an archive."""
     return Archive(name, "0" * 32, len(alphabets), sum(alphabets.values()))
 
 

@@ -15,8 +15,8 @@ from fairseq.utils import get_perplexity
 from omegaconf import II
 from torch import Tensor
 
-from fairseq_plugins.compat import InputError
 from fairseq_plugins.criterions.memory_health import log_memory_health, total
+from fairseq_plugins.errors import InputError
 from fairseq_plugins.modules.cross_entropy import token_log_probs
 from fairseq_plugins.modules.memory_reader import MemoryReading
 from fairseq_plugins.modules.write_policy import POLICIES, WritePolicy

@@ -14,9 +14,9 @@ from fairseq.logging import metrics
 from omegaconf import II
 from torch import Tensor
 
-from fairseq_plugins.compat import InputError
 from fairseq_plugins.criterions.memory_health import log_memory_health, total
 from fairseq_plugins.data.episodes import Protocol, play
+from fairseq_plugins.errors import InputError
 from fairseq_plugins.memory import KeyValueMemory
 from fairseq_plugins.modules.one_shot import neighborhood_loss
 

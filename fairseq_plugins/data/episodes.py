@@ -16,8 +16,8 @@ from fairseq.data import FairseqDataset
 from fairseq.data.iterators import EpochBatchIterator
 from torch import Tensor
 
-from fairseq_plugins.compat import InputError
 from fairseq_plugins.data.omniglot import OmniglotImages
+from fairseq_plugins.errors import InputError
 from fairseq_plugins.modules.one_shot import classify
 
 WHITE = 255.0  # the largest value of a pixel

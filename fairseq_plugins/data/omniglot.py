@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from fairseq_plugins.compat import InputError
+from fairseq_plugins.errors import InputError
 
 QUARTER_TURN = 90  # degrees
 
@@ -132,7 +132,7 @@ def load_images(folder: Path, size: int) -> OmniglotImages:
 
 
 def load_splits(folder: Path) -> dict[str, Any]:
-    """Load the divisions into parts by their names, as ``data_prep.omniglot_splits`` makes them.
+    """Load the divisions into parts by their names, as ``data_prep.drawings.splits`` makes them.
 
     Raises:
         InputError: if they are not there, or the file is damaged.

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from fairseq_plugins.memory.collective import gather_rows
 from fairseq_plugins.memory.config import MemoryConfig
 from fairseq_plugins.memory.hits import NOTHING, CommitReport, MemoryHits, Similarities
-from fairseq_plugins.memory.search import BACKENDS, NearestNeighbors
+from fairseq_plugins.memory.search.exact import BACKENDS, NearestNeighbors
 
 # Far apart, so that two seeds do not draw the same noise a few commits later.
 _SEED_STRIDE = 0x9E3779B97F4A7C15

@@ -13,7 +13,7 @@ from fairseq.models import BaseFairseqModel, register_model
 from omegaconf import II
 from torch import Tensor
 
-from fairseq_plugins.compat import InputError
+from fairseq_plugins.errors import InputError
 from fairseq_plugins.memory.lrua import ExternalMemory, LRUAMemory, NTMMemory
 from fairseq_plugins.modules.controller import Controller
 

@@ -14,7 +14,7 @@ from fairseq.models import (
 from omegaconf import II
 from torch import Tensor, nn
 
-from fairseq_plugins.compat import InputError
+from fairseq_plugins.errors import InputError
 from fairseq_plugins.models.gnmt import embeddings
 from fairseq_plugins.modules.cgru import CGRUStack
 from fairseq_plugins.modules.gnmt import pad_on_the_right

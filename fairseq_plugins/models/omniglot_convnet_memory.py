@@ -8,7 +8,7 @@ from fairseq.models import BaseFairseqModel, register_model
 from omegaconf import II
 from torch import Tensor, nn
 
-from fairseq_plugins.compat import InputError
+from fairseq_plugins.errors import InputError
 from fairseq_plugins.memory import KeyValueMemory
 from fairseq_plugins.modules.convnet import NETWORKS, ConvEmbedder
 from fairseq_plugins.modules.memory_options import MemoryOptions, empty_memory

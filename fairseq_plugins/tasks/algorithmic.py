@@ -19,7 +19,6 @@ from fairseq.tasks import FairseqTask, register_task
 from omegaconf import II
 from torch import Tensor
 
-from fairseq_plugins import compat
 from fairseq_plugins.data.algorithmic import (
     AlgorithmicDataset,
     Curriculum,
@@ -29,6 +28,9 @@ from fairseq_plugins.data.algorithmic import (
 from fairseq_plugins.data.algorithms import ALGORITHMS
 from fairseq_plugins.data.episodes import drawn_together, epoch_iterator, generator
 from fairseq_plugins.data.rare_symbols import RareSymbols
+from fairseq_plugins.errors import InputError
+from fairseq_plugins.patches.dictionaries import RemembersDictionaries
+from fairseq_plugins.patches.trainings import begin_task
 from fairseq_plugins.tasks.committing import NUMBER_FORMATS, CommitsMemory
 
 RARE = "rare_symbols"
@@ -68,7 +70,7 @@ class AlgorithmicConfig(FairseqDataclass):
 
 
 @register_task("algorithmic", dataclass=AlgorithmicConfig)
-class AlgorithmicTask(CommitsMemory, compat.RemembersDictionaries, FairseqTask):
+class AlgorithmicTask(CommitsMemory, RemembersDictionaries, FairseqTask):
     """Learn an algorithm from its examples."""
 
     cfg: AlgorithmicConfig
@@ -76,18 +78,16 @@ class AlgorithmicTask(CommitsMemory, compat.RemembersDictionaries, FairseqTask):
     def __init__(self, cfg: AlgorithmicConfig) -> None:
         super().__init__(cfg)
         if not 1 <= cfg.min_length <= cfg.max_length:
-            raise compat.InputError(
+            raise InputError(
                 f"--min-length {cfg.min_length} --max-length {cfg.max_length}: lengths must be at "
                 "least 1, and the largest not less than the smallest"
             )
         if cfg.curriculum_batches < 0:
-            raise compat.InputError(
-                f"--curriculum-batches {cfg.curriculum_batches}: give 0 or more"
-            )
+            raise InputError(f"--curriculum-batches {cfg.curriculum_batches}: give 0 or more")
         self.rare: RareSymbols | None = None
         if str(cfg.algorithm) == RARE:
             if min(cfg.symbols, cfg.examples) < 1:
-                raise compat.InputError(
+                raise InputError(
                     f"--symbols {cfg.symbols} --examples {cfg.examples}: give 1 or more of each"
                 )
             self.rare = RareSymbols(cfg.symbols, cfg.examples, cfg.max_length, cfg.seed)
@@ -97,7 +97,7 @@ class AlgorithmicTask(CommitsMemory, compat.RemembersDictionaries, FairseqTask):
     @classmethod
     def setup_task(cls, cfg: AlgorithmicConfig, **kwargs: Any) -> "AlgorithmicTask":
         """Make the task; there is nothing to load."""
-        compat.begin_task()
+        begin_task()
         return cls(cfg)
 
     def load_dataset(self, split: str, *args: Any, **kwargs: Any) -> None:
@@ -118,10 +118,10 @@ class AlgorithmicTask(CommitsMemory, compat.RemembersDictionaries, FairseqTask):
         elif named:
             only = int(named["length"] or cfg.max_length)
             if only < 1:
-                raise compat.InputError(f"{split}: examples have a length of at least 1")
+                raise InputError(f"{split}: examples have a length of at least 1")
             length = Curriculum(only, only, 0)
         else:
-            raise compat.InputError(
+            raise InputError(
                 f"there is no subset {split!r}; take train, valid, test or, for examples of length "
                 "60, test_60"
             )

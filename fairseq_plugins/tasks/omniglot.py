@@ -16,7 +16,6 @@ from fairseq.tasks import FairseqTask, register_task
 from omegaconf import II
 from torch import Tensor
 
-from fairseq_plugins import compat
 from fairseq_plugins.data.episodes import (
     AllDrawings,
     ClassBatches,
@@ -26,6 +25,8 @@ from fairseq_plugins.data.episodes import (
 )
 from fairseq_plugins.data.omniglot import load_part, load_splits
 from fairseq_plugins.data.sequences import LABELS, SequenceEpisodes, positions, symbols
+from fairseq_plugins.errors import InputError
+from fairseq_plugins.patches.trainings import begin_task
 from fairseq_plugins.tasks.committing import NUMBER_FORMATS, CommitsMemory
 
 TRAIN = "train"
@@ -88,8 +89,8 @@ class OmniglotTask(CommitsMemory, FairseqTask):
             InputError: if not.
         """
         if not cfg.data:
-            raise compat.InputError("no data: name the folder that data_prep.omniglot made")
-        compat.begin_task()
+            raise InputError("no data: name the folder that data_prep.omniglot made")
+        begin_task()
         load_splits(Path(cfg.data))
         return cls(cfg, **kwargs)
 

@@ -12,7 +12,8 @@ from typing import Any
 from fairseq.tasks import register_task
 from fairseq.tasks.translation import TranslationConfig, TranslationTask
 
-from fairseq_plugins import compat
+from fairseq_plugins.patches.dictionaries import RemembersDictionaries
+from fairseq_plugins.patches.trainings import begin_task
 from fairseq_plugins.tasks.committing import NUMBER_FORMATS, CommitsMemory
 
 
@@ -31,7 +32,7 @@ class TranslationMemoryConfig(TranslationConfig):
 
 
 @register_task("translation_memory", dataclass=TranslationMemoryConfig)
-class TranslationMemoryTask(CommitsMemory, compat.RemembersDictionaries, TranslationTask):
+class TranslationMemoryTask(CommitsMemory, RemembersDictionaries, TranslationTask):
     """Translate, and remember."""
 
     cfg: TranslationMemoryConfig
@@ -39,7 +40,7 @@ class TranslationMemoryTask(CommitsMemory, compat.RemembersDictionaries, Transla
     @classmethod
     def setup_task(cls, cfg: TranslationMemoryConfig, **kwargs: Any) -> "TranslationMemoryTask":
         """Load the dictionaries that belong to ``cfg.data``."""
-        compat.begin_task()
+        begin_task()
         return super().setup_task(cfg, **kwargs)
 
     def get_batch_iterator(self, *args: Any, epoch: int = 1, **kwargs: Any) -> Any:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from fairseq.checkpoint_utils import load_model_ensemble
 
-from fairseq_plugins.tools.filling import Corpus, Translator
+from fairseq_plugins.teaching.fill import Corpus, Translator
 from tests.tiny_training import PLUGINS, fairseq
 
 pytestmark = pytest.mark.integration

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 import torch
 
-from fairseq_plugins.compat import memory_buffers
-from fairseq_plugins.tools.launching import free_port
+from fairseq_plugins.experiments.launching import free_port
+from fairseq_plugins.memory.state import memory_buffers
 
 pytestmark = pytest.mark.integration
 

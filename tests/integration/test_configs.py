@@ -10,12 +10,12 @@ from typing import Any
 import pytest
 import torch
 
-from fairseq_plugins.compat import InputError
-from fairseq_plugins.tools.checkpoints import num_updates, read_checkpoint
-from fairseq_plugins.tools.commands import program, run
-from fairseq_plugins.tools.plotting import validation
-from fairseq_plugins.tools.reproduce_rare_symbols import MODELS
-from fairseq_plugins.tools.trainings import ROOT, Training, Workshop
+from fairseq_plugins.checkpoints.files import num_updates, read_checkpoint
+from fairseq_plugins.commands import program, run
+from fairseq_plugins.errors import InputError
+from fairseq_plugins.experiments.rare_symbols import MODELS
+from fairseq_plugins.experiments.workshop import ROOT, Training, Workshop
+from fairseq_plugins.plots.style import validation
 from tests import omniglot_archives as archives
 
 pytestmark = pytest.mark.integration
@@ -121,7 +121,7 @@ def test_what_is_done_is_not_done_again(tmp_path: Path, monkeypatch: pytest.Monk
     def run(*arguments: Any) -> None:
         raise AssertionError("nothing was to be run")
 
-    monkeypatch.setattr("fairseq_plugins.tools.trainings.run", run)
+    monkeypatch.setattr("fairseq_plugins.experiments.workshop.run", run)
     workshop = Workshop(tmp_path, threads=1, parallel=2)
     workshop.train([Training("one", "omniglot_vinyals", [])])
     assert workshop.seconds("one") == 12
@@ -185,9 +185,9 @@ def test_a_program_that_is_ended_ends_its_trainings(tmp_path: Path) -> None:
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from fairseq_plugins.tools import trainings
-from fairseq_plugins.tools.commands import run
-from fairseq_plugins.tools.program import start
+from fairseq_plugins.experiments import workshop as trainings
+from fairseq_plugins.commands import run
+from fairseq_plugins.program import start
 
 def wait(self, training):
     run([sys.executable, {str(slow)!r}], Path({str(tmp_path)!r}, training.name), 1)

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 from fairseq.data import Dictionary, indexed_dataset
 
-from data_prep.binarize import run_fairseq_preprocess
-from data_prep.program import DataError
+from data_prep.core.program import DataError
+from data_prep.text.binarize import run_fairseq_preprocess
 
 pytestmark = pytest.mark.integration
 

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 import torch
 
+from fairseq_plugins.checkpoints.memories import MemoryOfCheckpoint
 from fairseq_plugins.memory.snapshot import load_memory
-from fairseq_plugins.tools.snapshots import MemoryOfCheckpoint
 from tests import omniglot_archives as archives
 from tests.tiny_training import PLUGINS, fairseq, launch
 

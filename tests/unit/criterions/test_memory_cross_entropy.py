@@ -8,8 +8,8 @@ from fairseq.criterions.label_smoothed_cross_entropy import LabelSmoothedCrossEn
 from fairseq.logging import metrics
 from torch import Tensor, nn
 
-from fairseq_plugins.compat import InputError
 from fairseq_plugins.criterions.memory_cross_entropy import MemoryCrossEntropy, policy_for
+from fairseq_plugins.errors import InputError
 from tests.tiny_models import (
     PAIRS,
     READS,

@@ -8,7 +8,6 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from fairseq_plugins.compat import InputError
 from fairseq_plugins.data.episodes import (
     AllDrawings,
     ClassBatches,
@@ -19,6 +18,7 @@ from fairseq_plugins.data.episodes import (
     play,
 )
 from fairseq_plugins.data.omniglot import OmniglotImages
+from fairseq_plugins.errors import InputError
 
 CLASSES, DRAWINGS, SIZE = 9, 6, 8
 

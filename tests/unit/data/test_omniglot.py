@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fairseq_plugins.compat import InputError
 from fairseq_plugins.data.omniglot import load_images, load_part
+from fairseq_plugins.errors import InputError
 
 SIZE, CHARACTERS = 20, 3
 NAMES = [f"character{number:02}" for number in range(CHARACTERS)]

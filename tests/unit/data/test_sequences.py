@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from fairseq_plugins.compat import InputError
 from fairseq_plugins.data.omniglot import OmniglotImages
 from fairseq_plugins.data.sequences import LETTERS, SequenceEpisodes, label_codes
+from fairseq_plugins.errors import InputError
 
 CLASSES, DRAWINGS, SIZE = 30, 12, 6
 

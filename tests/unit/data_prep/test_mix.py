@@ -7,11 +7,12 @@ from typing import Any
 import pytest
 import yaml
 
-from data_prep import mix, recipe
-from data_prep.mix_config import Source, read_mix
-from data_prep.program import DataError
-from data_prep.sources import Place
-from tests.unit.data_prep.test_archives import TMX
+from data_prep import mix
+from data_prep.core.program import DataError
+from data_prep.text import recipe
+from data_prep.text.mix_config import Source, read_mix
+from data_prep.text.sources import Place
+from tests.unit.data_prep.core.test_archives import TMX
 
 ROOT = Path(__file__).resolve().parents[3]
 SHIPPED = sorted((ROOT / "configs" / "data").glob("*.yaml"))

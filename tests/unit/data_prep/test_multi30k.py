@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from data_prep import multi30k, recipe
+from data_prep import multi30k
+from data_prep.core.program import DataError
 from data_prep.parallel import ParallelData
-from data_prep.program import DataError
+from data_prep.text import recipe
 from tests.web_server import serve
 
 FEW = {"train": 5, "val": 2, "test_2016_flickr": 1}

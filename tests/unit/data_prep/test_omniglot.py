@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from data_prep import omniglot
-from data_prep.omniglot_drawings import DRAWERS
-from data_prep.omniglot_splits import ALL_TURNS, alphabet, make_splits
-from data_prep.program import DataError
+from data_prep.core.program import DataError
+from data_prep.drawings.images import DRAWERS
+from data_prep.drawings.splits import ALL_TURNS, alphabet, make_splits
 from tests import omniglot_archives as archives
 
 SIZE = 14

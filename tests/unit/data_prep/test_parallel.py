@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from data_prep import parallel, recipe
-from data_prep.program import DataError
+from data_prep import parallel
+from data_prep.core.program import DataError
+from data_prep.text import recipe
 
 EXTRA_ARGUMENTS = ["--vocab-size", "60"]
 SENTENCES = {

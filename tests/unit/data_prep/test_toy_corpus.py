@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from data_prep.program import DataError
+from data_prep.core.program import DataError
+from data_prep.toy.language import names_in
 from data_prep.toy_corpus import BUCKETS, PARTS, Sizes, Writer, make_corpus, write_corpus
-from data_prep.toy_language import names_in
 
 SIZES = Sizes(train=3000, valid=50, test=120, held_out=20)
 

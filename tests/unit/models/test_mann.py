@@ -9,8 +9,8 @@ import torch.nn.functional as F
 from fairseq.models import ARCH_MODEL_REGISTRY, MODEL_DATACLASS_REGISTRY
 
 import fairseq_plugins  # noqa: F401  (registers everything)
-from fairseq_plugins.compat import InputError
 from fairseq_plugins.criterions.sequence_episodes import SequenceEpisodesCriterion, showing
+from fairseq_plugins.errors import InputError
 
 ARCHS = ("mann", "ntm_oneshot", "lstm_oneshot")
 SIZE, WAYS = 4, 3

@@ -7,7 +7,7 @@ import torch
 from fairseq.sequence_generator import SequenceGenerator
 from torch import Tensor
 
-from fairseq_plugins.compat import InputError
+from fairseq_plugins.errors import InputError
 from tests.tiny_models import MEMORY, PAIRS, batch, criterion, dictionary, translation_task
 
 from fairseq.models import ARCH_MODEL_REGISTRY, MODEL_DATACLASS_REGISTRY  # isort: skip

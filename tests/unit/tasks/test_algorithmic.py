@@ -2,7 +2,7 @@
 
 import pytest
 
-from fairseq_plugins.compat import InputError
+from fairseq_plugins.errors import InputError
 from fairseq_plugins.tasks.algorithmic import AlgorithmicConfig, AlgorithmicTask
 
 

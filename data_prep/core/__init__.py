@@ -1,0 +1,1 @@
+"""What all programs of data preparation share."""

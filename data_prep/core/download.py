@@ -1,0 +1,217 @@
+"""Downloads that can be interrupted, are never taken for another file, and come from a mirror.
+
+Each file is fetched once. What the first download brings is recorded, with its SHA-256, in
+`checksums.json` beside it; whatever is there or is fetched later must agree with it.
+"""
+
+import hashlib
+import json
+import logging
+import shutil
+import time
+from collections.abc import Callable
+from contextlib import nullcontext, suppress
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+import pooch
+import requests
+from tqdm import tqdm
+
+from data_prep.core.files import digest
+from data_prep.core.program import DataError
+from data_prep.core.stages import write_atomically
+
+logger = logging.getLogger(__name__)
+
+CHUNK = 1 << 16  # bytes; a broken connection loses less than one
+ATTEMPTS = 5
+WAIT = 1.0  # seconds after the first failure; twice as long after each further one
+TIMEOUT = (10, 60)  # seconds to connect, and without a byte
+GONE_FOR_GOOD = range(400, 500)  # HTTP's "you are wrong": asking again does not help
+SHORT = 80  # characters
+FINISHED = 416  # "no such range": all bytes are there
+
+
+class Downloads:
+    """A folder of downloaded files.
+
+    Args:
+        folder: Where they go.
+        mirror: A folder or an address that has files of the same names; instead of the original.
+
+    Example:
+        path = Downloads(Path("downloads")).get("https://www.statmt.org/wmt14/dev.tgz")
+    """
+
+    def __init__(self, folder: Path, mirror: str | None = None) -> None:
+        self.folder, self.mirror = folder, mirror
+        self.record = folder / "checksums.json"
+        self._asked: dict[Path, str] = {}
+
+    def path(self, url: str, name: str | None = None) -> Path:
+        """Where the file of an address lies, or will."""
+        return self.folder / (name or file_name(url))
+
+    def get(
+        self, url: str, name: str | None = None, check: Callable[[Path], None] | None = None
+    ) -> Path:
+        """Fetch a file unless it is there; one that is damaged is fetched anew.
+
+        Args:
+            url: Its address.
+            name: What it is called here; the end of the address, if not given.
+            check: Looks at what is fetched for the first time, and raises if it is wrong.
+
+        Returns:
+            Where it is.
+
+        Raises:
+            DataError: If it cannot be fetched, or is not what was fetched first.
+        """
+        path = self.path(url, name)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        key = path.relative_to(self.folder).as_posix()
+        known = self._known()
+        entry = known.get(key, {})
+        self._refuse_another(url, path, entry.get("url", url))
+        if not path.exists():
+            logger.info("fetching %s", url)
+        pooch.get_logger().setLevel(logging.WARNING)  # it would advise programmers on checksums
+        try:
+            pooch.retrieve(
+                url, entry.get("checksum"), path.name, path.parent, downloader=self._fetch
+            )
+        except ValueError as error:
+            raise DataError(
+                f"{url}: not the file that was first fetched, whose checksum is in "
+                f"{self.record}; if you trust the new one, remove its entry there"
+            ) from error
+        if "url" in entry:
+            return path
+        try:
+            if check is not None:
+                check(path)
+        except DataError:
+            path.unlink()
+            raise
+        known[key] = {"url": url, "checksum": f"sha256:{digest(path)}"}
+        write_atomically(self.record, json.dumps(known, indent=1) + "\n")
+        return path
+
+    def _known(self) -> dict[str, dict[str, str]]:
+        known = json.loads(self.record.read_text("utf-8")) if self.record.exists() else {}
+        # Earlier versions noted the checksum alone.
+        return {
+            key: entry if isinstance(entry, dict) else {"checksum": entry}
+            for key, entry in known.items()
+        }
+
+    def _refuse_another(self, url: str, path: Path, fetched: str) -> None:
+        """One name, one file; another computer may have the same one, at the same path."""
+        now = self._asked.get(path, url)
+        if now != url or urlsplit(fetched)[2:] != urlsplit(url)[2:]:
+            raise DataError(
+                f"{url}: {path} is what {now if now != url else fetched} has; only one file can "
+                f"have this name: remove it with its entry in {self.record}, or fetch one of the "
+                "two yourself and give its path"
+            )
+        self._asked[path] = url
+
+    def _fetch(self, url: str, output: str, _: object) -> None:
+        """For pooch: bring a file."""
+        name = file_name(url)
+        if self.mirror is None:
+            fetch(url, Path(output))
+        elif "://" in self.mirror:
+            fetch(f"{self.mirror.rstrip('/')}/{name}", Path(output))
+        else:
+            original = Path(self.mirror) / name
+            if not original.is_file():
+                raise DataError(f"{original}: no such file; the mirror needs it, as from {url}")
+            shutil.copyfile(original, output)
+
+
+def file_name(url: str) -> str:
+    """The last part of an address."""
+    return unquote(urlsplit(url).path.rsplit("/", 1)[-1])
+
+
+def fetch(url: str, output: Path) -> None:
+    """Download a file; go on where an interrupted download stopped, and try again.
+
+    What has come so far is kept beside the output, see :func:`unfinished`.
+
+    Raises:
+        DataError: If it cannot be fetched.
+    """
+    part = unfinished(url, output.parent)
+    wait = WAIT
+    for attempt in range(1, ATTEMPTS + 1):
+        try:
+            _append(url, part)
+            break
+        except requests.RequestException as error:
+            response = error.response
+            refused = response is not None and response.status_code in GONE_FOR_GOOD
+            if refused or attempt == ATTEMPTS:
+                raise DataError(
+                    f"{url}: cannot be fetched ({_reason(error)}); check the network, or fetch "
+                    "the files elsewhere and name their folder with --mirror or --source"
+                ) from error
+            logger.warning("%s: %s; trying again in %.0f s", url, _reason(error), wait)
+            time.sleep(wait)
+            wait *= 2
+    shutil.move(part, output)
+
+
+def unfinished(url: str, folder: Path) -> Path:
+    """Where the beginning of a file is kept; no other address has the same place."""
+    return folder / f".{file_name(url)}.{hashlib.sha256(url.encode()).hexdigest()[:8]}.part"
+
+
+def for_pooch(url: str, output: str, _: object) -> None:
+    """:func:`fetch` as pooch calls a downloader."""
+    fetch(url, Path(output))
+
+
+def _append(url: str, part: Path) -> None:
+    """Download what is missing of a file.
+
+    Raises:
+        requests.RequestException: If it stops before its end.
+    """
+    begin = part.stat().st_size if part.exists() else 0
+    # identity: a packed stream could not be gone on with.
+    headers = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={begin}-"} if begin else {})
+    with requests.get(url, headers=headers, stream=True, timeout=TIMEOUT) as response:
+        if begin and response.status_code == FINISHED:
+            part.unlink()  # whole, or of another file: not worth telling apart
+            raise requests.ConnectionError("what came earlier does not fit")
+        response.raise_for_status()
+        if response.status_code != requests.codes.partial:
+            begin = 0
+        length = response.headers.get("Content-Length")
+        total = begin + int(length) if length else None
+        with (
+            part.open("ab" if begin else "wb") as file,
+            tqdm(
+                desc=file_name(url), initial=begin, total=total,
+                unit="B", unit_scale=True, disable=None,
+            ) as bar,
+            suppress(requests.exceptions.ChunkedEncodingError) if length else nullcontext(),
+        ):  # fmt: skip
+            for chunk in response.iter_content(CHUNK):
+                file.write(chunk)
+                bar.update(len(chunk))
+    size = part.stat().st_size
+    if total is not None and size < total:
+        raise requests.ConnectionError(f"ended after {size:,} of {total:,} bytes")
+
+
+def _reason(error: requests.RequestException) -> str:
+    """In a few words."""
+    if error.response is not None:
+        return f"{error.response.status_code} {error.response.reason}"
+    text = str(error)
+    return text if len(text) < SHORT else type(error).__name__  # urllib3 can say a lot

@@ -1,0 +1,244 @@
+"""Work that survives being killed: stages with a manifest, each done whole or not at all.
+
+A stage writes into a folder `OUT/.unfinished-*`. Only when it is complete are its outputs renamed
+into `OUT`, and then `OUT/manifest.json` records a fingerprint of its options and inputs and the
+hashes of what it made. A later run skips every stage whose fingerprint and outputs are as
+recorded, and makes the others again. A folder that a stage makes belongs to it: when the stage
+is made anew, the whole folder is replaced.
+"""
+
+import fcntl
+import hashlib
+import json
+import logging
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+from data_prep.core.files import digest
+from data_prep.core.program import DataError
+
+logger = logging.getLogger(__name__)
+
+RECIPE_VERSION = 1  # raise it when a stage makes something else of the same input
+UNFINISHED = ".unfinished-"
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One step of the work.
+
+    Attributes:
+        name: What it is called in the manifest and the log.
+        options: All that the outputs depend on beside the inputs; JSON-serialisable.
+        inputs: The files that it reads.
+        outputs: Names of the files and folders that it makes, relative to the workspace.
+        make: Writes all outputs into the folder that it is given.
+    """
+
+    name: str
+    options: Mapping[str, Any]
+    inputs: Sequence[Path]
+    outputs: Sequence[str]
+    make: Callable[[Path], None]
+
+    def fingerprint(self) -> str:
+        """Return a hash of everything that the outputs depend on (not of where the files lie)."""
+        parts = [RECIPE_VERSION, self.name, self.options, [digest(path) for path in self.inputs]]
+        return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+
+
+class Workspace:
+    """An output folder in which stages are run, by one process at a time.
+
+    Example:
+        with Workspace(Path("out")) as workspace:
+            workspace.run(Stage("copy", {}, [source], ["copy.txt"], make_copy))
+
+    Raises:
+        DataError: On entering, if another process is at work here, or the manifest is none.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.manifest_path = folder / "manifest.json"
+
+    def __enter__(self) -> Self:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self._lock = (self.folder / ".lock").open("w")
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            self._lock.close()
+            raise DataError(f"{self.folder}: another process is preparing data here") from error
+        self._remove_unfinished()
+        try:
+            self.stages, self.made = self._load()
+        except DataError:
+            self._lock.close()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._remove_unfinished()
+        self._lock.close()  # releases the lock
+
+    def run(self, stage: Stage) -> bool:
+        """Make a stage's outputs, unless they are there already.
+
+        Args:
+            stage: What to do. Stages of one workspace are run in the order of their dependence.
+
+        Returns:
+            Whether the stage was made (False: it was up to date).
+
+        Raises:
+            DataError: If the input is bad, or the system refuses to read or write (disk full ...).
+        """
+        try:
+            return self._run(stage)
+        except OSError as error:
+            where = error.filename or self.folder
+            raise DataError(
+                f"{where}: {error.strerror or error}, in stage {stage.name!r}; "
+                "mend this and run the same command again, finished stages are kept"
+            ) from error
+
+    def _run(self, stage: Stage) -> bool:
+        fingerprint = stage.fingerprint()
+        recorded = self.stages.get(stage.name, {})
+        if recorded.get("fingerprint") == fingerprint and self._intact(recorded["outputs"]):
+            logger.info("%s: up to date", stage.name)
+            return False
+        self._spare_what_is_not_ours(stage)
+        logger.info("%s: started", stage.name)
+        # A new name each time: a child of a killed run may still be writing under the old one.
+        scratch = Path(tempfile.mkdtemp(prefix=UNFINISHED, dir=self.folder))
+        stage.make(scratch)
+        # Recorded before the outputs are in place: should the run be killed in between, they
+        # differ from their recorded hashes, and the stage is made again.
+        self.stages[stage.name] = {
+            "fingerprint": fingerprint,
+            "inputs": self._from_earlier_stages(stage.inputs),
+            "made": list(stage.outputs),
+            "outputs": _digests(scratch, stage.outputs),
+        }
+        self._drop_outdated()
+        self.made |= set(stage.outputs)
+        self._save()
+        for name in stage.outputs:
+            (self.folder / name).parent.mkdir(parents=True, exist_ok=True)
+            _replace(scratch / name, self.folder / name)
+        return True
+
+    def _spare_what_is_not_ours(self, stage: Stage) -> None:
+        """Refuse to replace files of the user's, who may keep a corpus in the same folder."""
+        for name in stage.outputs:
+            output = self.folder / name
+            foreign = output.exists() and name not in self.made
+            if foreign or any(_lies_in(path, output) for path in stage.inputs):
+                raise DataError(
+                    f"{output}: was not made here and would be replaced by what is; move it, or "
+                    "choose another --out"
+                )
+
+    def _from_earlier_stages(self, paths: Sequence[Path]) -> dict[str, str]:
+        """Return those of the files that were made here: {place in the workspace: SHA-256}."""
+        made = {output for record in self.stages.values() for output in record["outputs"]}
+        inside = [path for path in paths if path.is_relative_to(self.folder)]
+        return {_name(p, self.folder): digest(p) for p in inside if _name(p, self.folder) in made}
+
+    def _drop_outdated(self) -> None:
+        """Remove the outputs of stages that have read what is now replaced."""
+        while outdated := self._first_outdated():
+            record = self.stages.pop(outdated)
+            for output in record["made"]:
+                _remove(self.folder / output)
+            self.made -= set(record["made"])
+
+    def _first_outdated(self) -> str | None:
+        current: dict[str, str] = {}
+        for record in self.stages.values():
+            current |= record["outputs"]
+        for name, record in self.stages.items():
+            if any(current.get(path) != hash_ for path, hash_ in record["inputs"].items()):
+                return name
+        return None
+
+    def _remove_unfinished(self) -> None:
+        for leftover in self.folder.glob(f"{UNFINISHED}*"):
+            shutil.rmtree(leftover, ignore_errors=True)
+
+    def _intact(self, outputs: Mapping[str, str]) -> bool:
+        paths = {self.folder / name: recorded for name, recorded in outputs.items()}
+        return all(path.is_file() and digest(path) == hash_ for path, hash_ in paths.items())
+
+    def _load(self) -> tuple[dict[str, Any], set[str]]:
+        """Stages that are done, and the names of all files and folders ever made here."""
+        try:
+            manifest = json.loads(self.manifest_path.read_text("utf-8"))
+            stages = manifest["stages"]
+            made = {output for record in stages.values() for output in record["made"]}
+            made |= set(manifest.get("made", []))
+            return stages if manifest["version"] == RECIPE_VERSION else {}, made
+        except FileNotFoundError:
+            return {}, set()
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise DataError(
+                f"{self.manifest_path}: does not say what was made here; remove it and what was, "
+                "or choose another --out"
+            ) from error
+
+    def _save(self) -> None:
+        manifest = {
+            "version": RECIPE_VERSION, "stages": self.stages, "made": sorted(self.made),
+        }  # fmt: skip
+        write_atomically(self.manifest_path, json.dumps(manifest, indent=1) + "\n")
+
+
+def write_atomically(path: Path, text: str) -> None:
+    """Write a text file so that the old content or the new one is there, never a part."""
+    temporary = path.with_name(f".{path.name}.unfinished")
+    try:
+        temporary.write_text(text, "utf-8")
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _digests(folder: Path, names: Sequence[str]) -> dict[str, str]:
+    """Hash the named files, and all files in the named folders: {relative path: SHA-256}."""
+    paths: list[Path] = []
+    for name in names:
+        path = folder / name
+        paths += sorted(path.rglob("*")) if path.is_dir() else [path]
+    return {_name(path, folder): digest(path) for path in paths if path.is_file()}
+
+
+def _lies_in(path: Path, folder: Path) -> bool:
+    """Whether a file is, or is in, what a name stands for, links followed."""
+    return path.resolve().is_relative_to(folder.resolve())
+
+
+def _name(path: Path, folder: Path) -> str:
+    """Return what a file is called in the manifest: its place in the workspace."""
+    return path.relative_to(folder).as_posix()
+
+
+def _remove(path: Path) -> None:
+    """Remove a file or a folder, if it is there."""
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def _replace(new: Path, old: Path) -> None:
+    """Put a file or folder in the place of another."""
+    if old.is_dir():
+        _remove(old)
+    os.replace(new, old)

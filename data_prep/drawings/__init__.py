@@ -1,0 +1,1 @@
+"""Omniglot's drawings and how they are split."""

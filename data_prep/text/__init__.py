@@ -1,0 +1,1 @@
+"""Parallel text: read, cleaned, mixed, split into pieces and binarised."""

@@ -1,0 +1,110 @@
+"""Trains a joint sentencepiece model and encodes text with it, the same for the same text."""
+
+import io
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+
+import sentencepiece
+
+from data_prep.core.files import read_with_progress
+from data_prep.core.program import DataError
+
+logger = logging.getLogger(__name__)
+
+ERRORS_ONLY = 2  # sentencepiece's log level
+THREADS = 4  # for training: constant, because it may change how sums are rounded
+ENCODED_AT_ONCE = 10_000  # lines
+MAX_LINE_BYTES = 1 << 20  # sentencepiece skips longer lines; ours are cleaned already
+
+
+@dataclass(frozen=True)
+class SentencePieceOptions:
+    """How the vocabulary is learned."""
+
+    vocab_size: int = 8000
+    """Pieces of both languages together; small enough to see each often, in 100k pairs."""
+    model_type: str = "bpe"
+    """`bpe`, as in most published work, or `unigram`."""
+    normalization: str = "identity"
+    """`identity`: text is NFC already and otherwise as it was. `nmt_nfkc` folds full-width forms,
+    ligatures and the like, which no detokeniser brings back."""
+    character_coverage: float = 1.0
+    """Every character is a piece; 0.9995 for Chinese or Japanese."""
+    max_training_lines: int = 5_000_000
+    """A larger corpus is sampled: the pieces hardly change beyond."""
+    seed: int = 1
+    """Of that sample."""
+
+
+def train_model(texts: Sequence[Path], model: Path, options: SentencePieceOptions) -> None:
+    """Learn a sentencepiece model from text files and write it to a file.
+
+    A corpus too small for the wanted vocabulary gets a smaller one, and a warning says so.
+
+    Raises:
+        DataError: If the vocabulary is smaller than the set of characters.
+    """
+    sentencepiece.set_random_generator_seed(options.seed)
+    # sentencepiece would not notice a full disk: so it writes to memory, and Python to disk.
+    serialised = io.BytesIO()
+    try:
+        sentencepiece.SentencePieceTrainer.train(
+            input=[str(text) for text in texts],
+            model_writer=serialised,
+            vocab_size=options.vocab_size,
+            model_type=options.model_type,
+            normalization_rule_name=options.normalization,
+            character_coverage=options.character_coverage,
+            input_sentence_size=options.max_training_lines,
+            max_sentence_length=MAX_LINE_BYTES,
+            hard_vocab_limit=False,
+            num_threads=THREADS,
+            minloglevel=ERRORS_ONLY,
+        )
+    except RuntimeError as error:
+        names = " and ".join(text.name for text in texts)
+        reason = " ".join(str(error).split())
+        raise DataError(
+            f"{names}: sentencepiece cannot learn {options.vocab_size} pieces; "
+            f"try another --vocab-size ({reason})"
+        ) from error
+    model.write_bytes(serialised.getvalue())
+    pieces = load_model(model).get_piece_size()
+    if pieces < options.vocab_size:
+        logger.warning(
+            "the training text yields only %d of the %d pieces asked for with --vocab-size",
+            pieces,
+            options.vocab_size,
+        )
+
+
+def load_model(path: Path) -> sentencepiece.SentencePieceProcessor:
+    """Load a sentencepiece model.
+
+    Raises:
+        DataError: If the file is none.
+    """
+    try:
+        return sentencepiece.SentencePieceProcessor(model_file=str(path))
+    except (RuntimeError, OSError) as error:
+        raise DataError(f"{path}: not a sentencepiece model; make it anew") from error
+
+
+def piece_names(model: sentencepiece.SentencePieceProcessor) -> list[str]:
+    """Return all pieces that text can be encoded into, in the order of their ids."""
+    ids = range(model.get_piece_size())
+    return [model.id_to_piece(i) for i in ids if not (model.is_control(i) or model.is_unknown(i))]
+
+
+def encode_file(
+    model: sentencepiece.SentencePieceProcessor, text: Path, encoded: Path, workers: int = 1
+) -> None:
+    """Write a text file as pieces with spaces between them, line by line, with a progress bar."""
+    lines = read_with_progress(text, "encoding")
+    with encoded.open("w", encoding="utf-8") as output:
+        while batch := list(islice(lines, ENCODED_AT_ONCE)):
+            for pieces in model.encode(batch, out_type=str, num_threads=workers):
+                output.write(" ".join(pieces) + "\n")

@@ -1,0 +1,137 @@
+"""Sources of a mix: fetched or found, and made into two plain text files each."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from data_prep.core.archives import is_archive, read_sgm, read_tmx, read_tsv, unpack
+from data_prep.core.download import Downloads
+from data_prep.core.files import aligned_writer, read_byte_lines
+from data_prep.core.program import DataError
+from data_prep.core.stages import Stage
+from data_prep.text.mix_config import FORMATS, Source
+
+ROLES = ("src", "ref")  # what WMT calls the two sides of a test set in its file names
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where the sources of a mix are.
+
+    Attributes:
+        folder: That paths are relative to.
+        out: Of all that is made.
+        downloads: What is fetched.
+    """
+
+    folder: Path
+    out: Path
+    downloads: Downloads
+
+    def original(self, template: str, source: Source) -> Path:
+        """The file on disk, fetched if it has to be."""
+        if source.url is not None:
+            return self.downloads.get(template)
+        path = self.folder / template
+        for file in (path, path.with_name(f"{path.name}.gz")):
+            if file.is_file():
+                return file
+        raise DataError(f"{path}: no such file, nor {path.name}.gz; check the path and --source")
+
+
+def originals(source: Source, languages: Sequence[str], place: Place) -> list[Path]:
+    """One file for both languages, or one for each.
+
+    Raises:
+        DataError: If one is not there, or cannot be fetched.
+    """
+    template = source.url or source.path or ""
+    templates = dict.fromkeys(template.replace("{language}", lang) for lang in languages)
+    return [place.original(one, source) for one in templates]
+
+
+def extraction(
+    name: str, source: Source, files: Sequence[Path], languages: tuple[str, str]
+) -> Stage:
+    """The stage that makes two plain text files of a source.
+
+    Raises:
+        DataError: If they are of no known kind.
+    """
+    output = f"sources/{name}"
+    kind = _format(name, source, files)
+
+    def make(folder: Path) -> None:
+        inside = folder / output
+        inside.mkdir(parents=True)
+        parts = list(files)
+        if is_archive(files[0]):
+            parts = _members(source, files, languages, folder)
+        texts = [inside / f"text.{language}" for language in languages]
+        write_texts(kind, source, parts, texts, languages)
+
+    options = {key: value for key, value in asdict(source).items() if key in _DECIDING}
+    options |= {"kind": kind, "languages": languages}
+    return Stage(f"source {name}", options, files, [output], make)
+
+
+# What decides which text a source has; its weight does not.
+_DECIDING = ("member", "format", "columns")
+
+
+def _format(name: str, source: Source, files: Sequence[Path]) -> str:
+    if is_archive(files[0]) and source.member is None:
+        raise DataError(f"source {name!r}: {files[0].name} is an archive; name its member")
+    if source.format:
+        return source.format
+    ending = Path((source.member or files[0].name).removesuffix(".gz")).suffix[1:]
+    return ending if ending in FORMATS else "lines"
+
+
+def _members(
+    source: Source, files: Sequence[Path], languages: Sequence[str], folder: Path
+) -> list[Path]:
+    """Unpack what is needed into a folder: one file for both languages or one for each."""
+    template = source.member or ""
+    names = [
+        template.replace("{language}", language).replace("{role}", role)
+        for language, role in zip(languages, ROLES, strict=True)
+    ]
+    members = {name: folder / f"{n}{Path(name).suffix}" for n, name in enumerate(names)}
+    if len(files) == 1:
+        unpack(files[0], members)
+        return list(members.values())
+    targets = [folder / f"{n}{Path(name).suffix}" for n, name in enumerate(names)]
+    for file, name, target in zip(files, names, targets, strict=True):
+        unpack(file, {name: target})
+    return targets
+
+
+def write_texts(
+    kind: str,
+    source: Source,
+    parts: Sequence[Path],
+    texts: Sequence[Path],
+    languages: Sequence[str],
+) -> None:
+    """Write what a source says in each language, line by line.
+
+    Raises:
+        DataError: If it is damaged, or one file is needed for each language.
+    """
+    if kind in ("tsv", "tmx"):
+        both = (
+            read_tsv(parts[0], source.columns) if kind == "tsv" else read_tmx(parts[0], languages)
+        )
+        with aligned_writer(texts) as write:
+            for lines in both:
+                write(*lines)
+        return
+    if len(parts) != len(texts):
+        raise DataError(f"{parts[0]}: one file for two languages; write {{language}} in its name")
+    for part, text in zip(parts, texts, strict=True):
+        if kind == "sgm":
+            text.write_text("".join(line + "\n" for line in read_sgm(part)), "utf-8")
+            continue
+        with text.open("wb") as copy:  # bytes: cleaning judges them
+            copy.writelines(line + b"\n" for line in read_byte_lines(part))

@@ -1,0 +1,150 @@
+"""How fast text is prepared, and how much memory it takes.
+
+    python -m data_prep.text.throughput --lines 1000000
+
+Makes text up, and prepares it with one process and with two, each time in a process of its own, so
+that the peak of its memory can be told. Speeds are those of whole stages, reading and writing
+included; the last column is how much faster two processes are.
+"""
+
+import argparse
+import logging
+import multiprocessing
+import os
+import resource
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from data_prep.core.program import HelpFormatter, positive, run_program
+from data_prep.text.cleaning import Cleaner, Corpus
+from data_prep.text.quality import CleaningOptions
+from data_prep.text.sentencepiece_model import (
+    SentencePieceOptions,
+    encode_file,
+    load_model,
+    train_model,
+)
+
+logger = logging.getLogger(__name__)
+
+LANGUAGES = ("en", "de")
+SEED = 1
+WORDS, MEAN_WORDS = 20_000, 20  # of the language; of a line
+CHUNK = 10_000  # lines
+MIB = 1024  # of the KiB that the kernel counts in
+WORKERS = (1, 2)
+
+
+class Measured(NamedTuple):
+    """Of one stage."""
+
+    seconds: float
+    peak_mib: float
+    """Of the largest process."""
+
+
+def make_text(folder: Path, lines: int) -> None:
+    """Write `text.en` and `text.de`: words by Zipf's law, each line's in the same number."""
+    random = np.random.default_rng(SEED)
+    letters = np.array(list("abcdefghijklmnopqrstuvwxyzäöü"))
+    words = np.array(
+        ["".join(random.choice(letters, random.integers(2, 12))) for _ in range(WORDS)]
+    )
+    share = 1 / np.arange(1, WORDS + 1)
+    share /= share.sum()
+    for language in LANGUAGES:
+        with (folder / f"text.{language}").open("w", encoding="utf-8") as file:
+            for begin in range(0, lines, CHUNK):
+                lengths = random.poisson(MEAN_WORDS, min(CHUNK, lines - begin)) + 1
+                drawn = words[random.choice(WORDS, lengths.sum(), p=share)]
+                parts = np.split(drawn, lengths.cumsum()[:-1])
+                file.writelines(" ".join(part) + "\n" for part in parts)
+
+
+def clean(folder: Path, workers: int, check_language: bool = False) -> None:
+    """The first stage."""
+    pair = (folder / "text.en", folder / "text.de")
+    options = CleaningOptions(check_language=check_language)
+    out = folder / "out"
+    out.mkdir(exist_ok=True)
+    Cleaner(options, LANGUAGES, workers).write_training(Corpus("train", [pair]), out)
+
+
+def clean_languages(folder: Path, workers: int) -> None:
+    """The same with a look at the language of each line."""
+    clean(folder, workers, check_language=True)
+
+
+def encode(folder: Path, workers: int) -> None:
+    """The third stage, for one language."""
+    encode_file(load_model(folder / "spm.model"), folder / "text.en", folder / "pieces", workers)
+
+
+STEPS = {"clean": clean, "clean, languages checked": clean_languages, "pieces": encode}
+
+
+def measured(step: Callable[[Path, int], None], folder: Path, workers: int) -> Measured:
+    """Do it in a new process."""
+    context = multiprocessing.get_context("spawn")
+    ours, theirs = context.Pipe()
+    process = context.Process(target=_report, args=(step, folder, workers, theirs))
+    process.start()
+    theirs.close()
+    result = ours.recv()
+    process.join()
+    return result
+
+
+def _report(
+    step: Callable[[Path, int], None], folder: Path, workers: int, pipe: Connection
+) -> None:
+    begin = time.perf_counter()
+    step(folder, workers)
+    seconds = time.perf_counter() - begin
+    whose = (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
+    peak = max(resource.getrusage(who).ru_maxrss for who in whose)
+    pipe.send(Measured(seconds, peak / MIB))
+
+
+def table(lines: int) -> Iterator[str]:
+    """Measure all steps, and yield what to show."""
+    yield (
+        f"{'':<26}" + "".join(f"{f'{n} process(es)':>18}{'peak':>10}" for n in WORKERS) + f"{'':>9}"
+    )
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        make_text(folder, lines)
+        options = SentencePieceOptions(vocab_size=8000, max_training_lines=100_000)
+        train_model([folder / "text.en"], folder / "spm.model", options)
+        for title, step in STEPS.items():
+            found = [measured(step, folder, workers) for workers in WORKERS]
+            cells = "".join(
+                f"{lines / m.seconds:>10,.0f} lines/s{m.peak_mib:>6,.0f} MiB" for m in found
+            )
+            yield f"{title:<26}{cells}{found[0].seconds / found[1].seconds:>8.2f}x"
+
+
+def parse_arguments() -> argparse.Namespace:
+    """Parse the command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=HelpFormatter)
+    parser.add_argument("--lines", type=positive, default=1_000_000, help="to make up")
+    return parser.parse_args()
+
+
+def main(arguments: argparse.Namespace) -> None:
+    """Measure, tell."""
+    logger.info("%d processor cores", os.cpu_count() or 1)
+    for line in table(arguments.lines):
+        sys.stdout.write(line + "\n")
+        sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    sys.exit(run_program(main, parse_arguments()))

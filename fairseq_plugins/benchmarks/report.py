@@ -1,0 +1,129 @@
+"""What the benchmark programs share: options, a description of the machine, and their reports."""
+
+import argparse
+import logging
+import os
+import platform
+import statistics
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from fairseq_plugins import allocator
+from fairseq_plugins.benchmarks.duel import Duel, Turn
+from fairseq_plugins.errors import InputError
+from fairseq_plugins.memory.search.mirror import coarse_dtype
+from fairseq_plugins.program import positive, start, write_json
+
+logger = logging.getLogger(__name__)
+
+IDLE_LOAD = 0.5  # processes that wait for a core; more than this, and somebody else is at work
+
+
+def add_options(parser: argparse.ArgumentParser, seconds: float) -> None:
+    """Give a benchmark program the options that all of them have."""
+    add = parser.add_argument
+    add("--device", choices=("cpu", "cuda"), default="cpu", help="where to compute (cpu)")
+    add("--threads", type=positive, help="processor cores to use (all)")
+    add("--seconds", type=float, default=seconds, help=f"for each comparison ({seconds:.0f})")
+    add("--quick", action="store_true", help="small sizes and few turns, to see that it works")
+    add("--json", type=Path, metavar="FILE", help="write all numbers there, too")
+
+
+def run(args: argparse.Namespace, measure: Callable[[], Sequence[Duel]]) -> str:
+    """Set up the process, measure, and report.
+
+    Args:
+        args: the command line.
+        measure: makes all comparisons.
+
+    Returns:
+        A table for people; all numbers go to ``args.json``.
+
+    Raises:
+        InputError: if there is no such device, or no folder for ``args.json``.
+    """
+    start()
+    if args.json and not args.json.parent.is_dir():
+        raise InputError(f"--json {args.json}: there is no folder {args.json.parent}; make it")
+    if args.device == "cuda" and not torch.cuda.is_available():
+        raise InputError("--device cuda: torch finds no GPU here; use --device cpu")
+    allocator.keep_freed_memory()  # as our task does; so it is the same for all that runs here
+    if args.threads:
+        torch.set_num_threads(args.threads)
+    about = machine(args.device)
+    duels = measure()
+    settings = {name: value for name, value in vars(args).items() if name != "json"}
+    if args.json:
+        write(args.json, duels, about, settings)
+    where = about.get("accelerator", f"{about['processor']}, {about['threads']} threads")
+    return f"{where}, torch {about['torch']}\n\n{table(duels)}"
+
+
+def write(
+    path: Path, duels: Sequence[Duel], about: dict[str, Any], settings: dict[str, Any]
+) -> None:
+    """Write all numbers to a JSON file, whole or not at all."""
+    results = [duel.as_json() for duel in duels]
+    write_json(path, {"machine": about, "settings": settings, "results": results})
+
+
+def machine(device: str) -> dict[str, Any]:
+    """Describe what is measured on; warn if it is busy."""
+    load = os.getloadavg()[0]
+    if load > IDLE_LOAD:
+        logger.warning(
+            "Other programs are at work here (load %.1f): the numbers will mean little", load
+        )
+    about: dict[str, Any] = {
+        "processor": _processor(),
+        "cores": os.cpu_count(),
+        "threads": torch.get_num_threads(),
+        "native_bfloat16": coarse_dtype("auto", torch.device("cpu")) == torch.bfloat16,
+        "load_before": round(load, 2),
+        "system": platform.platform(),
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+    }
+    if device.startswith("cuda"):
+        about["accelerator"] = torch.cuda.get_device_name(device)
+    return about
+
+
+def _processor() -> str:
+    try:
+        with open("/proc/cpuinfo", encoding="ascii", errors="replace") as lines:
+            names = (line.partition(":")[2] for line in lines if line.startswith("model name"))
+            return next(names).strip()
+    except (OSError, StopIteration):
+        return platform.processor() or platform.machine()
+
+
+def table(duels: Sequence[Duel]) -> str:
+    """One line a duel: both speeds, and the ratios with their range."""
+    heads = ("", "ours", "speed", "rival", "speed", "time", "speed", "time from-to")
+    rows = [heads] + [
+        (
+            duel.title,
+            duel.ours,
+            _speed(duel.our_turns, duel.unit),
+            duel.rival,
+            _speed(duel.rival_turns, duel.unit),
+            f"{duel.time_ratio:.2f}x",
+            f"{duel.speed_ratio:.2f}x",
+            f"{min(duel.time_ratios):.2f}-{max(duel.time_ratios):.2f}",
+        )
+        for duel in duels
+    ]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return "\n".join(
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        for row in rows
+    )
+
+
+def _speed(turns: Sequence[Turn], unit: str) -> str:
+    speed = statistics.median(turn.speed for turn in turns)
+    return f"{speed:,.0f} {unit}/s" if speed >= 100 else f"{speed:,.3g} {unit}/s"

@@ -1,0 +1,155 @@
+"""What a memory that is the same on all ranks costs them: exchange, commit, space."""
+
+import hashlib
+import json
+import statistics
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import torch
+import torch.distributed as dist
+import torch.multiprocessing as mp
+import torch.nn.functional as F
+
+from fairseq_plugins.experiments.launching import free_port
+from fairseq_plugins.memory import KeyValueMemory
+from fairseq_plugins.memory.collective import gather_rows
+
+VALUES = 32_000  # words of a vocabulary
+NUMBER_BYTES, INDEX_BYTES = 4, 8  # of a key's number; of a target, and of the slot to merge into
+WARM_UP = 2  # steps
+COUNTERS = Path("/proc/net/dev")  # of Linux
+
+
+@dataclass(frozen=True)
+class Load:
+    """What a step brings.
+
+    Attributes:
+        tokens: of each rank.
+        key_dim: D.
+        slots: S.
+        steps: to measure.
+    """
+
+    tokens: int
+    key_dim: int
+    slots: int
+    steps: int
+
+    def received(self, ranks: int) -> int:
+        """Bytes that each rank gets from the others in a commit."""
+        row = self.key_dim * NUMBER_BYTES + 2 * INDEX_BYTES
+        return (ranks - 1) * self.tokens * row
+
+    def memory_bytes(self) -> int:
+        """Of keys, values and ages; the search has a copy of the keys in bfloat16 beside them."""
+        return self.slots * (self.key_dim * (NUMBER_BYTES + NUMBER_BYTES // 2) + 2 * INDEX_BYTES)
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Of one step, medians over steps.
+
+    Attributes:
+        ranks: that took part.
+        exchange: seconds to gather all ranks' pairs.
+        commit: seconds of a commit, the exchange in it included.
+        received: bytes for each rank, computed.
+        measured: bytes that went over the loopback network for each rank, everything included;
+            0 where the system does not tell.
+        identical: whether all ranks end with the same memory.
+    """
+
+    ranks: int
+    exchange: float
+    commit: float
+    received: int
+    measured: float
+    identical: bool
+
+
+def measure(ranks: int, load: Load) -> Cost:
+    """Let as many processes share one memory, of one thread each, by gloo."""
+    with TemporaryDirectory() as folder:
+        mp.spawn(_rank, (ranks, load, free_port(), folder), nprocs=ranks)
+        found = [json.loads(Path(folder, f"{n}.json").read_text()) for n in range(ranks)]
+    return Cost(
+        ranks,
+        max(result["exchange"] for result in found),
+        max(result["commit"] for result in found),
+        load.received(ranks),
+        found[0]["sent"] / ranks,
+        len({result["digest"] for result in found}) == 1,
+    )
+
+
+def _rank(rank: int, ranks: int, load: Load, port: int, folder: str) -> None:
+    torch.set_num_threads(1)
+    address = f"tcp://127.0.0.1:{port}"
+    dist.init_process_group("gloo", init_method=address, world_size=ranks, rank=rank)
+    memory = KeyValueMemory(load.slots, load.key_dim, VALUES, neighbors=32)
+    random = torch.Generator().manual_seed(rank)
+    exchange, commit = [], []
+    for _ in range(WARM_UP + load.steps):
+        query = F.normalize(torch.randn(load.tokens, load.key_dim, generator=random), dim=1)
+        target = torch.randint(VALUES, (load.tokens,), generator=random)
+        memory.stage(query, target, force=True)
+        dist.barrier()
+        begin = time.perf_counter()
+        gather_rows(query, target, target)
+        exchange.append(time.perf_counter() - begin)
+        dist.barrier()
+        begin = time.perf_counter()
+        memory.commit()
+        commit.append(time.perf_counter() - begin)
+    dist.barrier()
+    before = _loopback_bytes()
+    for _ in range(load.steps):
+        gather_rows(query, target, target)
+    dist.barrier()
+    result = {
+        "sent": (_loopback_bytes() - before) / load.steps,
+        "exchange": statistics.median(exchange[WARM_UP:]),
+        "commit": statistics.median(commit[WARM_UP:]),
+        "digest": _digest([memory.keys, memory.values, memory.ages]),
+    }
+    Path(folder, f"{rank}.json").write_text(json.dumps(result))
+    dist.destroy_process_group()
+
+
+def _loopback_bytes() -> int:
+    """Sent so far over the network of this machine with itself, by all programs."""
+    if not COUNTERS.exists():
+        return 0
+    (line,) = (line for line in COUNTERS.read_text().splitlines() if line.strip().startswith("lo:"))
+    return int(line.split(":")[1].split()[0])
+
+
+def _digest(tensors: Sequence[torch.Tensor]) -> str:
+    digest = hashlib.sha256()
+    for tensor in tensors:
+        digest.update(tensor.numpy().tobytes())
+    return digest.hexdigest()
+
+
+def table(costs: Sequence[Cost]) -> Iterator[str]:
+    """Yield what to show."""
+    yield (
+        f"{'ranks':>5}{'received':>14}{'measured':>14}{'exchange':>12}{'commit':>12}"
+        f"{'the same memory':>18}"
+    )
+    for cost in costs:
+        yield (
+            f"{cost.ranks:>5}{cost.received / 2**20:>10.2f} MiB{cost.measured / 2**20:>10.2f} MiB"
+            f"{1000 * cost.exchange:>9.2f} ms{1000 * cost.commit:>9.2f} ms"
+            f"{'yes' if cost.identical else 'NO':>18}"
+        )
+
+
+def as_data(load: Load, costs: Sequence[Cost]) -> dict:
+    """All numbers, for a file."""
+    return {"load": asdict(load), "costs": [asdict(cost) for cost in costs]}

@@ -1,0 +1,1 @@
+"""Checkpoints: read, written, averaged, their memories taken out and put back."""

@@ -1,0 +1,110 @@
+"""Reading, changing and writing fairseq's checkpoints outside of fairseq."""
+
+import os
+import re
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import torch
+from omegaconf import DictConfig, OmegaConf, open_dict
+
+from fairseq_plugins.errors import InputError
+from fairseq_plugins.patches.checkpoints import reading
+
+
+def read_checkpoint(path: Path) -> dict[str, Any]:
+    """Read a checkpoint to the CPU, with torch's guard against malicious ones.
+
+    Args:
+        path: of a file that fairseq-train or a program of ours wrote.
+
+    Returns:
+        What it holds: ``model``, ``cfg``, ``optimizer_history``, ``extra_state`` and more.
+
+    Raises:
+        InputError: if it is damaged, not a checkpoint, or holds more than data.
+        OSError: if it cannot be opened.
+    """
+    with reading(path), path.open("rb") as file:
+        state = torch.load(file, map_location="cpu", weights_only=True)
+        num_updates(state), state["model"]
+    return state
+
+
+def num_updates(state: dict[str, Any]) -> int:
+    """Updates after which a checkpoint was written."""
+    return state["optimizer_history"][-1]["num_updates"]
+
+
+def fit_to_memory(cfg: DictConfig, size: int | None) -> None:
+    """Let a configuration say what a memory is that was filled after training.
+
+    Args:
+        cfg: of a checkpoint.
+        size: slots of the memory; None if they are as many as before.
+    """
+    with open_dict(cfg):
+        if size is not None:
+            cfg.model.memory_size = size
+        if "memory_from_update" in cfg.model:
+            cfg.model.memory_from_update = 0  # it is to be asked, however early
+
+
+def write_checkpoint(state: dict[str, Any], path: Path) -> None:
+    """Write a checkpoint, whole or not at all.
+
+    Args:
+        state: as :func:`read_checkpoint` returns it; configurations of OmegaConf are made plain.
+        path: of the file, which is replaced if it exists.
+
+    Raises:
+        OSError: if it cannot be written.
+    """
+    if isinstance(state.get("cfg"), DictConfig):
+        plain = OmegaConf.to_container(state["cfg"], resolve=True, enum_to_str=True)
+        state = state | {"cfg": plain}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            torch.save(state, file)
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(temporary, 0o666 & ~_umask())
+        os.replace(temporary, path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+def last_checkpoints(folder: Path, count: int) -> list[Path]:
+    """Find the last checkpoints of a training.
+
+    Args:
+        folder: fairseq-train's --save-dir.
+        count: how many.
+
+    Returns:
+        Their paths, newest first: those of whole epochs (``checkpoint7.pt``) if there are any,
+        else those that --save-interval-updates left (``checkpoint_2_1000.pt``).
+
+    Raises:
+        InputError: if there are fewer.
+    """
+    found: list[tuple[int, Path]] = []
+    for pattern in (r"checkpoint(\d+)\.pt", r"checkpoint_\d+_(\d+)\.pt"):
+        matches = ((re.fullmatch(pattern, path.name), path) for path in folder.iterdir())
+        found = found or [(int(match[1]), path) for match, path in matches if match]
+    if len(found) < count:
+        raise InputError(
+            f"{folder}: holds {len(found)} numbered checkpoints, not {count}; ask for fewer, or "
+            f"train with --keep-last-epochs {count}"
+        )
+    return [path for _, path in sorted(found, reverse=True)[:count]]

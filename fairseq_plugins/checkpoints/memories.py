@@ -1,0 +1,91 @@
+"""Taking a translator's memory out of its checkpoint, and putting one back."""
+
+from pathlib import Path
+
+from fairseq import checkpoint_utils
+
+from fairseq_plugins.checkpoints.files import fit_to_memory, write_checkpoint
+from fairseq_plugins.errors import InputError
+from fairseq_plugins.memory.snapshot import (
+    SnapshotHeader,
+    load_memory,
+    read_header,
+    save_memory,
+    weights_fingerprint,
+)
+from fairseq_plugins.memory.state import memory_buffers
+from fairseq_plugins.modules.memory_options import empty_memory
+
+
+class MemoryOfCheckpoint:
+    """The one memory in a checkpoint's state dict.
+
+    Args:
+        path: of a checkpoint that fairseq-train or a program of ours wrote.
+
+    Raises:
+        InputError: if it is not usable, or has no memory.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.state = checkpoint_utils.load_checkpoint_to_cpu(str(path))
+        self.weights = self.state["model"]
+        memories = memory_buffers(self.weights)
+        if len(memories) != 1:
+            raise InputError(
+                f"{path}: holds no memory; give a checkpoint of an --arch that has one, for "
+                "instance gnmt_memory"
+            )
+        self.names = memories[0]
+
+    def fingerprint(self) -> str:
+        """Of the weights that make the queries."""
+        return weights_fingerprint(self.weights, self.names.values())
+
+    def save(self, snapshot: Path) -> SnapshotHeader:
+        """Write the memory to a file of its own.
+
+        Raises:
+            SnapshotError: if it cannot be written.
+        """
+        buffers = {name: self.weights[full] for name, full in self.names.items()}
+        memory = empty_memory(self.state["cfg"].model, num_values=len(buffers["recent"]))
+        memory.load_state_dict(buffers)
+        return save_memory(memory, snapshot, self.fingerprint(), {"checkpoint": self.path.name})
+
+    def restore(self, snapshot: Path, output: Path, any_model: bool = False) -> SnapshotHeader:
+        """Write a checkpoint with these weights and the memory of a snapshot, of whatever size.
+
+        Args:
+            snapshot: that :meth:`save` wrote.
+            output: checkpoint to write.
+            any_model: take a snapshot of other weights, too.
+
+        Raises:
+            InputError: if the snapshot belongs to another model.
+            SnapshotError: if it is damaged.
+        """
+        header = read_header(snapshot)
+        ours = (self.weights[self.names["keys"]].shape[1], len(self.weights[self.names["recent"]]))
+        theirs = (header.key_dim, header.num_values)
+        if ours != theirs:
+            raise InputError(
+                f"{snapshot}: its keys have {theirs[0]} numbers for {theirs[1]} values, those of "
+                f"{self.path} have {ours[0]} for {ours[1]}; give a snapshot of this model"
+            )
+        if not any_model and header.fingerprint != self.fingerprint():
+            raise InputError(
+                f"{snapshot}: was made by other weights than those of {self.path}, to which its "
+                "keys mean nothing; give the checkpoint it was saved from, or add --any-model"
+            )
+        memory = load_memory(snapshot)
+        for name, buffer in memory.named_buffers():
+            self.weights[self.names[name]] = buffer
+        fit_to_memory(self.state["cfg"], memory.size)
+        for kind in ("ema", "ema_fp32_params"):  # their memory is a copy of the model's
+            if kind in self.state["extra_state"]:
+                copies = {full: self.weights[full] for full in self.names.values()}
+                self.state["extra_state"][kind].update(copies)
+        write_checkpoint(self.state, output)
+        return header

@@ -1,0 +1,57 @@
+"""How well networks that learn within an episode know a class when it is shown again."""
+
+from pathlib import Path
+
+import torch
+from fairseq import checkpoint_utils
+
+from fairseq_plugins.checkpoints.files import read_checkpoint
+from fairseq_plugins.criterions.sequence_episodes import SHOWINGS, showing
+from fairseq_plugins.data.omniglot import OmniglotImages
+from fairseq_plugins.data.sequences import SequenceEpisodes
+from fairseq_plugins.evaluation.one_shot import Share
+from fairseq_plugins.progress import Progress
+
+AT_ONCE = 50  # episodes
+
+
+def learns_within_episodes(path: Path) -> bool:
+    """Whether a checkpoint holds such a network, and not one that embeds drawings."""
+    return read_checkpoint(path)["cfg"]["task"].get("episodes") == "sequences"
+
+
+@torch.no_grad()
+def sequence_showings(
+    path: Path, data: Path, images: OmniglotImages, episodes: int, seed: int
+) -> dict[int, Share]:
+    """How often a class is named rightly when it is shown for the k-th time.
+
+    Classes, labels, drawings and their order are new in every episode, whose length, classes and
+    kind of labels are as in training.
+
+    Args:
+        path: of the checkpoint.
+        data: folder that data_prep.omniglot made.
+        images: to test with.
+        episodes: how many.
+        seed: of the episodes.
+
+    Returns:
+        k -> share of right answers.
+    """
+    models, cfg = checkpoint_utils.load_model_ensemble([str(path)], {"data": str(data)})
+    model, task = models[0].eval(), cfg.task
+    drawn = SequenceEpisodes(images, seed, task.ways, task.length, task.labels, 1, episodes)
+    right: dict[int, list[float]] = {k: [] for k in SHOWINGS}
+    for first in Progress(
+        range(0, episodes, AT_ONCE), "Playing", unit_scale=AT_ONCE, unit=" episodes"
+    ):
+        numbers = range(first, min(first + AT_ONCE, episodes))
+        sample = drawn.collater([drawn[number] for number in numbers])
+        logits, _ = model(**sample["net_input"])  # [batch, time, positions, symbols]
+        hit = (logits.argmax(-1) == sample["target"]).all(-1)  # [batch, time]
+        times = showing(sample["classes"])
+        for k, shares in right.items():
+            for row, at in zip(hit, times == k, strict=True):
+                shares += [float(row[at].float().mean())] if at.any() else []
+    return {k: Share.of(torch.tensor(shares)) for k, shares in right.items() if shares}

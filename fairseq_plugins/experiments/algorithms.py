@@ -1,0 +1,68 @@
+"""The steps behind ``scripts/reproduce_algorithms.py``; each is skipped if its output exists."""
+
+import json
+from collections.abc import Mapping, Sequence
+
+from fairseq_plugins.evaluation.spread import Spread, spread
+from fairseq_plugins.experiments.workshop import Training, Workshop, mean_minutes
+from fairseq_plugins.plots import algorithmic as algorithmic_plots
+
+CONFIG = "algorithms"
+TRAINED = 20  # the longest length in training, as the configuration says
+LENGTHS = (10, 20, 30, 40, 50, 60, 80)
+# With its dropout, which helps to move symbols and harms sums: docs/results.md.
+DROPOUT = {"binary_addition": 0.0, "copy": 0.2, "reverse": 0.2}
+NAMES = tuple(DROPOUT)
+
+
+def algorithms(
+    workshop: Workshop, names: Sequence[str], seeds: Sequence[int], overrides: Sequence[str]
+) -> dict[str, list[dict]]:
+    """Train and measure; for each algorithm one result a seed."""
+    runs = [(name, seed) for name in names for seed in seeds]
+    workshop.train([training(*pair, overrides) for pair in runs])
+    return {name: [evaluate(workshop, name, seed) for seed in seeds] for name in names}
+
+
+def training(name: str, seed: int, overrides: Sequence[str]) -> Training:
+    """One by the shipped configuration."""
+    own = [f"common.seed={seed}", f"task.algorithm={name}", f"model.dropout={DROPOUT[name]}"]
+    return Training(f"{name}_{seed}", CONFIG, [*own, *overrides])
+
+
+def evaluate(workshop: Workshop, name: str, seed: int) -> dict:
+    """Sequences that are right from beginning to end, by their length."""
+    folder = workshop.folder(f"{name}_{seed}")
+    result = folder / "result.json"
+    if not result.exists():
+        workshop.script(
+            "evaluate_algorithmic", folder / "checkpoint_last.pt", "--lengths", *LENGTHS,
+            "--sequences", 500, "--picture", folder / "states.png", "--cpu", "--json", result,
+            log=f"evaluate_{folder.name}",
+        )  # fmt: skip
+    found = json.loads(result.read_text("utf-8"))
+    return found | {"seed": seed, "training_seconds": workshop.seconds(folder.name)}
+
+
+def by_length(results: Sequence[dict]) -> dict[int, Spread]:
+    """Mean and deviation over seeds, in per cent."""
+    return {
+        length: spread(result["lengths"][str(length)]["sequences"] for result in results)
+        for length in LENGTHS
+    }
+
+
+def table(results: Mapping[str, Sequence[dict]]) -> str:
+    """A line an algorithm."""
+    lines = [f"{'sequences right, %':<20}" + "".join(f"{length:>16}" for length in LENGTHS)]
+    for name, own in results.items():
+        cells = "".join(f"{cell!s:>16}" for cell in by_length(own).values())
+        minutes = mean_minutes(own)
+        lines.append(f"{name:<20}{cells}   trained for {minutes:.1f} minutes")
+    return "\n".join(lines)
+
+
+def draw(results: Mapping[str, Sequence[dict]], workshop: Workshop) -> None:
+    """A picture of the table."""
+    lengths = {name: by_length(own) for name, own in results.items()}
+    algorithmic_plots.lengths(lengths, TRAINED, workshop.out / "algorithms.png")

@@ -1,0 +1,102 @@
+"""One training by several processes on processors without a GPU.
+
+fairseq starts its own processes for GPUs; for processors it has the means, but no spelling that a
+person would find (docs/architecture.md). Each process here is one rank; they talk by gloo.
+"""
+
+import logging
+import os
+import socket
+import subprocess
+import time
+from collections.abc import Sequence
+
+from fairseq_plugins.commands import end, program
+from fairseq_plugins.errors import InputError
+
+logger = logging.getLogger(__name__)
+
+TRAIN, HYDRA = "fairseq-train", "fairseq-hydra-train"
+LOOK_EVERY = 0.2  # seconds
+
+
+def rank_arguments(name: str, rank: int, workers: int, port: int) -> list[str]:
+    """What tells a process its place.
+
+    Args:
+        name: ``fairseq-train`` or ``fairseq-hydra-train``.
+        rank: of the process.
+        workers: how many there are.
+        port: of this machine, where they meet.
+    """
+    settings = {
+        "distributed_world_size": workers,
+        "distributed_rank": rank,
+        "device_id": 0,
+        "distributed_backend": "gloo",
+        "distributed_init_method": f"tcp://127.0.0.1:{port}",
+        "distributed_no_spawn": True,
+        "ddp_backend": "legacy_ddp",
+    }
+    if name == HYDRA:
+        own = [f"distributed_training.{key}={value}" for key, value in settings.items()]
+        return [*own, "common.cpu=true"]
+    arguments = ["--cpu"]
+    for key, value in settings.items():
+        arguments.append("--" + key.replace("_", "-"))
+        if value is not True:
+            arguments.append(str(value))
+    return arguments
+
+
+def free_port() -> int:
+    """A port that nobody listens on."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return int(free.getsockname()[1])
+
+
+def launch(command: Sequence[str], workers: int, threads: int) -> int:
+    """Train, and end all processes as soon as one fails.
+
+    Args:
+        command: ``fairseq-train`` or ``fairseq-hydra-train`` with its arguments.
+        workers: processes.
+        threads: processor cores for each.
+
+    Returns:
+        The exit status: 0, or that of the process that failed first.
+
+    Raises:
+        InputError: if the command is another one.
+    """
+    name, *arguments = command
+    if name not in (TRAIN, HYDRA):
+        raise InputError(f"{name}: only {TRAIN} and {HYDRA} can be started by several processes")
+    port = free_port()
+    environment = os.environ | {"OMP_NUM_THREADS": str(threads)}
+    ranks = [
+        subprocess.Popen(
+            [program(name), *arguments, *rank_arguments(name, rank, workers, port)],
+            env=environment,
+        )
+        for rank in range(workers)
+    ]
+    logger.info("%d processes of %d threads: %s", workers, threads, [rank.pid for rank in ranks])
+    try:
+        return _wait(ranks)
+    finally:
+        end(*ranks)
+
+
+def _wait(ranks: Sequence[subprocess.Popen]) -> int:
+    while True:
+        statuses = [rank.poll() for rank in ranks]
+        failed = [number for number, status in enumerate(statuses) if status]
+        if failed:
+            status = statuses[failed[0]]
+            logger.error("Rank %d ended with status %s; ending the others", failed[0], status)
+            return abs(status or 1)
+        if None not in statuses:
+            return 0
+        time.sleep(LOOK_EVERY)

@@ -1,0 +1,92 @@
+"""The steps behind ``scripts/reproduce_omniglot.py``; each is skipped if its output exists."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from fairseq_plugins.commands import override
+from fairseq_plugins.evaluation.spread import spread
+from fairseq_plugins.experiments.workshop import Training, Workshop, mean_minutes
+
+CONFIG = "omniglot_vinyals"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How long to train, and what to measure.
+
+    Attributes:
+        updates: of a training.
+        longer: updates of the splits that need more of them.
+        views: of each drawing, in evaluation.
+        measures: further options of scripts/evaluate_omniglot.py.
+    """
+
+    updates: int
+    longer: Mapping[str, int]
+    views: int
+    measures: Sequence[object]
+
+
+OFFICIAL = "background-evaluation"
+SPLITS = ("vinyals", OFFICIAL)
+# With fewer characters to train on, those of the official split, longer training still helps.
+WHOLE = Plan(10_000, {OFFICIAL: 24_000}, 25, ("--showings", 5, 15, "--lifelong"))
+QUICK = Plan(1_500, {}, 1, ())
+
+
+def omniglot(
+    workshop: Workshop,
+    plan: Plan,
+    source: Path | None,
+    splits: Sequence[str],
+    seeds: Sequence[int],
+    overrides: Sequence[str],
+) -> list[dict]:
+    """Do everything; one result per split and seed."""
+    data = workshop.prepare("omniglot", source, "--sizes", 28)
+    runs = [(split, seed) for seed in seeds for split in splits]
+    workshop.train([training(data, plan, *pair, overrides) for pair in runs])
+    return [evaluate(workshop, data, plan, split, seed) for split, seed in runs]
+
+
+def training(data: Path, plan: Plan, split: str, seed: int, overrides: Sequence[str]) -> Training:
+    """One by the shipped configuration."""
+    updates = plan.longer.get(split, plan.updates)
+    own = [
+        f"common.seed={seed}", override("task.data", data), f"task.split={split}",
+        f"optimization.max_update={updates}", f"lr_scheduler.total_num_update={updates}",
+    ]  # fmt: skip
+    return Training(f"{split}_{seed}", CONFIG, [*own, *overrides])
+
+
+def evaluate(workshop: Workshop, data: Path, plan: Plan, split: str, seed: int) -> dict:
+    """Measure on characters never trained on."""
+    name = f"{split}_{seed}"
+    folder = workshop.folder(name)
+    result = folder / "result.json"
+    if not result.exists():
+        workshop.script(
+            "evaluate_omniglot", "--data", data, "--split", split,
+            "--path", folder / "checkpoint_last.pt", "--views", plan.views, *plan.measures,
+            "--plots", folder / "plots", "--json", result,
+            log=f"evaluate_{name}",
+        )  # fmt: skip
+    found = json.loads(result.read_text("utf-8"))
+    return found | {"seed": seed, "training_seconds": workshop.seconds(name)}
+
+
+def table(results: Sequence[dict]) -> str:
+    """Mean and standard deviation over seeds, one line a split."""
+    protocols = list(results[0]["few_shot"])
+    lines = [f"{'':<24}{'minutes':>8}" + "".join(f"{name:>16}" for name in protocols)]
+    for split in dict.fromkeys(result["split"] for result in results):
+        own = [result for result in results if result["split"] == split]
+        minutes = mean_minutes(own)
+        line = f"{split:<24}{minutes:>8.1f}"
+        for name in protocols:
+            found = spread(result["few_shot"][name]["mean"] for result in own)
+            line += f"{found!s:>16}"
+        lines.append(line)
+    return "\n".join(lines)

@@ -1,0 +1,130 @@
+"""A copy of the memory's keys in a short number format, and how far it can be trusted.
+
+Products of bfloat16 numbers are several times faster than those of float32, on processors that
+have them. What they lose is bounded here, so that :mod:`fairseq_plugins.memory.search.exact` can
+tell where it matters.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import lru_cache
+
+import torch
+from torch import Tensor
+
+DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+
+
+class Mirror:
+    """Keys as the coarse product sees them: about their mean c, in a short type.
+
+    With x = q - c, a similarity is q . K = q . c + c . (K - c) + x . (K - c). The first term is the
+    same for all slots and cannot change their order, so it is left out; the second is a number per
+    slot and is rounded twice over, as two more columns; the third is what is rounded. So all that
+    rounding loses shrinks with the distances between keys, not with their length.
+
+    Attributes:
+        keys: [S, D + 2]: K - c rounded, then c . (K - c) as a sum of two; [S, D], the keys as they
+            are, if there is no center.
+        center: [D], c; None if nothing is rounded.
+        error: largest distance of a K - c from its rounding.
+        radius: largest norm of a K - c.
+        offset_error: largest error of the sum of two.
+    """
+
+    def __init__(self, keys: Tensor, extent: int, dtype: torch.dtype) -> None:
+        self.center: Tensor | None = None
+        self.error, self.radius, self.offset_error, self.stale = 0.0, 1.0, 0.0, 0
+        self.keys = keys
+        if dtype != torch.float32:
+            self.center = keys[:extent].mean(dim=0)
+            self.keys = keys.new_zeros((len(keys), keys.shape[1] + 2), dtype=dtype)
+            self.radius = 0.0
+            self._copy(keys, slice(extent))
+
+    def update(self, keys: Tensor, changed: Tensor) -> None:
+        """Follow the keys [S, D] at the slots ``changed`` [C]."""
+        if self.center is None:
+            self.keys = keys
+        else:
+            self._copy(keys, changed)
+            self.stale += len(changed)
+
+    def _copy(self, keys: Tensor, slots: Tensor | slice) -> None:
+        assert self.center is not None
+        dtype = self.keys.dtype
+        difference = keys[slots] - self.center  # [C, D]
+        rounded = difference.to(dtype)
+        offset = difference @ self.center  # [C]
+        high = offset.to(dtype)
+        low = (offset - high.float()).to(dtype)
+        self.keys[slots] = torch.cat([rounded, high[:, None], low[:, None]], dim=1)
+        if len(offset):
+            lost = (offset - high.float() - low.float()).abs().max()
+            self.error = max(self.error, float((difference - rounded).norm(dim=1).max()))
+            self.radius = max(self.radius, float(difference.norm(dim=1).max()))
+            self.offset_error = max(self.offset_error, float(lost))
+
+    def queries(self, query: Tensor) -> Tensor:
+        """The other side of the coarse product: [n, D] -> [n, D + 2], or as they are."""
+        if self.center is None:
+            return query
+        rounded = (query - self.center).to(self.keys.dtype)
+        return torch.cat([rounded, rounded.new_ones(len(query), 2)], dim=1)
+
+    def bound(self, query: Tensor, coarse: Tensor) -> Tensor:
+        """Greatest float32 similarity [n] that may hide behind a coarse one [n] for [n, D]."""
+        unit = torch.finfo(self.keys.dtype).eps / 2  # of the coarse similarity's own rounding
+        bound = (coarse + unit * coarse.abs()).double()
+        accumulated = query.shape[1] * torch.finfo(torch.float32).eps / 2  # of a sum of D products
+        if self.center is None:
+            return bound + 2 * accumulated
+        x = query - self.center
+        # x . (K - c) = x' . K' + (x - x') . (K - c) + x' . (K - c - K'), where ' is rounded.
+        length = x.norm(dim=1) * (1 + unit)
+        bound += (x - x.to(self.keys.dtype)).norm(dim=1) * self.radius + length * self.error
+        bound += query.double() @ self.center.double()
+        # The float32 sums: of the similarity itself, of c . (K - c), of the coarse product.
+        return bound + self.offset_error + accumulated * (1 + self.radius * (1 + length))
+
+
+@contextmanager
+def float32_sums() -> Iterator[None]:
+    """For the coarse product: the bound knows nothing of cuBLAS rounding the parts of a sum."""
+    settings = torch.backends.cuda.matmul
+    names = [f"allow_{short}_reduced_precision_reduction" for short in ("bf16", "fp16")]
+    allowed = [name for name in names if getattr(settings, name)]
+    try:
+        for name in allowed:
+            setattr(settings, name, False)
+        yield
+    finally:
+        for name in allowed:
+            setattr(settings, name, True)
+
+
+def coarse_dtype(name: str, device: torch.device) -> torch.dtype:
+    """The type of the coarse product: ``auto`` takes bfloat16 where it is native."""
+    if name != "auto":
+        return DTYPES[name]
+    if device.type == "cuda":
+        native = torch.cuda.is_bf16_supported(including_emulation=False)
+    else:
+        native = native_bfloat16()
+    return torch.bfloat16 if native else torch.float32
+
+
+def native_bfloat16() -> bool:
+    """This processor multiplies bfloat16 without emulation."""
+    supported = torch.ops.mkldnn._is_mkldnn_bf16_supported()
+    return supported and not cpu_flags().isdisjoint({"avx512_bf16", "amx_bf16"})
+
+
+@lru_cache
+def cpu_flags() -> frozenset[str]:
+    """Instruction sets of this processor, as Linux names them; empty elsewhere."""
+    try:
+        with open("/proc/cpuinfo", encoding="ascii", errors="replace") as lines:
+            return frozenset(next(line for line in lines if line.startswith("flags")).split())
+    except (OSError, StopIteration):
+        return frozenset()

@@ -1,0 +1,180 @@
+"""fairseq's checkpoints: read with torch's guard on, refused in one line, written whole."""
+
+import argparse
+import collections
+import contextlib
+import os
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from fairseq import checkpoint_utils
+from fairseq.distributed import utils as distributed_utils
+from fairseq.file_io import PathManager
+from fairseq.models import BaseFairseqModel
+from numpy._core.multiarray import _reconstruct as rebuild_array
+from omegaconf import AnyNode, DictConfig, ListConfig
+from omegaconf.base import ContainerMetadata, Metadata
+from torch import Tensor, nn
+
+from fairseq_plugins.errors import InputError
+from fairseq_plugins.memory import KeyValueMemory
+from fairseq_plugins.patches.dictionaries import RemembersDictionaries
+
+# torch.load makes only what is listed here, beside tensors and plain Python data.
+HARMLESS: list[Any] = [
+    argparse.Namespace,  # the configuration of fairseq's oldest architectures, such as `lstm`
+    rebuild_array,  # the counts that --eval-bleu logs are integer arrays
+    np.ndarray,
+    np.dtype,
+    np.dtypes.Int64DType,
+    # With several workers, the first one sends the others what it has read and parsed:
+    DictConfig,
+    ListConfig,
+    AnyNode,
+    Metadata,
+    ContainerMetadata,
+    Any,
+    collections.defaultdict,
+    dict,
+    list,
+    int,
+    distributed_utils._TensorPlaceholder,
+]
+torch.serialization.add_safe_globals(HARMLESS)
+
+_load_checkpoint_to_cpu = checkpoint_utils.load_checkpoint_to_cpu
+_load_checkpoint = checkpoint_utils.load_checkpoint
+_load_ema_from_checkpoint = checkpoint_utils.load_ema_from_checkpoint
+_load_state_dict = BaseFairseqModel.load_state_dict
+
+
+@contextlib.contextmanager
+def reading(path: str | Path) -> Iterator[None]:
+    """Say in one line why ``torch.load`` or fairseq cannot read a checkpoint.
+
+    Args:
+        path: of the checkpoint that is read meanwhile.
+
+    Raises:
+        InputError: if it is damaged, or holds more than data.
+        OSError: if it cannot be opened.
+    """
+    try:
+        yield
+    except Exception as error:
+        if isinstance(error, InputError) or (isinstance(error, OSError) and error.filename):
+            raise
+        message = str(error) or type(error).__name__
+        banned = re.search(r"GLOBAL (\S+) (?:was not an allowed|whose module)", message)
+        if banned:
+            raise InputError(
+                f"{path}: refused, because loading it would run {banned.group(1)}, and a "
+                "checkpoint is data, not code; use only checkpoints from people you trust"
+            ) from error
+        reason = message.rpartition("WeightsUnpickler error: ")[2].splitlines()[0].strip()
+        raise InputError(
+            f"{path}: damaged, cut short, or not a checkpoint of fairseq ({reason}); "
+            "copy it again, or go back to an earlier checkpoint"
+        ) from error
+
+
+def _readable_or_input_error(path: str, *args: Any, **kwargs: Any) -> dict:
+    with reading(path):
+        state = _load_checkpoint_to_cpu(path, *args, **kwargs)
+        weights = state["model"]
+    with contextlib.suppress(AttributeError):  # a plain dict has no room for it
+        weights.path = path  # for the message when it turns out to fit no model
+    return state
+
+
+def _load_and_compare(cfg: Any, trainer: Any, **kwargs: Any) -> Any:
+    """fairseq lets the task look at a checkpoint only if it goes on with the same data."""
+    extra_state, epochs = _load_checkpoint(cfg, trainer, **kwargs)
+    if extra_state and isinstance(trainer.task, RemembersDictionaries):
+        trainer.task.set_checkpoint_dict(extra_state.get(type(trainer.task).__name__, {}))
+    return extra_state, epochs
+
+
+def _ema_or_input_error(path: str) -> dict:
+    with reading(path):
+        try:
+            return _load_ema_from_checkpoint(path)
+        except KeyError as error:
+            message = f"{path}: holds no moving average; train with --store-ema"
+            raise InputError(message) from error
+
+
+def _load_fitting_state_dict(self: BaseFairseqModel, state_dict: Any, *args: Any, **kw: Any) -> Any:
+    try:
+        return _load_state_dict(self, state_dict, *args, **kw)
+    except RuntimeError as error:
+        path = getattr(state_dict, "path", "checkpoint")
+        raise InputError(f"{path}: {misfit(self, state_dict)}") from error
+
+
+_copy = PathManager.copy
+
+
+def _copy_all_or_nothing(source: str, destination: str, overwrite: bool = False) -> bool:
+    """fairseq writes checkpoint_last.pt as a copy, into which a kill must leave no gap."""
+    if not PathManager.supports_rename(destination):
+        return _copy(source, destination, overwrite)
+    unfinished = f"{destination}.tmp"
+    copied = bool(_copy(source, unfinished, overwrite=True))
+    if copied:
+        os.replace(unfinished, destination)
+    return copied
+
+
+PathManager.copy = staticmethod(_copy_all_or_nothing)
+checkpoint_utils.load_checkpoint_to_cpu = _readable_or_input_error
+checkpoint_utils.load_checkpoint = _load_and_compare
+checkpoint_utils.load_ema_from_checkpoint = _ema_or_input_error
+BaseFairseqModel.load_state_dict = _load_fitting_state_dict  # type: ignore[method-assign]
+
+
+def misfit(model: nn.Module, state: Mapping[str, Tensor]) -> str:
+    """Say what of a state dict does not fit a model, and what to do about it.
+
+    Args:
+        model: what was built from the configuration and the data.
+        state: what the checkpoint holds.
+
+    Returns:
+        One line, the most telling difference: vocabulary, memory, or any other.
+    """
+    own = model.state_dict()
+    differing = [k for k in own if k in state and own[k].shape != state[k].shape]
+    dictionaries = (getattr(module, "dictionary", None) for module in model.modules())
+    vocabularies = {len(dictionary) for dictionary in dictionaries if dictionary is not None}
+    for name in differing:
+        here, there = own[name].shape, state[name].shape
+        if len(here) > 1 and here[0] in vocabularies and here[1:] == there[1:]:
+            return (
+                f"made for a vocabulary of {there[0]} entries, the data has {here[0]}; "
+                "use the data folder with the dictionaries that it was trained with"
+            )
+    for prefix, module in model.named_modules():
+        name = f"{prefix}.keys"
+        if isinstance(module, KeyValueMemory) and name in differing:
+            slots, dim = state[name].shape
+            return (
+                f"its memory has {slots} slots of {dim} numbers, the configuration says "
+                f"{module.size} of {module.key_dim}; give --memory-size {slots} "
+                f"--memory-key-dim {dim}, or another --save-dir to start afresh"
+            )
+    missing, unknown = [k for k in own if k not in state], [k for k in state if k not in own]
+    problems = [
+        f"{name} is {list(state[name].shape)} there and {list(own[name].shape)} here"
+        for name in differing[:1]
+    ]
+    problems += [f"{names[0]} is only {where}, with {len(names) - 1} more"
+                 for names, where in ((missing, "here"), (unknown, "there")) if names]  # fmt: skip
+    return (
+        f"holds another model ({'; '.join(problems)}); give the --arch and the sizes it was "
+        "trained with, or another --save-dir to start afresh"
+    )

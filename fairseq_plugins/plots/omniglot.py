@@ -1,0 +1,78 @@
+"""Pictures of what one-shot learning reached."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from fairseq_plugins.evaluation.one_shot import Share
+from fairseq_plugins.memory import KeyValueMemory
+from fairseq_plugins.plots.style import HEIGHT, WIDTH, legend_above, plt, save
+
+NEIGHBORS = 4  # shown beside each query
+
+
+def bars(results: Mapping[str, Mapping[int, Share]], path: Path) -> None:
+    """Accuracy at the k-th showing of a class, a group of bars for each k."""
+    figure, axes = plt.subplots(figsize=(WIDTH, HEIGHT))
+    width = 0.8 / len(results)
+    for number, (name, shares) in enumerate(results.items()):
+        places = np.arange(len(shares)) + number * width
+        axes.bar(
+            places, [share.mean for share in shares.values()], width, label=name,
+            yerr=[share.interval for share in shares.values()],
+        )  # fmt: skip
+    ks = list(next(iter(results.values())))
+    axes.set_xticks(np.arange(len(ks)) + 0.4 - width / 2, [str(k) for k in ks])
+    axes.set(xlabel="time that a class is shown", ylabel="named rightly, %", ylim=(0, 100))
+    legend_above(axes)
+    save(figure, path)
+
+
+def retention(results: Mapping[int, Mapping[int, float]], path: Path) -> None:
+    """What is still known of classes shown once, against the writes since."""
+    figure, axes = plt.subplots(figsize=(WIDTH, HEIGHT))
+    for size, by_writes in results.items():
+        axes.plot(list(by_writes), list(by_writes.values()), marker="o", label=f"{size:,} slots")
+    axes.set_xscale("symlog", linthresh=10)
+    axes.set(xlabel="drawings of other classes written since", ylabel="named rightly, %")
+    axes.set_ylim(0, 100)
+    legend_above(axes)
+    save(figure, path)
+
+
+def episode_strip(images: np.ndarray, keys: Tensor, shown: int, path: Path) -> None:
+    """Each query with what the memory found nearest to it.
+
+    Args:
+        images: [ways, drawings, size, size] uint8 of an episode.
+        keys: [ways, drawings, D], their embeddings.
+        shown: so many drawings of each class are written; the next one is the query.
+        path: of the PNG file.
+    """
+    ways = len(images)
+    memory = KeyValueMemory(ways * shown, keys.shape[-1], ways * shown)
+    values = np.arange(ways * shown)  # each drawing its own value, to know which was found
+    memory.write(keys[:, :shown].flatten(0, 1), torch.from_numpy(values))
+    hits = memory.query(keys[:, shown])
+    columns = min(NEIGHBORS, ways * shown)
+    figure, grid = plt.subplots(ways, 1 + columns, figsize=(1 + columns, ways), squeeze=False)
+    for way in range(ways):
+        _drawing(grid[way, 0], images[way, shown], "query" if way == 0 else "", "black")
+        for column in range(columns):
+            found, example = divmod(int(hits.values[way, column]), shown)
+            color = "tab:green" if found == way else "tab:red"
+            title = f"{float(hits.similarities[way, column]):.2f}"
+            _drawing(grid[way, 1 + column], images[found, example], title, color)
+    save(figure, path)
+
+
+def _drawing(axes: plt.Axes, image: np.ndarray, title: str, color: str) -> None:
+    axes.imshow(255 - image, cmap="gray", vmin=0, vmax=255)
+    axes.set_title(title, fontsize=8, color=color)
+    axes.set(xticks=[], yticks=[])
+    for side in axes.spines.values():
+        side.set_color(color)
+        side.set_linewidth(1.5)

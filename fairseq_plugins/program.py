@@ -1,0 +1,65 @@
+"""What the command-line programs in ``scripts/`` share."""
+
+import argparse
+import json
+import logging
+import os
+import signal
+import sys
+from pathlib import Path
+
+from fairseq_plugins.errors import one_line_errors
+
+TERMINATED = 128 + signal.SIGTERM  # what shells report
+
+
+def start() -> None:
+    """Log to stderr, show bad input as one line, and when ended by SIGTERM, end in order."""
+    one_line_errors()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(TERMINATED))
+    logging.basicConfig(
+        level=logging.INFO,
+        stream=sys.stderr,
+        format="%(asctime)s | %(levelname)s | %(message)s",
+        datefmt="%H:%M:%S",
+        force=True,
+    )
+    for library in ("fairseq", "sacrebleu"):
+        logging.getLogger(library).setLevel(logging.WARNING)  # what they do is ours to tell
+
+
+def write_json(path: Path, content: object) -> None:
+    """Write a file whole or not at all, and its folder if there is none."""
+    write_text(path, json.dumps(content, indent=2) + "\n")
+
+
+def write_text(path: Path, text: str) -> None:
+    """The same for plain text."""
+    if path.exists() and not path.is_file():  # a terminal, a pipe
+        path.write_text(text, encoding="utf-8")
+        return
+    path = path.resolve()  # a link stays one
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        temporary.write_text(text, encoding="utf-8")
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def positive(text: str) -> int:
+    """Parse a number of at least 1, for argparse."""
+    return _at_least(1, text)
+
+
+def not_negative(text: str) -> int:
+    """Parse a number of at least 0, for argparse."""
+    return _at_least(0, text)
+
+
+def _at_least(least: int, text: str) -> int:
+    number = int(text)
+    if number < least:
+        raise argparse.ArgumentTypeError(f"{text} is not a number of at least {least}")
+    return number

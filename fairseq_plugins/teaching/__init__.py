@@ -1,0 +1,1 @@
+"""Teaching a trained model: filling its memory, and fitting how far it is trusted."""

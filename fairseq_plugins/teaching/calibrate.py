@@ -1,0 +1,135 @@
+"""Teaching a reader how far to trust its memory.
+
+A gate learned while training with a small memory, which the training sentences themselves keep
+fresh, does not know how far to trust a large one. It is learned anew on sentences that are not in
+the memory, with all else frozen: few numbers, so a development set is enough.
+"""
+
+from dataclasses import dataclass, fields
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from fairseq_plugins.errors import InputError
+from fairseq_plugins.memory import MemoryHits
+from fairseq_plugins.modules.memory_reader import MemoryReader, MemoryReading
+from fairseq_plugins.teaching.fill import Translator
+
+STEPS = 300
+LEARNING_RATE = 0.02
+# Nats for a change of 1 in a weight of the gate on the state. A gate has as many of them as the
+# state has numbers: without this, it learns a small development set by heart.
+STIFFNESS = 100.0
+SMALLEST_DEVIATION = 1e-3  # of a feature that hardly ever changes
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """Negative log-likelihood a target token, in nats, on what was calibrated with."""
+
+    tokens: int
+    softmax: float
+    """Of the model without its memory."""
+    before: float
+    after: float
+
+    def __str__(self) -> str:
+        """One line for people."""
+        return (
+            f"negative log-likelihood of {self.tokens:,} tokens: {self.softmax:.4f} nats by the "
+            f"softmax alone, {self.before:.4f} with the memory, {self.after:.4f} calibrated"
+        )
+
+
+@dataclass(frozen=True)
+class _Tokens:
+    """All that the reader's answer at N target tokens depends on, beside what is learned."""
+
+    hits: MemoryHits
+    state: Tensor  # [N, state_dim], seen by the gate
+    target: Tensor  # [N]
+    log_prob: Tensor  # [N], of the target, by the softmax
+
+    @torch.no_grad()
+    def mixed_nll(self, reader: MemoryReader) -> float:
+        """Mean negative log-likelihood of the reader's mixture."""
+        log_weights = reader.log_weights(self.hits)
+        gate = reader.gate_logit(self.state, self.hits, log_weights)
+        return float(self.nll(reader, log_weights, gate))
+
+    def nll(self, reader: MemoryReader, log_weights: Tensor, gate: Tensor) -> Tensor:
+        """The same, with weights [N, k] and the logit of a gate [N] that are given."""
+        reading = MemoryReading(reader.memory, self.state, self.hits, self.state, log_weights, gate)
+        return -reading.mix_target(self.log_prob, self.target).mean()
+
+
+def calibrate(translator: Translator, split: str) -> Calibration:
+    """Fit the temperature and the gate of a translator's reader, by maximum likelihood.
+
+    Minimises, with Adam on all target tokens of a split at once, their negative log-likelihood by
+    the mixture plus ``STIFFNESS`` * |w - w_0|^2, where w are the gate's weights on the state and
+    w_0 what they were. Deterministic.
+
+    Args:
+        translator: whose reader is changed.
+        split: of its corpus, best one that is neither in the memory nor tested on.
+
+    Returns:
+        What it gained.
+
+    Raises:
+        InputError: if the reader does not interpolate, or the memory is empty.
+    """
+    reader = next(m for m in translator.model.modules() if isinstance(m, MemoryReader))
+    if reader.mode == "embed":
+        raise InputError("--calibrate: this model was trained with --memory-read embed, "
+                         "which has no gate; leave the option out")  # fmt: skip
+    if len(reader.memory) == 0:
+        raise InputError("--calibrate: the memory is empty; fill it first")
+    tokens = _collect(translator, split)
+    before = tokens.mixed_nll(reader)
+    _fit(reader, tokens)
+    after = tokens.mixed_nll(reader)
+    return Calibration(len(tokens.target), float(-tokens.log_prob.mean()), before, after)
+
+
+def _fit(reader: MemoryReader, tokens: _Tokens) -> None:
+    """Adam takes steps of one size for all numbers, so the features are brought to one scale."""
+    features = reader.features(tokens.hits, reader.log_weights(tokens.hits))
+    mean, deviation = features.mean(0), features.std(0).clamp(min=SMALLEST_DEVIATION)
+    widths = [reader.gate.in_features - reader.FEATURES, reader.FEATURES]
+    of_state, of_features = reader.gate.weight.detach().split(widths, dim=1)
+    start = of_state.clone()
+    weight = torch.cat([of_state, of_features * deviation], dim=1).requires_grad_()
+    bias = (reader.gate.bias.detach() + of_features[0] @ mean).requires_grad_()
+    optimizer = torch.optim.Adam([reader.log_temperature, weight, bias], lr=LEARNING_RATE)
+    for _ in range(STEPS):
+        log_weights = reader.log_weights(tokens.hits)
+        features = reader.features(tokens.hits, log_weights)
+        seen = torch.cat([tokens.state, (features - mean) / deviation], dim=1)
+        gate = F.linear(seen, weight, bias).squeeze(1)
+        change = (weight[:, : -reader.FEATURES] - start).square().sum()
+        loss = tokens.nll(reader, log_weights, gate) + STIFFNESS / len(tokens.target) * change
+        optimizer.zero_grad()
+        loss.backward(inputs=[reader.log_temperature, weight, bias])
+        optimizer.step()
+    with torch.no_grad():
+        of_state, of_scaled = weight.split(widths, dim=1)
+        reader.gate.weight.copy_(torch.cat([of_state, of_scaled / deviation], dim=1))
+        reader.gate.bias.copy_(bias - (of_scaled / deviation)[0] @ mean)
+
+
+def _collect(translator: Translator, split: str) -> _Tokens:
+    """Decode a split once, and keep what the reader saw."""
+    states: list[Tensor] = []
+    parts: list[tuple[MemoryHits, Tensor, Tensor]] = []
+    for sample in translator.batches(split):
+        decoded = translator.decode(sample)
+        assert decoded.reading is not None and decoded.reading.state is not None
+        states.append(decoded.reading.state.float())
+        parts.append((decoded.reading.hits, decoded.target, decoded.log_prob()))
+    all_hits, targets, log_probs = zip(*parts, strict=True)
+    names = [field.name for field in fields(MemoryHits)]
+    hits = MemoryHits(*(torch.cat([getattr(hits, name) for hits in all_hits]) for name in names))
+    return _Tokens(hits, torch.cat(states), torch.cat(targets), torch.cat(log_probs))

@@ -1,0 +1,270 @@
+"""Filling the memory of a trained model with a corpus.
+
+One pass of forced decoding: the model reads every source with its right target, as in training but
+without dropout and without learning, and the chosen target tokens are written to the memory by the
+life-long rule. So a memory can be larger than is affordable while training, can learn another
+domain, or be made anew for averaged weights.
+"""
+
+import logging
+from collections.abc import Iterator
+from contextlib import nullcontext
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from fairseq import checkpoint_utils, tasks, utils
+from torch import Tensor
+
+from fairseq_plugins.allocator import return_freed_memory
+from fairseq_plugins.checkpoints.files import fit_to_memory, write_checkpoint
+from fairseq_plugins.errors import InputError
+from fairseq_plugins.memory import memories_in
+from fairseq_plugins.memory.state import memory_buffers
+from fairseq_plugins.modules.cross_entropy import token_log_probs
+from fairseq_plugins.modules.memory_reader import MemoryReading
+from fairseq_plugins.modules.write_policy import WritePolicy
+from fairseq_plugins.progress import Progress
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """A binarised corpus, and how it is read."""
+
+    data: Path | None
+    """Folder that fairseq-preprocess wrote; None if the task makes its data itself."""
+    max_tokens: int = 4000
+    """Target tokens a batch."""
+    seed: int = 1
+    """Of the order of the batches."""
+
+
+@dataclass(frozen=True)
+class FillReport:
+    """What a pass over a corpus did to a memory."""
+
+    seen: int = 0
+    """Target tokens."""
+    written: int = 0
+    """Tokens that the policy chose."""
+    merged: int = 0
+    """Of those, tokens whose nearest neighbour was right already, and was refined."""
+    evicted: int = 0
+    """Slots that forgot what they held."""
+    filled: int = 0
+    """Slots in use at the end."""
+    size: int = 0
+    """Slots."""
+    seconds: float = 0.0
+
+    def __str__(self) -> str:
+        """One line for people."""
+        return (
+            f"{self.written:,} of {self.seen:,} target tokens remembered in {self.seconds:.1f} s "
+            f"({self.seen / max(self.seconds, 1e-9):,.0f} tokens/s), "
+            f"{self.merged / max(self.written, 1):.1%} of them merged; "
+            f"{self.filled:,} of {self.size:,} slots filled, {self.evicted:,} evicted"
+        )
+
+
+@dataclass(frozen=True)
+class Decoded:
+    """A sample with N target tokens, decoded."""
+
+    query: Tensor
+    """[N, key_dim], what the memory is asked at each of them."""
+    reading: MemoryReading | None
+    """What it answered, if it was asked."""
+    target: Tensor
+    """[N], the right tokens."""
+    logits: Tensor
+    """[batch, time, vocabulary]."""
+    real: Tensor
+    """[batch, time] bool, where the N tokens are."""
+
+    def log_prob(self) -> Tensor:
+        """log p(target) [N] of the softmax alone."""
+        target = torch.zeros_like(self.real, dtype=torch.int64)
+        target[self.real] = self.target
+        log_prob, _ = token_log_probs(self.logits.flatten(0, 1), target.flatten())
+        return log_prob[self.real.flatten()]
+
+
+class Translator:
+    """A checkpoint's model, its memory and its task on some data.
+
+    Args:
+        path: of the checkpoint.
+        corpus: the data and how it is read.
+        memory_size: slots the memory is to have; None leaves it as it is. What the memory holds
+            is kept; if it gets too small, the youngest of it.
+        device: to compute on.
+        autocast: number format of the network's matrix products, ``none`` or ``bfloat16``.
+
+    Raises:
+        InputError: if the checkpoint is not usable, has no memory, or does not fit the data.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        corpus: Corpus,
+        memory_size: int | None = None,
+        device: str = "cpu",
+        autocast: str = "none",
+    ) -> None:
+        self.corpus, self.device, self.autocast = corpus, torch.device(device), autocast
+        self.state = checkpoint_utils.load_checkpoint_to_cpu(str(path))
+        memories = memory_buffers(self.state["model"])
+        if len(memories) != 1:
+            raise InputError(
+                f"{path}: has no memory to fill; train with an --arch that has one, for instance "
+                "gnmt_memory"
+            )
+        if memory_size is not None:
+            resize_memory(self.state["model"], memories[0], memory_size)
+        fit_to_memory(self.state["cfg"], memory_size)
+        task_cfg = self.state["cfg"].task.copy()
+        if "data" in task_cfg:
+            if corpus.data is None:
+                raise InputError(f"{path}: its task reads a corpus; name its folder with --data")
+            task_cfg.data = str(corpus.data)
+        if "curriculum_batches" in task_cfg:
+            task_cfg.curriculum_batches = 0  # all of every example is to be remembered,
+            if task_cfg.algorithm == "rare_symbols":  # and every example
+                task_cfg.batches = -(-task_cfg.examples // task_cfg.batch_size)
+        self.task = tasks.setup_task(task_cfg)
+        models, _, _ = checkpoint_utils.load_model_ensemble_and_task(
+            [str(path)], task=self.task, state=self.state
+        )
+        self.model = models[0].to(self.device).eval()
+        self.memory = memories_in(self.model)[0]
+        self._names = memories[0]
+
+    def batches(self, split: str) -> Iterator[dict]:
+        """All batches of a split in an order that the seed decides, with a progress bar.
+
+        Raises:
+            InputError: if the data has no such split, or nothing in it.
+        """
+        try:
+            self.task.load_dataset(split)
+        except FileNotFoundError as error:
+            raise InputError(
+                f"{self.corpus.data}: has no split {split!r}; name one that was binarised"
+            ) from error
+        dataset = self.task.dataset(split)
+        longest = utils.resolve_max_positions(self.task.max_positions(), self.model.max_positions())
+        epoch = self.task.get_batch_iterator(
+            dataset,
+            max_tokens=self.corpus.max_tokens,
+            max_positions=longest,
+            ignore_invalid_inputs=True,
+            seed=self.corpus.seed,
+        ).next_epoch_itr(shuffle=True)
+        sizes = getattr(dataset, "tgt_sizes", None)  # what is drawn on the fly has none
+        total = sizes if sizes is None else int(sizes.sum())
+        with Progress(total=total, desc=split, unit=" tokens", unit_scale=True) as bar:
+            for sample in epoch:
+                yield utils.move_to_cuda(sample) if self.device.type == "cuda" else sample
+                bar.update(sample["ntokens"])
+                return_freed_memory()
+
+    @torch.no_grad()
+    def decode(self, sample: dict, ask: bool = True) -> "Decoded":
+        """Decode the right targets of a sample.
+
+        Args:
+            sample: of the task.
+            ask: the memory; done anyway if what is asked depends on what was answered.
+        """
+        self.model.decoder.asks = ask or self.model.decoder.reader.feeds_back
+        with self._autocast():
+            logits, extra = self.model(**sample["net_input"])
+        self.model.decoder.asks = True
+        reading: MemoryReading | None = extra.get("memory")
+        query = extra["query"] if reading is None else reading.query
+        real = sample["target"] != self.task.target_dictionary.pad()  # [batch, time]
+        return Decoded(query, reading, sample["target"][real], logits, real)
+
+    def _autocast(self) -> Any:
+        if self.autocast == "none":
+            return nullcontext()
+        return torch.autocast(self.device.type, getattr(torch, self.autocast))
+
+    def save(self, path: Path) -> None:
+        """Write the checkpoint with its memory, whole or not at all."""
+        weights = utils.move_to_cpu(self.model.state_dict())
+        self.state["model"] = weights
+        for kind in ("ema", "ema_fp32_params"):  # their memory is a copy of the model's
+            if kind in self.state["extra_state"]:
+                memory = {name: weights[name] for name in self._names.values()}
+                self.state["extra_state"][kind].update(memory)
+        write_checkpoint(self.state, path)
+
+
+def fill(translator: Translator, split: str, policy: WritePolicy, epochs: int = 1) -> FillReport:
+    """Write the target tokens of a split into a translator's memory.
+
+    Args:
+        translator: whose memory is written to.
+        split: of its corpus, for instance ``train``.
+        policy: which tokens are written. What surprises is decided without the memory: only what
+            is written has to be searched for, and what is known already is merged.
+        epochs: passes over the split.
+
+    Returns:
+        What was done.
+    """
+    memory = translator.memory
+    report = FillReport()
+    for _ in range(epochs):
+        for sample in translator.batches(split):
+            report = _fill_batch(translator, sample, policy, report)
+    return replace(report, filled=len(memory), size=memory.size)
+
+
+@torch.no_grad()
+def _fill_batch(
+    translator: Translator, sample: dict, policy: WritePolicy, report: FillReport
+) -> FillReport:
+    memory = translator.memory
+    decoded = translator.decode(sample, ask=False)
+    query, target = decoded.query, decoded.target
+    chosen = policy(target, decoded.log_prob())
+    done = memory.write(query[chosen], target[chosen])
+    return replace(
+        report,
+        seen=report.seen + len(target),
+        written=report.written + done.pairs,
+        merged=report.merged + done.merged,
+        evicted=report.evicted + done.evicted,
+    )
+
+
+def resize_memory(weights: dict[str, Tensor], names: dict[str, str], size: int) -> None:
+    """Change the number of slots of a memory in a state dict, in place.
+
+    What it holds moves to the first slots, in order. If that is more than the new size, the
+    youngest stays.
+
+    Args:
+        weights: the state dict.
+        names: of the memory's buffers in it, see :func:`memory_buffers`.
+        size: the new number of slots.
+    """
+    keys, values, ages, recent = (weights[names[n]] for n in ("keys", "values", "ages", "recent"))
+    filled = torch.nonzero(values >= 0).squeeze(1)
+    youngest = torch.sort(ages[filled], stable=True).indices[:size]
+    kept = filled[youngest].sort().values  # [n]
+    moved_to = torch.full_like(values, -1)
+    moved_to[kept] = torch.arange(len(kept))
+    weights[names["keys"]] = keys.new_zeros(size, keys.shape[1])
+    weights[names["values"]] = values.new_full((size,), -1)
+    weights[names["ages"]] = ages.new_zeros(size)
+    for name, old in (("keys", keys), ("values", values), ("ages", ages)):
+        weights[names[name]][: len(kept)] = old[kept]
+    weights[names["recent"]] = moved_to[recent.clamp(min=0)].masked_fill(recent < 0, -1)

@@ -1,1 +1,0 @@
-"""What the programs in ``scripts/`` do, callable from Python."""

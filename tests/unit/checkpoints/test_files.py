@@ -1,0 +1,73 @@
+"""Reading, writing and finding checkpoints."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from fairseq import checkpoint_utils
+
+from fairseq_plugins.checkpoints import files as checkpoints
+from fairseq_plugins.checkpoints.files import last_checkpoints, read_checkpoint, write_checkpoint
+from fairseq_plugins.errors import InputError
+
+
+def test_what_is_written_is_read(trained: Any, tmp_path: Path) -> None:
+    state = read_checkpoint(trained.last)
+    write_checkpoint(state, tmp_path / "new" / "copy.pt")
+    copy = read_checkpoint(tmp_path / "new" / "copy.pt")
+    assert copy["cfg"] == state["cfg"]
+    assert all(torch.equal(copy["model"][name], state["model"][name]) for name in state["model"])
+
+
+def test_parsed_configuration_is_written_plainly(trained: Any, tmp_path: Path) -> None:
+    parsed = checkpoint_utils.load_checkpoint_to_cpu(str(trained.last))
+    write_checkpoint(parsed, tmp_path / "copy.pt")
+    assert read_checkpoint(tmp_path / "copy.pt")["cfg"] == read_checkpoint(trained.last)["cfg"]
+
+
+def test_failed_write_leaves_the_old_file_and_nothing_else(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "a.pt"
+    path.write_text("old")
+
+    def save(_: object, file: Any) -> None:
+        file.write(b"half")
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(checkpoints.torch, "save", save)
+    with pytest.raises(OSError):
+        write_checkpoint({}, path)
+    assert path.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_damaged_checkpoint_is_named(tmp_path: Path) -> None:
+    (tmp_path / "a.pt").write_bytes(b"PK\x03\x04 nonsense")
+    with pytest.raises(InputError, match=r"a\.pt: damaged"):
+        read_checkpoint(tmp_path / "a.pt")
+
+
+def touch(folder: Path, *names: str) -> None:
+    for name in names:
+        (folder / name).touch()
+
+
+def test_last_epochs_in_numerical_order(tmp_path: Path) -> None:
+    touch(tmp_path, "checkpoint9.pt", "checkpoint10.pt", "checkpoint2.pt", "checkpoint_best.pt",
+          "checkpoint_1_900.pt")  # fmt: skip
+    names = [path.name for path in last_checkpoints(tmp_path, 2)]
+    assert names == ["checkpoint10.pt", "checkpoint9.pt"]
+
+
+def test_without_epochs_the_last_updates(tmp_path: Path) -> None:
+    touch(tmp_path, "checkpoint_1_900.pt", "checkpoint_2_1000.pt", "checkpoint_last.pt")
+    names = [path.name for path in last_checkpoints(tmp_path, 2)]
+    assert names == ["checkpoint_2_1000.pt", "checkpoint_1_900.pt"]
+
+
+def test_too_few_checkpoints_are_named(tmp_path: Path) -> None:
+    touch(tmp_path, "checkpoint1.pt")
+    with pytest.raises(InputError, match="holds 1 numbered checkpoints, not 2"):
+        last_checkpoints(tmp_path, 2)

@@ -1,0 +1,190 @@
+"""What cleaning drops, what it keeps, and what it says about both."""
+
+import fcntl
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+from data_prep.core.program import DataError
+from data_prep.text.cleaning import Cleaner, Corpus, check_alignment, in_parallel
+from data_prep.text.quality import CleaningOptions, normalise
+
+Pairs = list[tuple[str, str]]
+
+
+def corpus(folder: Path, name: str, pairs: Pairs) -> Corpus:
+    """Write pairs as a corpus of two files."""
+    paths = folder / f"{name}-in.en", folder / f"{name}-in.de"
+    for path, side in zip(paths, zip(*pairs, strict=True), strict=True):
+        path.write_text("".join(line + "\n" for line in side), "utf-8")
+    return Corpus(name, [paths])
+
+
+def clean(
+    folder: Path, train: Pairs, test: Pairs | None = None, **options: int | bool
+) -> tuple[Cleaner, list[str]]:
+    """Clean a training corpus, after a test corpus if there is one; return what is left."""
+    cleaner = Cleaner(CleaningOptions(**options), ("en", "de"))  # type: ignore[arg-type]
+    if test:
+        cleaner.write_evaluation(corpus(folder, "test", test), folder)
+    cleaner.write_training(corpus(folder, "train", train), folder)
+    return cleaner, (folder / "train.en").read_text("utf-8").splitlines()
+
+
+GOOD = ("a good house", "ein gutes Haus")
+
+
+@pytest.mark.parametrize(
+    ("bad", "reason"),
+    [
+        (("", "leer"), "empty"),
+        ((" \t", "leer"), "empty"),
+        (("word " * 300, "Wort " * 300), "too long"),
+        (("x" * 100_000, "y"), "too long"),
+        (("yes", "ja, " * 20), "length ratio"),
+        (GOOD, "duplicate"),
+    ],
+)
+def test_bad_training_pair_is_dropped_and_reported(
+    tmp_path: Path, bad: tuple[str, str], reason: str
+) -> None:
+    cleaner, left = clean(tmp_path, [GOOD, bad])
+    assert left == [GOOD[0]]
+    report = cleaner.reports["train"]
+    assert (report.read, report.kept, report.found[reason]["count"]) == (2, 1, 1)
+    assert report.found[reason]["examples"][0]["where"].endswith("train-in.en:2")
+
+
+def test_training_pair_of_the_test_text_is_dropped(tmp_path: Path) -> None:
+    cleaner, left = clean(tmp_path, [GOOD, ("a cat", "eine Katze")], test=[GOOD])
+    assert left == ["a cat"]
+    assert cleaner.reports["train"].found["also in development or test text"]["count"] == 1
+
+
+def test_same_source_with_another_translation_is_no_duplicate(tmp_path: Path) -> None:
+    _, left = clean(tmp_path, [("hi", "hallo"), ("hi", "servus")])
+    assert len(left) == 2
+
+
+def test_duplicates_stay_on_demand(tmp_path: Path) -> None:
+    _, left = clean(tmp_path, [GOOD, GOOD], test=[GOOD], keep_duplicates=True)
+    assert len(left) == 2
+
+
+def test_short_pairs_may_differ_much_in_length(tmp_path: Path) -> None:
+    _, left = clean(tmp_path, [("Sure.", "Selbstverständlich.")])
+    assert left == ["Sure."]
+
+
+def test_test_text_is_never_dropped_but_reported(tmp_path: Path) -> None:
+    pairs = [GOOD, GOOD, ("", "leer"), ("x" * 100_000, "y")]
+    cleaner, _ = clean(tmp_path, [("a", "b")], test=pairs)
+    report = cleaner.reports["test"]
+    assert report.kept == len(pairs)
+    assert len((tmp_path / "test.de").read_text().splitlines()) == len(pairs)
+    assert {reason: found["count"] for reason, found in report.found.items()} == {
+        "empty": 1,
+        "too long": 1,
+    }
+
+
+def test_summary_quotes_only_the_beginning_of_a_long_line(tmp_path: Path) -> None:
+    cleaner, _ = clean(tmp_path, [GOOD, ("x" * 100_000, "y")])
+    lines = list(cleaner.reports["train"].summary("train"))
+    assert lines[0] == "train: 1 of 2 pairs kept"
+    assert lines[1] == "  dropped: 1 too long"
+    assert max(map(len, lines)) < 500
+
+
+def test_nothing_left_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="no usable pair left of 1"):
+        clean(tmp_path, [("", "leer")])
+
+
+def test_misaligned_files_are_named_with_their_counts(tmp_path: Path) -> None:
+    bad = corpus(tmp_path, "train", [GOOD, GOOD])
+    with bad.files[1].open("a") as file:
+        file.write("eins zu viel\n")
+    with pytest.raises(DataError, match=r"train-in\.en has 2 lines but .*train-in\.de has 3"):
+        check_alignment(bad)
+
+
+def test_empty_file_is_named(tmp_path: Path) -> None:
+    bad = corpus(tmp_path, "valid", [GOOD])
+    bad.files[0].write_text("")
+    with pytest.raises(DataError, match=r"valid-in\.en: empty file"):
+        check_alignment(bad)
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ("Scho\u0308n", "Schön"),  # NFC
+        (" a \u00a0 b\t c\r", "a b c"),
+        ("a\u2028b\x85c", "a b c"),
+        ("a\x00b\x1bc", "a b c"),
+        ("ﬁne ½ \uff21 »x« …", "ﬁne ½ \uff21 »x« …"),  # compatibility forms are left alone
+    ],
+)
+def test_normalise(line: str, expected: str) -> None:
+    assert normalise(line) == expected
+
+
+def killed(_: int) -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def test_a_killed_process_is_told_in_a_line() -> None:
+    with pytest.raises(DataError, match="a process was killed, perhaps for want of memory"):
+        list(in_parallel(killed, [1, 2], workers=2))
+
+
+PROGRAM = """
+import fcntl, sys, time
+from data_prep.text.cleaning import in_parallel
+
+lock = open(sys.argv[1], "w")
+fcntl.flock(lock, fcntl.LOCK_EX)
+print("locked", flush=True)
+list(in_parallel(time.sleep, [0.01] * 10_000, workers=2))
+"""
+
+
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL])
+def test_a_killed_program_leaves_no_process_that_holds_its_lock(tmp_path: Path, how: int) -> None:
+    path = tmp_path / "lock"
+    command = [sys.executable, "-c", PROGRAM, str(path)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as program:
+        assert program.stdout is not None and program.stdout.readline() == b"locked\n"
+        time.sleep(0.5)  # processes are at work
+        program.send_signal(how)
+        program.wait()
+        with path.open("w") as lock:
+            deadline = time.monotonic() + 20
+            while time.monotonic() < deadline:
+                with suppress(BlockingIOError):
+                    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    return
+                time.sleep(0.05)
+    pytest.fail("the lock is held still")
+
+
+def test_processes_never_read_far_ahead() -> None:
+    read = []
+
+    def numbers() -> Iterator[int]:
+        for number in range(100):
+            read.append(number)
+            yield number
+
+    results = in_parallel(abs, numbers(), workers=2)
+    assert next(results) == 0
+    assert len(read) < 10
+    assert list(results) == list(range(1, 100))

@@ -1,0 +1,50 @@
+"""The lexicon: nothing ambiguous in the target language, English forms that are English."""
+
+from collections import Counter
+
+import pytest
+
+from data_prep.toy.lexicon import NAMES, Lexicon, add_ed, add_s
+
+
+@pytest.fixture(scope="module")
+def lexicon() -> Lexicon:
+    return Lexicon(1)
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_no_two_entries_share_a_target_form(seed: int) -> None:
+    repeated = [word for word, n in Counter(Lexicon(seed).target_words()).items() if n > 1]
+    assert repeated == []
+
+
+def test_names_differ_from_all_other_words(lexicon: Lexicon) -> None:
+    names = lexicon.all_names()
+    sources = {name.source for name in names}
+    targets = {name.target for name in names}
+    assert len(sources) == len(targets) == len(names) == sum(NAMES.values())
+    assert not sources & targets
+
+
+def test_lexicon_follows_from_the_seed(lexicon: Lexicon) -> None:
+    assert Lexicon(1).target_words() == lexicon.target_words()
+    assert Lexicon(2).target_words() != lexicon.target_words()
+
+
+def test_both_genders_occur(lexicon: Lexicon) -> None:
+    genders = Counter(noun.soft for nouns in lexicon.nouns.values() for noun in nouns)
+    assert min(genders.values()) > 0.25 * genders.total()
+
+
+@pytest.mark.parametrize(
+    ("word", "form"), [("dog", "dogs"), ("fox", "foxes"), ("cry", "cries"), ("monkey", "monkeys")]
+)
+def test_add_s(word: str, form: str) -> None:
+    assert add_s(word) == form
+
+
+@pytest.mark.parametrize(
+    ("word", "form"), [("walk", "walked"), ("love", "loved"), ("carry", "carried")]
+)
+def test_add_ed(word: str, form: str) -> None:
+    assert add_ed(word) == form

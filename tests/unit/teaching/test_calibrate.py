@@ -1,0 +1,77 @@
+"""Fitting gate and temperature to a memory."""
+
+from typing import Any
+
+import pytest
+import torch
+
+from fairseq_plugins.errors import InputError
+from fairseq_plugins.modules.memory_reader import MemoryReader
+from fairseq_plugins.modules.write_policy import WritePolicy
+from fairseq_plugins.teaching.calibrate import calibrate
+from fairseq_plugins.teaching.fill import Corpus, Translator, fill
+
+
+@pytest.fixture
+def filled(trained: Any) -> Translator:
+    translator = Translator(trained.last, Corpus(trained.data), memory_size=2000)
+    fill(translator, "test", WritePolicy("all", 0.5, 100, torch.zeros(0)))
+    return translator
+
+
+def test_likelihood_rises_and_is_what_was_reported(filled: Translator) -> None:
+    first = calibrate(filled, "test")
+    again = calibrate(filled, "test")
+    assert first.after < first.before
+    assert again.before == pytest.approx(first.after, abs=1e-5)
+
+
+def test_reported_likelihood_is_that_of_the_model(filled: Translator) -> None:
+    total, count = 0.0, 0
+    for sample in filled.batches("valid"):
+        with torch.no_grad():
+            output = filled.model(**sample["net_input"])
+            log_probs = filled.model.get_normalized_probs(output, log_probs=True)
+        target = sample["target"]
+        real = target != filled.task.target_dictionary.pad()
+        total -= float(log_probs.gather(2, target.unsqueeze(2)).squeeze(2)[real].sum())
+        count += int(real.sum())
+    report = calibrate(filled, "valid")
+    assert report.tokens == count
+    assert report.before == pytest.approx(total / count, abs=1e-4)
+
+
+def test_only_gate_and_temperature_change(filled: Translator) -> None:
+    before = {name: tensor.clone() for name, tensor in filled.model.state_dict().items()}
+    calibrate(filled, "valid")
+    after = filled.model.state_dict()
+    changed = {n.rpartition("reader.")[2] for n in before if not torch.equal(before[n], after[n])}
+    assert changed == {"log_temperature", "gate.weight", "gate.bias"}
+
+
+def test_calibration_is_deterministic(trained: Any) -> None:
+    def run() -> Any:
+        translator = Translator(trained.last, Corpus(trained.data))
+        return calibrate(translator, "valid")
+
+    assert run() == run()
+
+
+def test_useless_memory_is_gated_out(filled: Translator) -> None:
+    memory = filled.memory
+    memory.values.copy_(memory.values[torch.randperm(memory.size)])
+    report = calibrate(filled, "valid")
+    assert report.after <= report.softmax + 0.02
+
+
+def test_empty_memory_cannot_be_calibrated(filled: Translator) -> None:
+    filled.memory.clear()
+    with pytest.raises(InputError, match="the memory is empty"):
+        calibrate(filled, "valid")
+
+
+def test_reader_without_gate_cannot_be_calibrated(filled: Translator) -> None:
+    reader = next(m for m in filled.model.modules() if isinstance(m, MemoryReader))
+    reader.mode = "embed"
+    with pytest.raises(InputError, match="has no gate"):
+        calibrate(filled, "valid")

@@ -1,0 +1,206 @@
+"""Filling a memory with a corpus."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from fairseq import checkpoint_utils
+
+from fairseq_plugins.checkpoints.files import read_checkpoint, write_checkpoint
+from fairseq_plugins.errors import InputError
+from fairseq_plugins.memory import KeyValueMemory
+from fairseq_plugins.memory.state import memory_buffers
+from fairseq_plugins.modules.write_policy import WritePolicy
+from fairseq_plugins.teaching.fill import Corpus, Translator, fill, resize_memory
+
+# --- Changing the number of slots -----------------------------------------------------------------
+
+
+def resized(memory: KeyValueMemory, size: int) -> KeyValueMemory:
+    state = memory.state_dict()
+    resize_memory(state, memory_buffers(state)[0], size)
+    result = KeyValueMemory(size, memory.key_dim, memory.num_values)
+    result.load_state_dict(state)
+    return result
+
+
+@pytest.fixture
+def memory() -> KeyValueMemory:
+    """Four of six slots filled, slot 0 with the oldest."""
+    memory = KeyValueMemory(6, 4, 10)
+    memory.write(torch.eye(4), torch.arange(4))
+    memory.ages[:4] = torch.tensor([3, 2, 1, 0])
+    return memory
+
+
+@pytest.mark.parametrize("size", [4, 6, 20])
+def test_memory_with_room_for_all_answers_as_before(memory: KeyValueMemory, size: int) -> None:
+    query = torch.rand(20, 4)
+    before, after = memory.query(query), resized(memory, size).query(query)
+    filled = before.slots >= 0
+    assert torch.equal(before.values[filled], after.values[:, : filled.shape[1]][filled])
+    assert len(resized(memory, size)) == 4
+
+
+def test_memory_that_gets_too_small_keeps_the_youngest(memory: KeyValueMemory) -> None:
+    small = resized(memory, 2)
+    assert small.values.tolist() == [2, 3]
+    assert torch.equal(small.keys, torch.eye(4)[2:])
+    assert small.ages.tolist() == memory.ages[2:4].tolist()
+
+
+def test_last_slot_of_a_value_is_known_after_resizing(memory: KeyValueMemory) -> None:
+    small = resized(memory, 2)
+    assert small.recent[:5].tolist() == [-1, -1, 0, 1, -1]
+
+
+# --- Filling --------------------------------------------------------------------------------------
+
+
+def translator(trained: Any, **options: Any) -> Translator:
+    return Translator(trained.last, Corpus(trained.data, max_tokens=100), **options)
+
+
+ALL = WritePolicy("all", 0.5, 100, torch.zeros(0))
+
+
+def tokens(trained: Any, split: str) -> int:
+    return sum(len(line.split()) + 1 for line in (trained.text / f"{split}.yy").open())
+
+
+def test_all_target_tokens_are_written(trained: Any) -> None:
+    filled = translator(trained, memory_size=2000)
+    filled.memory.clear()
+    report = fill(filled, "test", ALL)
+    assert report.seen == report.written == tokens(trained, "test")
+    assert report.filled == len(filled.memory) == report.written - report.merged
+    assert (report.size, report.evicted) == (2000, 0)
+
+
+def test_memory_holds_the_words_of_the_corpus_only(trained: Any) -> None:
+    filled = translator(trained, memory_size=2000)
+    filled.memory.clear()
+    fill(filled, "test", ALL)
+    dictionary = filled.task.target_dictionary
+    words = {dictionary[value] for value in filled.memory.values.unique() if value >= 0}
+    assert words == {*(trained.text / "test.yy").read_text().split(), dictionary.eos_word}
+
+
+def test_full_memory_forgets_as_many_as_it_cannot_hold(trained: Any) -> None:
+    filled = translator(trained, memory_size=16)
+    filled.memory.clear()
+    report = fill(filled, "test", ALL)
+    assert report.filled == 16
+    assert report.evicted > 0
+
+
+def test_several_epochs_see_everything_again(trained: Any) -> None:
+    filled = translator(trained, memory_size=2000)
+    filled.memory.clear()
+    report = fill(filled, "test", ALL, epochs=2)
+    assert report.seen == 2 * tokens(trained, "test")
+    assert report.merged > fill(translator(trained, memory_size=2000), "test", ALL).merged
+
+
+def test_rare_words_only(trained: Any) -> None:
+    filled = translator(trained, memory_size=2000)
+    filled.memory.clear()
+    counts = torch.zeros(len(filled.task.target_dictionary))
+    counts[::2] = 100
+    fill(filled, "test", WritePolicy("rare", 0.5, 100, counts))
+    values = filled.memory.values[filled.memory.values >= 0]
+    assert len(values) > 0 and bool((values % 2 == 1).all())
+
+
+def test_surprises_only_are_written(trained: Any) -> None:
+    filled = translator(trained)
+    none = fill(filled, "test", WritePolicy("surprise", 1e-9, 100, torch.zeros(0)))
+    every = fill(filled, "test", WritePolicy("surprise", 1.0, 100, torch.zeros(0)))
+    assert (none.written, every.written) == (0, every.seen)
+
+
+def test_only_what_is_written_is_searched_for(
+    trained: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    filled = translator(trained, memory_size=2000)
+    searched = []
+    search = filled.memory._search.search
+
+    def counted(query: torch.Tensor, k: int) -> Any:
+        searched.append(len(query))
+        return search(query, k)
+
+    monkeypatch.setattr(filled.memory._search, "search", counted)
+    report = fill(filled, "test", WritePolicy("surprise", 0.1, 100, torch.zeros(0)))
+    assert 0 < report.written == sum(searched) < report.seen
+
+
+def test_what_was_taught_is_merged_when_it_is_taught_again(trained: Any) -> None:
+    filled = translator(trained, memory_size=2000)
+    filled.memory.clear()
+    policy = WritePolicy("surprise", 0.1, 100, torch.zeros(0))
+    first, second = fill(filled, "test", policy), fill(filled, "test", policy)
+    assert second.written == first.written > second.filled - first.filled
+    assert second.merged > first.merged
+
+
+def test_weights_do_not_change_and_dropout_is_off(trained: Any) -> None:
+    filled = translator(trained)
+    assert not filled.model.training
+    fill(filled, "test", ALL)
+    before = read_checkpoint(trained.last)["model"]
+    for name, parameter in filled.model.named_parameters():
+        assert torch.equal(parameter, before[name]), name
+
+
+def test_same_seed_same_memory(trained: Any) -> None:
+    memories = []
+    for _ in range(2):
+        filled = translator(trained, memory_size=100)
+        fill(filled, "train", ALL)
+        memories.append(filled.memory)
+    assert torch.equal(memories[0].keys, memories[1].keys)
+    assert torch.equal(memories[0].values, memories[1].values)
+
+
+def test_bfloat16_fills_too(trained: Any) -> None:
+    report = fill(translator(trained, autocast="bfloat16"), "test", ALL)
+    assert report.written == tokens(trained, "test")
+
+
+def test_saved_checkpoint_loads_with_its_new_size(trained: Any, tmp_path: Path) -> None:
+    filled = translator(trained, memory_size=500)
+    fill(filled, "test", ALL)
+    filled.save(tmp_path / "filled.pt")
+    models, cfg, _ = checkpoint_utils.load_model_ensemble_and_task([str(tmp_path / "filled.pt")])
+    memory = next(m for m in models[0].modules() if isinstance(m, KeyValueMemory))
+    assert cfg.model.memory_size == memory.size == 500
+    assert torch.equal(memory.keys, filled.memory.keys)
+    assert torch.equal(memory.values, filled.memory.values)
+
+
+def test_saved_checkpoint_differs_in_the_memory_only(trained: Any, tmp_path: Path) -> None:
+    filled = translator(trained)
+    fill(filled, "test", ALL)
+    filled.save(tmp_path / "filled.pt")
+    before, after = read_checkpoint(trained.last), read_checkpoint(tmp_path / "filled.pt")
+    assert after["cfg"] == before["cfg"] and after.keys() == before.keys()
+    changed = {n for n, t in before["model"].items() if not torch.equal(t, after["model"][n])}
+    assert changed and changed <= set(memory_buffers(before["model"])[0].values())
+    names = memory_buffers(before["model"])[0].values()
+    assert all(torch.equal(after["extra_state"]["ema"][n], after["model"][n]) for n in names)
+
+
+def test_missing_split_is_named(trained: Any) -> None:
+    with pytest.raises(InputError, match="has no split 'nosuch'"):
+        fill(translator(trained), "nosuch", ALL)
+
+
+def test_model_without_memory_is_named(trained: Any, tmp_path: Path) -> None:
+    state = read_checkpoint(trained.last)
+    for name in memory_buffers(state["model"])[0].values():
+        del state["model"][name]
+    write_checkpoint(state, tmp_path / "plain.pt")
+    with pytest.raises(InputError, match=r"plain\.pt: has no memory to fill"):
+        Translator(tmp_path / "plain.pt", Corpus(trained.data))
