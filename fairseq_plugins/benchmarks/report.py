@@ -14,7 +14,7 @@ import torch
 from fairseq_plugins import allocator
 from fairseq_plugins.benchmarks.duel import Duel, Turn
 from fairseq_plugins.errors import InputError
-from fairseq_plugins.memory.search.mirror import coarse_dtype
+from fairseq_plugins.number_formats import native_bfloat16
 from fairseq_plugins.program import positive, start, write_json
 
 logger = logging.getLogger(__name__)
@@ -81,7 +81,7 @@ def machine(device: str) -> dict[str, Any]:
         "processor": _processor(),
         "cores": os.cpu_count(),
         "threads": torch.get_num_threads(),
-        "native_bfloat16": coarse_dtype("auto", torch.device("cpu")) == torch.bfloat16,
+        "native_bfloat16": native_bfloat16(),
         "load_before": round(load, 2),
         "system": platform.platform(),
         "python": platform.python_version(),

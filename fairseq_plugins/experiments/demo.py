@@ -28,7 +28,7 @@ from fairseq_plugins.commands import (
 from fairseq_plugins.errors import InputError
 from fairseq_plugins.evaluation.hypotheses import read_lines
 from fairseq_plugins.evaluation.rare_words import accuracy_by_frequency
-from fairseq_plugins.memory.search.mirror import native_bfloat16
+from fairseq_plugins.number_formats import native_bfloat16
 from fairseq_plugins.program import write_json
 
 logger = logging.getLogger(__name__)

@@ -7,10 +7,11 @@ tell where it matters.
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import lru_cache
 
 import torch
 from torch import Tensor
+
+from fairseq_plugins.number_formats import native_bfloat16
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
@@ -107,24 +108,4 @@ def coarse_dtype(name: str, device: torch.device) -> torch.dtype:
     """The type of the coarse product: ``auto`` takes bfloat16 where it is native."""
     if name != "auto":
         return DTYPES[name]
-    if device.type == "cuda":
-        native = torch.cuda.is_bf16_supported(including_emulation=False)
-    else:
-        native = native_bfloat16()
-    return torch.bfloat16 if native else torch.float32
-
-
-def native_bfloat16() -> bool:
-    """This processor multiplies bfloat16 without emulation."""
-    supported = torch.ops.mkldnn._is_mkldnn_bf16_supported()
-    return supported and not cpu_flags().isdisjoint({"avx512_bf16", "amx_bf16"})
-
-
-@lru_cache
-def cpu_flags() -> frozenset[str]:
-    """Instruction sets of this processor, as Linux names them; empty elsewhere."""
-    try:
-        with open("/proc/cpuinfo", encoding="ascii", errors="replace") as lines:
-            return frozenset(next(line for line in lines if line.startswith("flags")).split())
-    except (OSError, StopIteration):
-        return frozenset()
+    return torch.bfloat16 if native_bfloat16(device) else torch.float32
