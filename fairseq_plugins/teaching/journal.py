@@ -1,0 +1,291 @@
+"""The journal of lessons: numbered events in a database, to which more are only ever added.
+
+An event says that a lesson was taught, edited or forgotten, or that a change was taken back; a
+change is the events that belong together, such as an import. What is taught now is what the events
+say when they are read from the beginning: of each lesson the last event that was not taken back.
+Nothing else is kept of it, so that it cannot contradict them, and whoever has the journal open sees
+what others add.
+
+The queries by which a memory remembers a lesson are kept beside its event, one set for each model
+by its fingerprint: they follow from the event, and are there so that nobody has to compute them
+again.
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import sqlalchemy as sa
+
+from fairseq_plugins.errors import InputError
+from fairseq_plugins.teaching.journal_tables import (
+    ABOUT,
+    DECODINGS,
+    EVENTS,
+    LAYOUT,
+    METADATA,
+    Decodings,
+    Events,
+    changes,
+    conditions,
+    connect,
+    counts,
+    current,
+    lesson_of,
+    source_hash,
+)
+from fairseq_plugins.teaching.lessons import EVERYTHING, Change, Lesson, Pair, Selection
+
+AT_ONCE = 500  # rows named in one statement: databases limit them
+
+
+class Journal:
+    """The lessons of a database.
+
+    Args:
+        place: an SQLite file, made if it is not there, or a URL such as ``postgresql://...``.
+
+    Raises:
+        InputError: if it is not a journal, or cannot be opened.
+    """
+
+    def __init__(self, place: Path | str) -> None:
+        self.place = place
+        try:
+            self._engine = connect(place)
+            with self._engine.execution_options(writes=True).begin() as connection:
+                METADATA.create_all(connection)
+                layout = connection.scalar(sa.select(ABOUT.c.layout))
+                if layout is None:
+                    connection.execute(sa.insert(ABOUT).values(layout=LAYOUT))
+        except (sa.exc.SQLAlchemyError, ModuleNotFoundError, ValueError) as error:
+            raise InputError(
+                f"{place}: cannot be opened as a journal of lessons ({_reason(error)}); give a "
+                "file in a folder that can be written to, or the URL of a PostgreSQL database "
+                "(needs `pip install fairseq-memory[postgres]`)"
+            ) from error
+        if layout not in (None, LAYOUT):
+            raise InputError(
+                f"{place}: is a journal of layout {layout}, but this program knows only {LAYOUT}; "
+                "use a newer version"
+            )
+
+    def close(self) -> None:
+        """Close the database. Everything is on disk already."""
+        self._engine.dispose()
+
+    # --- Changing -----------------------------------------------------------------------------
+
+    def teach(
+        self,
+        pairs: Sequence[Pair],
+        decodings: Decodings | None = None,
+        change: int | None = None,
+    ) -> tuple[list[Lesson], int | None]:
+        """Add lessons, all of them or none.
+
+        Args:
+            pairs: what is taught.
+            decodings: what a model remembers them by.
+            change: number of the change that they belong to, for what is taught in parts; a new
+                one is begun if it was taken back meanwhile, or if none is given.
+
+        Returns:
+            The lessons, and the number of their change. Both are on disk.
+        """
+        with self._writing() as events:
+            change = events.going_on(change)
+            lessons = []
+            for pair in pairs:
+                pair = replace(pair, created=pair.created or events.time)
+                number = events.append("teach", change, pair)
+                change = change or number
+                lessons.append(Lesson(id=number, version=number, changed=events.time, **vars(pair)))
+            events.remember(lessons, decodings)
+        return lessons, change
+
+    def edit(self, lesson: Lesson, decodings: Decodings | None = None) -> Lesson:
+        """Replace the texts of a lesson, which keeps its id.
+
+        Args:
+            lesson: with the texts that it is to have.
+            decodings: what a model remembers it by.
+
+        Raises:
+            InputError: if it is not taught, or not any more.
+        """
+        with self._writing() as events:
+            events.current(lesson.id)
+            number = events.append("edit", None, lesson, lesson.id)
+            edited = replace(lesson, version=number, changed=events.time)
+            events.remember([edited], decodings)
+        return edited
+
+    def forget(self, ids: Sequence[int]) -> None:
+        """Forget lessons, all of them or none.
+
+        Raises:
+            InputError: if one of them is not taught, or not any more.
+        """
+        with self._writing() as events:
+            change = None
+            for lesson in map(events.current, dict.fromkeys(ids)):
+                number = events.append("forget", change, lesson, lesson.id)
+                change = change or number
+
+    def undo(self) -> Change:
+        """Take back the last change that was not taken back yet.
+
+        Returns:
+            What was taken back.
+
+        Raises:
+            InputError: if there is nothing to take back.
+        """
+        with self._writing() as events:
+            last = sa.select(sa.func.max(EVENTS.c.change)).where(
+                EVENTS.c.kind != "undo", counts(EVENTS)
+            )
+            change = events.connection.scalar(last)
+            if change is None:
+                raise InputError(f"{self.place}: there is no change left to take back")
+            done = next(changes(events.connection, EVENTS.c.change == change))
+            pair = Pair(**{name: getattr(done, name) for name in ("source", "target", "origin")})
+            events.append("undo", None, pair, undone=change)
+        return replace(done, undone=True)
+
+    # --- Reading ------------------------------------------------------------------------------
+
+    def lesson(self, lesson: int) -> Lesson:
+        """Return a lesson by its id.
+
+        Raises:
+            InputError: if it is not taught, or not any more.
+        """
+        with self._engine.connect() as connection:
+            return Events(self.place, connection).current(lesson)
+
+    def lessons(
+        self, selection: Selection = EVERYTHING, limit: int | None = None, offset: int = 0
+    ) -> Iterator[Lesson]:
+        """Yield what is taught, newest first.
+
+        Args:
+            selection: which.
+            limit: how many at most.
+            offset: how many to leave out first.
+        """
+        query = current().where(*conditions(selection)).order_by(EVENTS.c.number.desc())
+        with self._engine.connect() as connection:
+            for row in connection.execution_options(yield_per=AT_ONCE).execute(
+                query.limit(limit).offset(offset)
+            ):
+                yield lesson_of(row)
+
+    def count(self, selection: Selection = EVERYTHING) -> int:
+        """Return how many lessons are taught."""
+        with self._engine.connect() as connection:
+            chosen = current().where(*conditions(selection)).subquery()
+            return connection.scalar(sa.select(sa.func.count()).select_from(chosen)) or 0
+
+    def of_source(self, source: str) -> list[Lesson]:
+        """Return the lessons of a source, newest first: the first one is what it translates to."""
+        query = current().where(
+            EVENTS.c.source_hash == source_hash(source), EVENTS.c.source == source
+        )
+        with self._engine.connect() as connection:
+            rows = connection.execute(query.order_by(EVENTS.c.number.desc()))
+            return [lesson_of(row) for row in rows]
+
+    def contradictions(self) -> Iterator[tuple[Lesson, Lesson]]:
+        """Yield lessons of one source with two targets: the newer, which wins, and the older."""
+        taught = current().subquery()
+        contested = (
+            sa.select(taught.c.source)
+            .group_by(taught.c.source_hash, taught.c.source)
+            .having(sa.func.count(taught.c.target.distinct()) > 1)
+            .order_by(taught.c.source)
+        )
+        with self._engine.connect() as connection:
+            sources = connection.scalars(contested).all()
+        for source in sources:
+            newest, *others = self.of_source(source)
+            for older in others:
+                if older.target != newest.target:
+                    yield newest, older
+
+    def history(self, limit: int | None = None) -> Iterator[Change]:
+        """Yield all changes, newest first."""
+        with self._engine.connect() as connection:
+            yield from changes(connection, sa.true(), limit)
+
+    def since(self, seen: int) -> tuple[int, dict[str, Lesson | None]]:
+        """Say what is new since an event.
+
+        Args:
+            seen: its number; 0 for all.
+
+        Returns:
+            The number of the last event, and for every source that was concerned the lesson that
+            holds now, the newest, or None.
+        """
+        new = EVENTS.c.number > seen
+        taken_back = sa.select(EVENTS.c.undone).where(new, EVENTS.c.undone.is_not(None))
+        concerned = sa.select(EVENTS.c.lesson).where(
+            EVENTS.c.lesson.is_not(None), new | EVENTS.c.change.in_(taken_back)
+        )
+        hashes = sa.select(EVENTS.c.source_hash).where(EVENTS.c.lesson.in_(concerned))
+        ours = EVENTS.c.source_hash.in_(hashes)
+        with self._engine.connect() as connection:
+            last = connection.scalar(sa.select(sa.func.max(EVENTS.c.number))) or 0
+            if last == seen:
+                return seen, {}
+            sources = connection.scalars(sa.select(EVENTS.c.source).where(ours).distinct())
+            holds: dict[str, Lesson | None] = dict.fromkeys(sources)
+            for row in connection.execute(current().where(ours).order_by(EVENTS.c.number)):
+                holds[row.source] = lesson_of(row)
+        return last, holds
+
+    def decodings(self, versions: Sequence[int], fingerprint: str) -> Iterator[tuple[int, bytes]]:
+        """Yield what a model remembers lessons by, where it is known.
+
+        Args:
+            versions: of the lessons.
+            fingerprint: of the model.
+        """
+        columns = DECODINGS.c.event, DECODINGS.c.data
+        of_model = sa.select(*columns).where(DECODINGS.c.fingerprint == fingerprint)
+        with self._engine.connect() as connection:
+            for first in range(0, len(versions), AT_ONCE):
+                some = DECODINGS.c.event.in_(versions[first : first + AT_ONCE])
+                yield from connection.execute(of_model.where(some)).tuples()
+
+    def remember(self, lessons: Sequence[Lesson], decodings: Decodings) -> None:
+        """Keep what a model remembers lessons by that were taught to another one."""
+        with self._writing() as events:
+            known = sa.select(DECODINGS.c.event).where(
+                DECODINGS.c.fingerprint == decodings.fingerprint
+            )
+            there = set(events.connection.scalars(known))
+            pairs = zip(lessons, decodings.data, strict=True)
+            missing = [(lesson, data) for lesson, data in pairs if lesson.version not in there]
+            if missing:
+                rest, data = zip(*missing, strict=True)
+                events.remember(rest, Decodings(decodings.fingerprint, data))
+
+    @contextmanager
+    def _writing(self) -> Iterator["Events"]:
+        """Be the only one who adds events, and add all of them at the end, or none."""
+        try:
+            with self._engine.execution_options(writes=True).begin() as connection:
+                yield Events(self.place, connection)
+        except sa.exc.OperationalError as error:
+            raise InputError(
+                f"{self.place}: cannot be written to ({_reason(error)}); nothing was changed"
+            ) from error
+
+
+def _reason(error: Exception) -> str:
+    """What a database says is wrong, in one line."""
+    return " ".join(str(getattr(error, "orig", None) or error).split())

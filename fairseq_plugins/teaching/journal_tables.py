@@ -1,0 +1,237 @@
+"""The tables of the journal of lessons, and what is read from them and written to them."""
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, fields
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+
+from fairseq_plugins.errors import InputError
+from fairseq_plugins.teaching.lessons import Change, Lesson, Pair, Selection
+
+WAIT = 60.0  # seconds for another process that is writing
+LAYOUT = 1  # of the tables
+LOCK = 0x1E550  # who holds it writes to a journal in PostgreSQL
+
+METADATA = sa.MetaData()
+EVENTS = sa.Table(
+    "events",
+    METADATA,
+    sa.Column("number", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("change", sa.Integer, nullable=False),  # number of its first event
+    sa.Column("kind", sa.Text, nullable=False),  # teach, edit, forget, undo
+    sa.Column("time", sa.Text, nullable=False),
+    sa.Column("undone", sa.Integer),  # by an undo: the change that no longer counts
+    sa.Column("lesson", sa.Integer),  # number of the event that taught it
+    # The lesson as it is from now on, or was until now if it is forgotten.
+    sa.Column("source", sa.Text, nullable=False),
+    sa.Column("target", sa.Text, nullable=False),
+    sa.Column("origin", sa.Text, nullable=False),
+    sa.Column("note", sa.Text, nullable=False),
+    sa.Column("author", sa.Text, nullable=False),
+    sa.Column("unit", sa.Text, nullable=False),
+    sa.Column("created", sa.Text, nullable=False),
+    sa.Column("source_hash", sa.BigInteger, nullable=False),  # a short index of long texts
+    sa.Column("folded", sa.Text, nullable=False),  # source, target and note without capitals
+    sa.Index("events_of_lesson", "lesson", "number"),
+    sa.Index("events_of_source", "source_hash"),
+    sa.Index("events_of_change", "change"),
+    sa.Index("events_undone", "undone"),
+)
+DECODINGS = sa.Table(
+    "decodings",
+    METADATA,
+    sa.Column("event", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("fingerprint", sa.Text, primary_key=True),
+    sa.Column("data", sa.LargeBinary, nullable=False),
+)
+ABOUT = sa.Table("about", METADATA, sa.Column("layout", sa.Integer, nullable=False))
+TEXTS = [field.name for field in fields(Pair)]
+
+
+@dataclass(frozen=True)
+class Decodings:
+    """What a model remembers some lessons by.
+
+    Attributes:
+        fingerprint: of the model.
+        data: of each lesson, in their order.
+    """
+
+    fingerprint: str
+    data: Sequence[bytes]
+
+
+class Events:
+    """The events, as one transaction sees them.
+
+    Args:
+        place: of the database, for messages.
+        connection: in a transaction.
+    """
+
+    def __init__(self, place: Path | str, connection: sa.Connection) -> None:
+        self.place, self.connection = place, connection
+        self.time = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        self._last: int | None = None
+
+    def append(
+        self,
+        kind: str,
+        change: int | None,
+        pair: Pair,
+        lesson: int | None = None,
+        undone: int | None = None,
+    ) -> int:
+        """Add an event, the first of a change unless one is given; return its number."""
+        if self._last is None:
+            self._last = self.connection.scalar(sa.select(sa.func.max(EVENTS.c.number))) or 0
+        self._last += 1
+        texts = {name: getattr(pair, name) for name in TEXTS}
+        self.connection.execute(
+            sa.insert(EVENTS).values(
+                number=self._last,
+                change=change or self._last,
+                kind=kind,
+                time=self.time,
+                undone=undone,
+                lesson=self._last if kind == "teach" else lesson,
+                source_hash=source_hash(pair.source),
+                folded="\n".join((pair.source, pair.target, pair.note)).casefold(),
+                **texts,
+            )
+        )
+        return self._last
+
+    def going_on(self, change: int | None) -> int | None:
+        """Return a change that still counts, or None."""
+        undone = sa.select(sa.exists().where(EVENTS.c.undone == change))
+        return None if change is None or self.connection.scalar(undone) else change
+
+    def current(self, lesson: int) -> Lesson:
+        """Return a lesson as it is.
+
+        Raises:
+            InputError: if it is not taught, or not any more.
+        """
+        row = self.connection.execute(current().where(EVENTS.c.lesson == lesson)).first()
+        if row is None:
+            raise InputError(
+                f"{self.place}: there is no lesson {lesson}, or it was forgotten; see `lessons` "
+                "for what is taught and `history` for what was"
+            )
+        return lesson_of(row)
+
+    def remember(self, lessons: Sequence[Lesson], decodings: Decodings | None) -> None:
+        """Keep what a model remembers lessons by."""
+        if decodings is None or not lessons:
+            return
+        rows = [
+            {"event": lesson.version, "fingerprint": decodings.fingerprint, "data": data}
+            for lesson, data in zip(lessons, decodings.data, strict=True)
+        ]
+        self.connection.execute(sa.insert(DECODINGS), rows)
+
+
+def counts(events: Any) -> sa.ColumnElement[bool]:
+    """Return the condition that an event was not taken back."""
+    undo = EVENTS.alias()
+    return ~sa.exists().where(undo.c.undone == events.c.change)
+
+
+def current() -> sa.Select:
+    """Return the query for all lessons as they are: the last event of each that counts."""
+    later = EVENTS.alias()
+    replaced = sa.exists().where(
+        later.c.lesson == EVENTS.c.lesson, later.c.number > EVENTS.c.number, counts(later)
+    )
+    return sa.select(EVENTS).where(EVENTS.c.kind.in_(["teach", "edit"]), counts(EVENTS), ~replaced)
+
+
+def conditions(selection: Selection) -> Iterator[sa.ColumnElement[bool]]:
+    """Yield what a selection asks of a lesson."""
+    if selection.search is not None:
+        yield EVENTS.c.folded.contains(selection.search.casefold(), autoescape=True)
+    for name in ("origin", "author"):
+        if getattr(selection, name) is not None:
+            yield EVENTS.c[name] == getattr(selection, name)
+    if selection.since is not None:
+        yield EVENTS.c.time >= selection.since
+    if selection.before is not None:
+        yield EVENTS.c.time < selection.before
+
+
+def changes(
+    connection: sa.Connection, which: sa.ColumnElement[bool], limit: int | None = None
+) -> Iterator[Change]:
+    """Yield changes, newest first."""
+    part, undo = EVENTS.alias(), EVENTS.alias()
+    lessons = sa.select(sa.func.count(part.c.lesson)).where(part.c.change == EVENTS.c.number)
+    undone = sa.exists().where(undo.c.undone == EVENTS.c.number)
+    query = sa.select(EVENTS, lessons.scalar_subquery().label("lessons"), undone.label("gone"))
+    first = query.where(EVENTS.c.change == EVENTS.c.number, which)
+    for row in connection.execute(first.order_by(EVENTS.c.number.desc()).limit(limit)):
+        yield Change(
+            number=row.number,
+            kind=row.kind,
+            time=row.time,
+            lessons=row.lessons,
+            source=row.source,
+            target=row.target,
+            origin=row.origin,
+            author=row.author,
+            undone=row.gone,
+            undid=row.undone,
+        )
+
+
+def lesson_of(row: Any) -> Lesson:
+    """Return the lesson of a row of :func:`current`."""
+    texts = {name: getattr(row, name) for name in TEXTS}
+    return Lesson(id=row.lesson, version=row.number, changed=row.time, **texts)
+
+
+def source_hash(source: str) -> int:
+    """Return 63 bits that stand for a source."""
+    return int.from_bytes(hashlib.blake2b(source.encode(), digest_size=8).digest()) >> 1
+
+
+def connect(place: Path | str) -> sa.Engine:
+    """Return the engine of a database; a change is on disk when its transaction ends.
+
+    A transaction with the execution option ``writes`` is the only one that writes.
+    """
+    engine = _postgresql(str(place)) if "://" in str(place) else _sqlite(place)
+
+    @sa.event.listens_for(engine, "begin")
+    def begin(connection: sa.Connection) -> None:
+        writes = connection.get_execution_options().get("writes", False)
+        if connection.dialect.name == "sqlite":
+            connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+        elif writes:
+            connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({LOCK})")
+
+    return engine
+
+
+def _postgresql(place: str) -> sa.Engine:
+    url = sa.make_url(place)
+    if url.get_backend_name() != "postgresql":
+        raise ValueError(f"{url.get_backend_name()} is not supported, only postgresql")
+    return sa.create_engine(url.set(drivername="postgresql+psycopg"))
+
+
+def _sqlite(place: Path | str) -> sa.Engine:
+    url = sa.URL.create("sqlite", database=str(place))
+    engine = sa.create_engine(url, connect_args={"timeout": WAIT})
+
+    @sa.event.listens_for(engine, "connect")
+    def prepare(connection: Any, _: Any) -> None:
+        connection.isolation_level = None  # transactions begin above, and nowhere else
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA synchronous = FULL")
+
+    return engine
