@@ -129,7 +129,7 @@ def fill(memory: KeyValueMemory, keys: Tensor, values: Tensor) -> None:
     memory.clear()
     memory.keys.copy_(keys)
     memory.values.copy_(values)
-    memory.ages.copy_(slots.flip(0))
+    memory.ages = slots.flip(0)
     memory.recent.scatter_(0, memory.values, slots)
 
 

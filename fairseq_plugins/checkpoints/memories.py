@@ -15,6 +15,7 @@ from fairseq_plugins.memory.snapshot import (
 )
 from fairseq_plugins.memory.state import memory_buffers
 from fairseq_plugins.modules.memory_options import empty_memory
+from fairseq_plugins.patches.checkpoints import models_in
 
 
 class MemoryOfCheckpoint:
@@ -80,12 +81,9 @@ class MemoryOfCheckpoint:
                 "keys mean nothing; give the checkpoint it was saved from, or add --any-model"
             )
         memory = load_memory(snapshot)
-        for name, buffer in memory.named_buffers():
-            self.weights[self.names[name]] = buffer
+        buffers = {self.names[name]: buffer for name, buffer in memory.named_buffers()}
+        for weights in models_in(self.state):
+            weights.update(buffers)
         fit_to_memory(self.state["cfg"], memory.size)
-        for kind in ("ema", "ema_fp32_params"):  # their memory is a copy of the model's
-            if kind in self.state["extra_state"]:
-                copies = {full: self.weights[full] for full in self.names.values()}
-                self.state["extra_state"][kind].update(copies)
         write_checkpoint(self.state, output)
         return header

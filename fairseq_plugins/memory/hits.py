@@ -1,6 +1,6 @@
 """What a memory answers, and what it says it did."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -45,6 +45,8 @@ class CommitReport:
     """Pairs whose best neighbour had the right value."""
     evicted: int = 0
     """Slots that forgot what they held."""
+    slots: Tensor = field(default_factory=lambda: torch.empty(0, dtype=torch.int64), compare=False)
+    """[pairs] int64, where each pair went, those of rank 0 first; -1 if there was no slot."""
 
 
 class Similarities(torch.autograd.Function):

@@ -19,11 +19,12 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from fairseq_plugins.memory import state
 from fairseq_plugins.memory.hits import NOTHING
 from fairseq_plugins.memory.key_value_memory import KeyValueMemory
 
 FORMAT = "fairseq-memory"
-VERSION = 1
+VERSION = state.LAYOUT
 SETTINGS = ("size", "key_dim", "num_values", "neighbors", "margin", "age_noise", "seed")
 
 
@@ -115,7 +116,7 @@ def read_header(path: Path | str) -> SnapshotHeader:
     Raises:
         SnapshotError: if the file is missing, damaged, no snapshot, or of an unknown version.
     """
-    return _read(Path(path), ())[0]
+    return _read(Path(path), tensors=False)[0]
 
 
 def load_memory(path: Path | str) -> KeyValueMemory:
@@ -179,7 +180,7 @@ def summarize(path: Path | str) -> dict[str, Any]:
     """
     header, tensors = _read_all(Path(path))
     filled = tensors["values"] != NOTHING
-    ages = tensors["ages"][filled]
+    ages = (tensors["commits"] - tensors["touched"])[filled]
     return asdict(header) | {
         "commits": int(tensors["commits"]),
         "distinct_values": len(tensors["values"][filled].unique()),
@@ -229,21 +230,17 @@ def weights_fingerprint(state: Mapping[str, Any], memories: Iterable[str]) -> st
 
 
 def _read_all(path: Path) -> tuple[SnapshotHeader, dict[str, Tensor]]:
-    """Header and checked tensors."""
-    header, tensors = _read(path, ("keys", "values", "ages", "recent", "commits"))
-    expected = {
-        "keys": ((header.size, header.key_dim), torch.float32),
-        "values": ((header.size,), torch.int64),
-        "ages": ((header.size,), torch.int64),
-        "recent": ((header.num_values,), torch.int64),
-        "commits": ((), torch.int64),
-    }
-    if any(
-        (tuple(tensors[name].shape), tensors[name].dtype) != expected[name] for name in expected
-    ):
-        _damaged(path, "its tensors are not as large as its header says")
+    """Header and checked tensors, in the newest layout."""
+    header, tensors = _read(path)
+    expected = state.empty_memory(0, header.key_dim, header.num_values)
+    for name, tensor in tensors.items():
+        empty = expected.get(name, expected["touched"])
+        shape = (header.size, *empty.shape[1:]) if name in state.PER_SLOT else empty.shape
+        if (tensor.shape, tensor.dtype) != (shape, empty.dtype):
+            _damaged(path, "its tensors are not as large as its header says")
     if _checksum(header, tensors) != header.checksum:
         _damaged(path, "its contents do not match its checksum")
+    state.upgrade(tensors)
     values, recent = tensors["values"], tensors["recent"]
     sound = (
         bool(torch.isfinite(tensors["keys"]).all())
@@ -255,13 +252,14 @@ def _read_all(path: Path) -> tuple[SnapshotHeader, dict[str, Tensor]]:
     return header, tensors
 
 
-def _read(path: Path, names: Iterable[str]) -> tuple[SnapshotHeader, dict[str, Tensor]]:
-    """Header and some of the tensors, unchecked."""
+def _read(path: Path, tensors: bool = True) -> tuple[SnapshotHeader, dict[str, Tensor]]:
+    """Header and, if wanted, the tensors, unchecked."""
     if not path.is_file():
         raise SnapshotError(f"{path}: there is no such file; give one that save_memory wrote")
     try:
         with safe_open(path, framework="pt") as file:
             header = _parse(path, (file.metadata() or {}).get("header", ""))
+            names = state.BUFFERS[header.version] if tensors else ()
             return header, {name: file.get_tensor(name) for name in names}
     except SafetensorError as error:
         _damaged(path, str(error).lower(), error)
@@ -279,10 +277,10 @@ def _parse(path: Path, text: str) -> SnapshotHeader:
             f"{path} is a safetensors file, but no snapshot of a memory; give one that "
             "save_memory wrote"
         )
-    if entries.get("version") != VERSION:
+    if entries.get("version") not in state.BUFFERS:
         raise SnapshotError(
-            f"{path} has format version {entries.get('version')}, this program reads version "
-            f"{VERSION}; use the fairseq-memory that wrote it"
+            f"{path} has format version {entries.get('version')}, this program reads versions "
+            f"up to {VERSION}; use the fairseq-memory that wrote it"
         )
     types = get_type_hints(SnapshotHeader)
     types |= {"margin": (int, float), "age_noise": (int, float), "extra": dict}

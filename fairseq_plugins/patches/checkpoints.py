@@ -22,6 +22,7 @@ from torch import Tensor, nn
 
 from fairseq_plugins.errors import InputError
 from fairseq_plugins.memory import KeyValueMemory
+from fairseq_plugins.memory.state import upgrade_memories
 from fairseq_plugins.patches.dictionaries import RemembersDictionaries
 
 # torch.load makes only what is listed here, beside tensors and plain Python data.
@@ -82,10 +83,21 @@ def reading(path: str | Path) -> Iterator[None]:
         ) from error
 
 
+def models_in(state: dict[str, Any]) -> list[dict[str, Any]]:
+    """The model's state dict in a checkpoint, and then the moving averages of it, if there are any.
+
+    A memory is not averaged: all of them hold the same one.
+    """
+    extra = state.get("extra_state") or {}
+    return [state["model"], *(extra[k] for k in ("ema", "ema_fp32_params") if k in extra)]
+
+
 def _readable_or_input_error(path: str, *args: Any, **kwargs: Any) -> dict:
     with reading(path):
         state = _load_checkpoint_to_cpu(path, *args, **kwargs)
         weights = state["model"]
+    for copy in models_in(state):
+        upgrade_memories(copy)
     with contextlib.suppress(AttributeError):  # a plain dict has no room for it
         weights.path = path  # for the message when it turns out to fit no model
     return state

@@ -21,10 +21,11 @@ from fairseq_plugins.allocator import return_freed_memory
 from fairseq_plugins.checkpoints.files import fit_to_memory, write_checkpoint
 from fairseq_plugins.errors import InputError
 from fairseq_plugins.memory import memories_in
-from fairseq_plugins.memory.state import memory_buffers
+from fairseq_plugins.memory.state import memory_buffers, resized
 from fairseq_plugins.modules.cross_entropy import token_log_probs
 from fairseq_plugins.modules.memory_reader import MemoryReading
 from fairseq_plugins.modules.write_policy import WritePolicy
+from fairseq_plugins.patches.checkpoints import models_in
 from fairseq_plugins.progress import Progress
 
 logger = logging.getLogger(__name__)
@@ -199,10 +200,9 @@ class Translator:
         """Write the checkpoint with its memory, whole or not at all."""
         weights = utils.move_to_cpu(self.model.state_dict())
         self.state["model"] = weights
-        for kind in ("ema", "ema_fp32_params"):  # their memory is a copy of the model's
-            if kind in self.state["extra_state"]:
-                memory = {name: weights[name] for name in self._names.values()}
-                self.state["extra_state"][kind].update(memory)
+        memory = {name: weights[name] for name in self._names.values()}
+        for copy in models_in(self.state):
+            copy.update(memory)
         write_checkpoint(self.state, path)
 
 
@@ -248,23 +248,19 @@ def _fill_batch(
 def resize_memory(weights: dict[str, Tensor], names: dict[str, str], size: int) -> None:
     """Change the number of slots of a memory in a state dict, in place.
 
-    What it holds moves to the first slots, in order. If that is more than the new size, the
-    youngest stays.
+    What does not fit is forgotten, the oldest first.
 
     Args:
         weights: the state dict.
         names: of the memory's buffers in it, see :func:`memory_buffers`.
         size: the new number of slots.
+
+    Raises:
+        InputError: if more slots are pinned than there are to be.
     """
-    keys, values, ages, recent = (weights[names[n]] for n in ("keys", "values", "ages", "recent"))
-    filled = torch.nonzero(values >= 0).squeeze(1)
-    youngest = torch.sort(ages[filled], stable=True).indices[:size]
-    kept = filled[youngest].sort().values  # [n]
-    moved_to = torch.full_like(values, -1)
-    moved_to[kept] = torch.arange(len(kept))
-    weights[names["keys"]] = keys.new_zeros(size, keys.shape[1])
-    weights[names["values"]] = values.new_full((size,), -1)
-    weights[names["ages"]] = ages.new_zeros(size)
-    for name, old in (("keys", keys), ("values", values), ("ages", ages)):
-        weights[names[name]][: len(kept)] = old[kept]
-    weights[names["recent"]] = moved_to[recent.clamp(min=0)].masked_fill(recent < 0, -1)
+    buffers = {name: weights[full] for name, full in names.items()}
+    try:
+        buffers = resized(buffers, size)
+    except ValueError as error:
+        raise InputError(f"--memory-size {size}: {error}") from error
+    weights.update({full: buffers[name] for name, full in names.items()})

@@ -24,6 +24,9 @@ class Oracle:
     values: np.ndarray  # [S], -1 where empty
     ages: np.ndarray  # [S]
     recent: np.ndarray  # [V], slot that each value was last written to, or -1
+    origins: np.ndarray  # [S], who wrote the slot last, or -1
+    pinned: np.ndarray  # [S] bool, taught
+    commits: int
     neighbors: int
     margin: float
 
@@ -35,6 +38,9 @@ class Oracle:
             memory.values.numpy().copy(),
             memory.ages.numpy().copy(),
             memory.recent.numpy().copy(),
+            memory.origins.numpy().copy(),
+            memory.pinned.numpy().copy(),
+            int(memory.commits),
             memory.neighbors,
             memory.margin,
         )
@@ -95,36 +101,46 @@ class Oracle:
         self,
         queries: np.ndarray,
         targets: np.ndarray,
-        best: list[int] | None = None,
+        ranked: list[list[int]] | None = None,
         noise: np.ndarray | None = None,
-    ) -> None:
+        origin: int = -1,
+    ) -> list[int]:
         """Write pairs.
 
         Args:
             queries: [N, D].
             targets: [N].
-            best: best slot of each query (-1: none), where rounding decides between several.
+            ranked: slots by similarity to each query, as far down as it matters (-1: none), where
+                rounding decides between several.
             noise: [S], added to the ages when slots to forget are chosen.
+            origin: who writes.
+
+        Returns:
+            [N], where each pair went, or -1.
         """
         size = len(self.values)
-        if best is None:
-            found = [self.neighbours(query) for query in queries]
-            best = [slots[0] if slots else -1 for slots in found]
+        if ranked is None:
+            ranked = [self.neighbours(query) for query in queries]
+        # What is taught is not seen.
+        free = [[slot for slot in row if slot >= 0 and not self.pinned[slot]] for row in ranked]
+        best = [slots[0] if slots else -1 for slots in free]
         hit = [
             slot >= 0 and self.values[slot] == target
             for slot, target in zip(best, targets, strict=True)
         ]
         misses = [row for row in range(len(queries)) if not hit[row]]
-        misses = misses[-size:]  # of more misses than slots the last stay
+        open_slots = size - int(self.pinned.sum())
+        misses = misses[max(0, len(misses) - open_slots) :]  # of more than slots the last stay
 
         # Where the misses go is decided before anything changes.
         aged = self.ages + (noise if noise is not None else 0.0)
         empty = [slot for slot in range(size) if self.values[slot] < 0]
-        full = [slot for slot in range(size) if self.values[slot] >= 0]
+        full = [slot for slot in range(size) if self.values[slot] >= 0 and not self.pinned[slot]]
         full.sort(key=lambda slot: (-aged[slot], slot))
         place = dict(zip(misses, empty + full, strict=False))
 
         self.ages = self.ages + 1
+        self.commits += 1
         touched = {slot for slot, right in zip(best, hit, strict=True) if right}
         sums = {slot: self.keys[slot].copy() for slot in touched}
         for row, slot in enumerate(best):
@@ -138,16 +154,43 @@ class Oracle:
             self.keys[slot] = normalise(queries[row])
             self.values[slot] = targets[row]
             self.ages[slot] = 0
-        for row, target in enumerate(targets):
-            if hit[row]:
-                self.recent[target] = best[row]
-            elif row in place:
-                self.recent[target] = place[row]
+        went = [best[row] if hit[row] else place.get(row, -1) for row in range(len(queries))]
+        for slot, target in zip(went, targets, strict=True):
+            if slot >= 0:
+                self.recent[target] = slot
+                self.origins[slot] = origin
+        return went
+
+    def teach(self, queries: np.ndarray, targets: np.ndarray, origin: int, size: int) -> list[int]:
+        """Write pairs to empty slots, in a memory that has ``size`` slots by then."""
+        more = size - len(self.values)
+        self.keys = np.concatenate([self.keys, np.zeros((more, self.keys.shape[1]))])
+        self.values = np.append(self.values, np.full(more, -1))
+        self.origins = np.append(self.origins, np.full(more, -1))
+        self.pinned = np.append(self.pinned, np.full(more, False))
+        # A slot that was never written to is as old as the memory, in commits.
+        self.ages = np.append(self.ages, np.full(more, self.commits))
+        slots = []
+        for query, target in zip(queries, targets, strict=True):
+            slot = int(np.flatnonzero(self.values < 0)[0])
+            self.keys[slot], self.values[slot] = normalise(query), target
+            self.ages[slot], self.origins[slot], self.pinned[slot] = 0, origin, True
+            slots.append(slot)
+        return slots
+
+    def forget(self, slots: list[int]) -> None:
+        for slot in slots:
+            self.keys[slot], self.values[slot], self.ages[slot] = 0.0, -1, self.commits
+            self.origins[slot], self.pinned[slot] = -1, False
+            self.recent[self.recent == slot] = -1
 
     def assert_same_state(self, memory: KeyValueMemory) -> None:
         np.testing.assert_array_equal(memory.values.numpy(), self.values)
         np.testing.assert_array_equal(memory.ages.numpy(), self.ages)
         np.testing.assert_array_equal(memory.recent.numpy(), self.recent)
+        np.testing.assert_array_equal(memory.origins.numpy(), self.origins)
+        np.testing.assert_array_equal(memory.pinned.numpy(), self.pinned)
+        assert int(memory.commits) == self.commits
         filled = self.values >= 0
         np.testing.assert_allclose(memory.keys.numpy()[filled], self.keys[filled], atol=2e-6)
 

@@ -11,6 +11,7 @@ from torch import Tensor
 from fairseq_plugins.memory import KeyValueMemory
 
 DIM, VALUES = 4, 5
+OLD_SNAPSHOT = Path(__file__).parents[2] / "data" / "memory_layout_1.safetensors"
 
 
 @dataclass(frozen=True)
@@ -46,8 +47,8 @@ def memories(draw: st.DrawFn, noise: float = 0.0) -> KeyValueMemory:
     )
     for batch in draw(st.lists(batches(), max_size=3)):
         memory.write(batch.query, batch.target)
-    for slot in draw(st.lists(st.integers(0, memory.size - 1), max_size=2)):
-        memory.values[slot] = -1
+    holes = draw(st.lists(st.integers(0, memory.size - 1), max_size=2))
+    memory.forget(torch.tensor(holes, dtype=torch.int64))
     return memory
 
 

@@ -5,6 +5,7 @@ import torch
 
 from fairseq_plugins.memory import CommitReport, KeyValueMemory
 from fairseq_plugins.memory.collective import gather_rows
+from fairseq_plugins.memory.state import BUFFERS, LAYOUT
 from tests.unit.memory.alone import start_alone
 
 # Rows that each rank stages: unequal, none on one of them, none at all, more than there are slots.
@@ -33,7 +34,17 @@ def rows(memory, step, rank):
 
 
 def record(memory, report):
-    return [report] + [buffer.clone() for buffer in memory.buffers()]
+    slots = report.pop("slots")
+    return [report, slots] + [buffer.clone() for buffer in memory.buffers()]
+
+
+def teach(memory, step):
+    "A lesson before every other step, the same on all ranks."
+    if step % 2:
+        generator = torch.Generator().manual_seed(step)
+        query = torch.randn(3, 8, generator=generator)
+        slots = memory.teach(query, torch.arange(3), origin=step)
+        memory.forget(slots[:1])
 """
 
 WORKER = (
@@ -45,11 +56,12 @@ folder, rank = sys.argv[1], int(sys.argv[2])
 dist.init_process_group("gloo", init_method=f"file://{folder}/meet", rank=rank, world_size=2)
 memory, history = new_memory(), []
 for step in range(len(STEPS)):
+    teach(memory, step)
     query, target = rows(memory, step, rank)
     if len(query):  # in two micro-batches
-        memory.stage(query[:2], target[:2])
-        memory.stage(query[2:], target[2:])
-    history.append(record(memory, vars(memory.commit())))
+        memory.stage(query[:2], target[:2], origin=target[:2] + 10)
+        memory.stage(query[2:], target[2:], origin=target[2:] + 10)
+    history.append(record(memory, dict(vars(memory.commit()))))
 torch.save(history, f"{folder}/rank{rank}")
 dist.destroy_process_group()
 """
@@ -79,10 +91,11 @@ def alone() -> History:
     exec(LIFE, space)
     memory, history = space["new_memory"](), []
     for step in range(len(STEPS)):
+        space["teach"](memory, step)
         parts = [space["rows"](memory, step, rank) for rank in (0, 1)]
         query, target = (torch.cat(tensors) for tensors in zip(*parts, strict=True))
-        report = memory.write(query, target)
-        history.append(space["record"](memory, vars(report)))
+        report = memory.write(query, target, origin=target + 10)
+        history.append(space["record"](memory, dict(vars(report))))
     return history
 
 
@@ -90,7 +103,7 @@ def assert_same(first: History, second: History) -> None:
     assert len(first) == len(second) == len(STEPS)
     for (report, *buffers), (other_report, *other_buffers) in zip(first, second, strict=True):
         assert report == other_report
-        assert len(buffers) == len(other_buffers) == 5
+        assert len(buffers) == len(other_buffers) == 1 + len(BUFFERS[LAYOUT])
         assert all(torch.equal(a, b) for a, b in zip(buffers, other_buffers, strict=True))
 
 

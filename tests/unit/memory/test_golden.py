@@ -160,7 +160,7 @@ def load_state(memory: KeyValueMemory, trace: Trace, step: int) -> None:
     values = torch.from_numpy(trace.arrays["mem_vals"][step - 1]).long()
     memory.keys.copy_(keys)
     memory.values.copy_(values.masked_fill(~filled, -1))
-    memory.ages.copy_(torch.from_numpy(trace.arrays["mem_age"][step - 1]))
+    memory.ages = torch.from_numpy(trace.arrays["mem_age"][step - 1])
     seen = torch.from_numpy(trace.arrays["intended"][:step]).long().unique()
     memory.recent[seen] = torch.from_numpy(trace.arrays["recent_idx"][step - 1]).long()[seen]
 

@@ -57,7 +57,7 @@ def test_commits_are_those_of_the_oracle(memory: KeyValueMemory, taught: list[Ba
         oracle.assert_answers(batch.query.double().numpy(), hits)
         memory.write(batch.query, batch.target)
         # Where float32 cannot tell two neighbours apart, either is the best.
-        best = hits.slots[:, 0].tolist()
+        best = hits.slots[:, :1].tolist()
         oracle.commit(batch.query.double().numpy(), batch.target.numpy(), best)
         oracle.assert_same_state(memory)
 
@@ -67,7 +67,7 @@ def test_noise_on_ages_decides_what_is_forgotten(
     memory: KeyValueMemory, batch: Batch, seed: int
 ) -> None:
     oracle = Oracle.of(memory)
-    best = memory.query(batch.query).slots[:, 0].tolist()
+    best = memory.query(batch.query).slots[:, :1].tolist()
     jitter = torch.from_numpy(np.random.default_rng(seed).random(memory.size, dtype=np.float32))
     with patch("torch.rand", return_value=jitter):
         memory.write(batch.query, batch.target)
@@ -232,7 +232,7 @@ def test_noise_spreads_what_is_forgotten_and_stays_within_its_bounds() -> None:
     for seed in range(100):
         memory = KeyValueMemory(4, 2, 3, 1, age_noise=8.0, seed=seed)
         memory.write(torch.randn(4, 2), values(1, 1, 1, 1))
-        memory.ages.copy_(values(0, 0, 17, 8))  # 17 - 8 > 0 + 8, but 17 - 8 < 8 + 8
+        memory.ages = values(0, 0, 17, 8)  # 17 - 8 > 0 + 8, but 17 - 8 < 8 + 8
         memory.write(torch.randn(1, 2), values(2))
         forgotten |= set(torch.nonzero(memory.values == 2).flatten().tolist())
     assert forgotten == {2, 3}

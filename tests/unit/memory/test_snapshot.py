@@ -22,6 +22,7 @@ from fairseq_plugins.memory.snapshot import (
     save_memory,
     summarize,
 )
+from fairseq_plugins.memory.state import BUFFERS, LAYOUT
 from tests.unit.memory.states import assert_same, lived, only_file
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -47,7 +48,7 @@ def test_loaded_memory_is_the_saved_one_and_lives_on_alike(tmp_path: Path, round
 def test_header_says_what_is_in_the_file(saved: tuple[KeyValueMemory, Path]) -> None:
     memory, path = saved
     header = read_header(path)
-    assert (header.format, header.version) == ("fairseq-memory", 1)
+    assert (header.format, header.version) == ("fairseq-memory", LAYOUT)
     assert (header.size, header.key_dim, header.num_values) == (40, 6, 9)
     assert (header.neighbors, header.margin, header.age_noise, header.seed) == (5, 0.2, 2.0, 7)
     assert header.filled == len(memory) == 40
@@ -57,7 +58,7 @@ def test_header_says_what_is_in_the_file(saved: tuple[KeyValueMemory, Path]) -> 
 
 def test_file_is_plain_safetensors_with_a_json_header(saved: tuple[KeyValueMemory, Path]) -> None:
     with safe_open(saved[1], "pt") as file:
-        assert set(file.keys()) == {"keys", "values", "ages", "recent", "commits"}
+        assert set(file.keys()) == set(BUFFERS[LAYOUT])
         assert json.loads(file.metadata()["header"])["format"] == "fairseq-memory"
 
 
@@ -178,8 +179,8 @@ def rewrite(path: Path, **changes: object) -> None:
 
 
 def test_unknown_version(saved: tuple[KeyValueMemory, Path]) -> None:
-    rewrite(saved[1], version=2)
-    assert_refused(saved[1], "format version 2", "use the fairseq-memory that wrote it")
+    rewrite(saved[1], version=LAYOUT + 1)
+    assert_refused(saved[1], f"format version {LAYOUT + 1}", "use the fairseq-memory that wrote it")
 
 
 @pytest.mark.parametrize("change", [{"size": "40"}, {"margin": ...}, {"more": 1}, {"extra": []}])

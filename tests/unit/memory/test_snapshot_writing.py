@@ -57,7 +57,7 @@ SAVE_FOR_EVER = """
 memory = KeyValueMemory(50_000, 32, 9)
 for number in itertools.count():
     memory.keys.fill_(number)
-    memory.ages.fill_(number)
+    memory.touched.fill_(number)
     snapshot.save_memory(memory, sys.argv[1])
     print(number, flush=True)
 """
@@ -66,7 +66,7 @@ STOP_BEFORE_REPLACING = """
 memory = KeyValueMemory(50_000, 32, 9)
 snapshot.save_memory(memory, sys.argv[1])
 memory.keys.fill_(1)
-memory.ages.fill_(1)
+memory.touched.fill_(1)
 snapshot._flush = lambda path: (print(0, flush=True), time.sleep(60))
 snapshot.save_memory(memory, sys.argv[1])
 """
@@ -89,9 +89,9 @@ def test_kill_at_any_moment_leaves_a_whole_file(tmp_path: Path) -> None:
         seen = [int(saving.stdout.readline()) for _ in range(5)]
         done = max(kill(saving), *seen)
     memory = load_memory(path)
-    number = int(memory.ages[0])
+    number = int(memory.touched[0])
     assert number in (done, done + 1)
-    assert (memory.ages == number).all() and (memory.keys == number).all()
+    assert (memory.touched == number).all() and (memory.keys == number).all()
 
 
 def test_kill_just_before_the_file_is_replaced_leaves_the_old_one(tmp_path: Path) -> None:

@@ -1,0 +1,52 @@
+"""Which slots of a memory are empty: counted and listed, so that no commit looks through all."""
+
+import heapq
+from collections.abc import Iterable
+
+import torch
+from torch import Tensor
+
+from fairseq_plugins.memory.hits import NOTHING
+
+
+class Occupancy:
+    """Counts of filled and pinned slots, and the empty ones, lowest first.
+
+    Looks through the memory once, when it is made; from then on it is told what changes.
+
+    Args:
+        values: [S] int64, -1 where a slot is empty.
+        pinned: [S] bool.
+    """
+
+    def __init__(self, values: Tensor, pinned: Tensor) -> None:
+        filled = values != NOTHING
+        ends = torch.nonzero(filled)[-1:]
+        self.size = len(values)
+        self.end = int(ends) + 1 if len(ends) else 0  # all slots from here on are empty
+        # In ascending order, and so a heap.
+        self.holes: list[int] = torch.nonzero(~filled[: self.end]).squeeze(1).tolist()
+        self.pinned = int(pinned.sum())
+
+    @property
+    def filled(self) -> int:
+        """How many slots hold something."""
+        return self.end - len(self.holes)
+
+    @property
+    def empty(self) -> int:
+        """How many slots hold nothing."""
+        return self.size - self.filled
+
+    def take(self, count: int) -> list[int]:
+        """The ``count`` lowest empty slots, or all there are; they count as filled now."""
+        slots = [heapq.heappop(self.holes) for _ in range(min(count, len(self.holes)))]
+        fresh = min(count - len(slots), self.size - self.end)
+        slots += range(self.end, self.end + fresh)
+        self.end += fresh
+        return slots
+
+    def give_back(self, slots: Iterable[int]) -> None:
+        """Note that filled slots are empty again."""
+        for slot in slots:
+            heapq.heappush(self.holes, slot)

@@ -1,0 +1,114 @@
+"""The layout of a memory's buffers: found in state dicts, brought up to date, resized."""
+
+import pytest
+import torch
+from torch import Tensor
+
+from fairseq_plugins.memory import KeyValueMemory
+from fairseq_plugins.memory.snapshot import load_memory
+from fairseq_plugins.memory.state import (
+    BUFFERS,
+    LAYOUT,
+    memory_buffers,
+    resized,
+    upgrade,
+    upgrade_memories,
+)
+from tests.unit.memory.states import OLD_SNAPSHOT, assert_same, lived
+
+
+def downgraded(memory: KeyValueMemory, prefix: str = "") -> dict[str, Tensor]:
+    """A memory's buffers as they were in the oldest layout."""
+    buffers = dict(memory.named_buffers()) | {"ages": memory.ages}
+    return {prefix + name: buffers[name] for name in BUFFERS[1]}
+
+
+# --- Old ones -------------------------------------------------------------------------------------
+
+
+def test_old_snapshot_is_loaded_with_its_ages() -> None:
+    memory = load_memory(OLD_SNAPSHOT)
+    filled = [0, 1, 2, 3, 4, 6, 7, 8, 9]
+    assert len(memory) == 9 and memory.values[5] == -1
+    assert memory.values[filled].tolist() == [5, 7, 2, 2, 1, 6, 2, 6, 6]
+    assert memory.ages[filled].tolist() == [3, 2, 2, 3, 1, 1, 1, 0, 0]
+    assert memory.recent.tolist() == [-1, 4, 7, -1, -1, 0, 9, 1, -1]  # 4 was in the emptied slot
+    assert memory.commits == 4 and memory.layout == LAYOUT
+    assert not memory.pinned.any() and (memory.origins == -1).all()
+    assert not memory.keys[5].any()
+
+
+def test_old_state_dict_is_loaded_wherever_the_memory_is() -> None:
+    memory, new = lived(), KeyValueMemory(40, 6, 9)
+    model = torch.nn.ModuleDict({"layer": torch.nn.Linear(2, 2), "memory": new})
+    weights = {f"layer.{name}": weight for name, weight in model["layer"].state_dict().items()}
+    model.load_state_dict(weights | downgraded(memory, "memory."))
+    assert_same(new, memory)
+
+
+def test_upgrading_leaves_other_entries_and_the_tensors_alone() -> None:
+    memory = lived()
+    memory.forget(torch.tensor([3]))
+    old = downgraded(memory, "a.b.") | {"a.keys": torch.ones(2), "ages": torch.zeros(3)}
+    old["a.b.keys"][3] = 1.0  # a key that was left behind in an empty slot
+    before = {name: tensor.clone() for name, tensor in old.items()}
+    new = dict(old)
+    upgrade_memories(new)
+    assert all(torch.equal(old[name], before[name]) for name in old)
+    assert new["a.keys"] is old["a.keys"] and new["ages"] is old["ages"]
+    assert set(new) - {"a.keys", "ages"} == {f"a.b.{name}" for name in BUFFERS[LAYOUT]}
+    other = KeyValueMemory(40, 6, 9)
+    other.load_state_dict({n.removeprefix("a.b."): t for n, t in new.items() if "a.b." in n})
+    memory.keys[3] = 0
+    assert_same(memory, other)
+
+
+def test_newest_layout_stays_as_it_is() -> None:
+    state = dict(lived().state_dict())
+    before = dict(state)
+    upgrade(state)
+    assert state.keys() == before.keys() and all(state[name] is before[name] for name in before)
+
+
+# --- Found ----------------------------------------------------------------------------------------
+
+
+def test_memories_are_found_by_their_names() -> None:
+    memory = lived()
+    state = {"first." + name: buffer for name, buffer in memory.named_buffers()}
+    state |= downgraded(memory, "a.second.") | dict(memory.named_buffers())
+    state |= {"attention.keys": torch.zeros(2), "attention.values": torch.zeros(2)}
+    found = memory_buffers(state)
+    assert [names["keys"] for names in found] == ["first.keys", "a.second.keys", "keys"]
+    assert list(found[0]) == list(BUFFERS[LAYOUT]) and set(found[1]) == set(BUFFERS[1])
+    assert memory_buffers({"x.keys": torch.zeros(2)}) == []
+
+
+# --- Resized --------------------------------------------------------------------------------------
+
+
+def buffers(memory: KeyValueMemory) -> dict[str, Tensor]:
+    return dict(memory.named_buffers())
+
+
+def test_larger_memory_is_that_which_grew() -> None:
+    memory = lived()
+    memory.forget(torch.tensor([3, 30]))
+    larger = resized(buffers(memory), 50)
+    memory.grow(50)
+    assert all(torch.equal(larger[name], buffer) for name, buffer in memory.named_buffers())
+
+
+def test_smaller_memory_keeps_what_is_pinned_and_the_youngest() -> None:
+    memory = KeyValueMemory(8, 3, 9, age_noise=0.0)
+    memory.teach(torch.eye(3)[:2], torch.tensor([1, 2]), origin=5)
+    for value in (3, 4, 5):
+        memory.write(torch.randn(1, 3), torch.tensor([value]))
+    memory.forget(torch.tensor([0]))
+    small = resized(buffers(memory), 3)
+    assert small["values"].tolist() == [2, 4, 5]
+    assert small["pinned"].tolist() == [True, False, False]
+    assert small["origins"].tolist() == [5, -1, -1]
+    assert small["recent"].tolist() == [-1, -1, -1, -1, 1, 2, -1, -1, -1]
+    with pytest.raises(ValueError, match="0 slots are too few for the 1 that are pinned"):
+        resized(buffers(memory), 0)
