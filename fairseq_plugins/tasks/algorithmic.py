@@ -31,7 +31,7 @@ from fairseq_plugins.data.rare_symbols import RareSymbols
 from fairseq_plugins.errors import InputError
 from fairseq_plugins.patches.dictionaries import RemembersDictionaries
 from fairseq_plugins.patches.trainings import begin_task
-from fairseq_plugins.tasks.committing import NUMBER_FORMATS, CommitsMemory
+from fairseq_plugins.tasks.committing import CommitsMemory, CommittingConfig
 
 RARE = "rare_symbols"
 TRAIN, VALID = "train", "valid"
@@ -41,7 +41,7 @@ VALID_TEXT, TEST_TEXT = 0, 1  # of rare symbols
 
 
 @dataclass
-class AlgorithmicConfig(FairseqDataclass):
+class AlgorithmicConfig(CommittingConfig):
     """Which algorithm, and how long its examples are."""
 
     algorithm: ChoiceEnum([*ALGORITHMS, RARE]) = field(  # type: ignore[valid-type]
@@ -62,9 +62,6 @@ class AlgorithmicConfig(FairseqDataclass):
     )
     max_source_positions: int = field(default=1024, metadata={"help": "longest source"})
     max_target_positions: int = field(default=1024, metadata={"help": "longest target"})
-    autocast: NUMBER_FORMATS = field(  # type: ignore[valid-type]
-        default="none", metadata={"help": "number format of matrix products in training"}
-    )
     batch_size: int = II("dataset.batch_size")
     seed: int = II("common.seed")
 

@@ -1,26 +1,49 @@
 """What all tasks share whose models remember: one commit to the memory after each backward pass."""
 
-from contextlib import nullcontext
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
-from fairseq.dataclass import ChoiceEnum
+from fairseq.dataclass import ChoiceEnum, FairseqDataclass
+from omegaconf import II
 from torch import Tensor
 
-from fairseq_plugins import allocator
+from fairseq_plugins import allocator, autocast
 from fairseq_plugins.memory import KeyValueMemory, memories_in
 
-NUMBER_FORMATS = ChoiceEnum(["none", "bfloat16"])  # of matrix products, on any device
+NUMBER_FORMATS = ChoiceEnum(list(autocast.CHOICES))
+
+
+@dataclass
+class CommittingConfig(FairseqDataclass):
+    """Options that all tasks share whose models remember."""
+
+    autocast: NUMBER_FORMATS = field(  # type: ignore[valid-type]
+        default=autocast.AUTO, metadata={"help": autocast.HELP}
+    )
+    cpu: bool = II("common.cpu")
 
 
 class CommitsMemory:
     """Mixed into a fairseq task, before its class.
 
     After each backward pass, what the batch taught is committed to the model's memories, by all
-    workers together. ``cfg.autocast`` is the number format of matrix products in training.
+    workers together. Products are computed in the number format that ``cfg.autocast`` chooses.
     """
 
     cfg: Any
+
+    def build_model(self, cfg: Any, from_checkpoint: bool = False) -> Any:
+        """Build the model; for one that is not loaded, and so is to be trained, choose a format.
+
+        Raises:
+            InputError: if the machine lacks the number format that is asked for by name.
+        """
+        if not from_checkpoint:
+            gpu = torch.cuda.is_available() and not self.cfg.cpu
+            autocast.choose(str(self.cfg.autocast), "cuda" if gpu else "cpu", "Training")
+        return super().build_model(cfg, from_checkpoint)  # type: ignore[misc]
 
     def train_step(
         self,
@@ -63,11 +86,9 @@ class CommitsMemory:
         getattr(model, "after_optimizer_step", _nothing)(update_num)
         allocator.return_freed_memory()
 
-    def autocast(self, sample: dict) -> Any:
+    def autocast(self, sample: dict) -> AbstractContextManager:
         """Context of a forward pass, in the number format that was chosen."""
-        if str(self.cfg.autocast) == "none":
-            return nullcontext()
-        return torch.autocast(sample["target"].device.type, getattr(torch, str(self.cfg.autocast)))
+        return autocast.context(str(self.cfg.autocast), sample["target"].device)
 
     @staticmethod
     def _commit(memory: KeyValueMemory) -> dict[str, float]:

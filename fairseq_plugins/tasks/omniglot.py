@@ -27,14 +27,14 @@ from fairseq_plugins.data.omniglot import load_part, load_splits
 from fairseq_plugins.data.sequences import LABELS, SequenceEpisodes, positions, symbols
 from fairseq_plugins.errors import InputError
 from fairseq_plugins.patches.trainings import begin_task
-from fairseq_plugins.tasks.committing import NUMBER_FORMATS, CommitsMemory
+from fairseq_plugins.tasks.committing import CommitsMemory, CommittingConfig
 
 TRAIN = "train"
 KINDS = ("classes", "sequences")
 
 
 @dataclass
-class OmniglotConfig(FairseqDataclass):
+class OmniglotConfig(CommittingConfig):
     """Which drawings, and how many at once."""
 
     data: Optional[str] = field(  # noqa: UP045  (fairseq's parser reads no other form)
@@ -66,11 +66,6 @@ class OmniglotConfig(FairseqDataclass):
     rotation: float = field(default=0.0, metadata={"help": "turned by up to so many degrees"})
     shear: float = field(default=0.0, metadata={"help": "sheared by up to this tangent"})
     scale: float = field(default=0.0, metadata={"help": "scaled by up to this share"})
-    autocast: NUMBER_FORMATS = field(  # type: ignore[valid-type]
-        default="none",
-        metadata={"help": "number format of matrix products; bfloat16 is about three times as "
-                          "fast on processors that have it, and needs no loss scaling"},
-    )  # fmt: skip
     batch_size: int = II("dataset.batch_size")
     seed: int = II("common.seed")
 

@@ -2,8 +2,8 @@
 
 fairseq's translation task, with four differences: after each backward pass what the batch
 taught is committed to the memory, by all workers together; batches are never cut to a multiple
-of eight sentences; a training that is resumed goes on with the same batches; and training can run
-in bfloat16 on a CPU.
+of eight sentences; a training that is resumed goes on with the same batches; and training runs in
+bfloat16 where the processor multiplies it natively.
 """
 
 from dataclasses import dataclass, field
@@ -14,21 +14,16 @@ from fairseq.tasks.translation import TranslationConfig, TranslationTask
 
 from fairseq_plugins.patches.dictionaries import RemembersDictionaries
 from fairseq_plugins.patches.trainings import begin_task
-from fairseq_plugins.tasks.committing import NUMBER_FORMATS, CommitsMemory
+from fairseq_plugins.tasks.committing import CommitsMemory, CommittingConfig
 
 
 @dataclass
-class TranslationMemoryConfig(TranslationConfig):
-    """fairseq's options for translation, and the number format of training."""
+class TranslationMemoryConfig(CommittingConfig, TranslationConfig):
+    """fairseq's options for translation, with padding where our models want it."""
 
     left_pad_source: bool = field(
         default=False, metadata={"help": "pad the source on the left; LSTMs want the right"}
     )
-    autocast: NUMBER_FORMATS = field(  # type: ignore[valid-type]
-        default="none",
-        metadata={"help": "number format of matrix products in training; bfloat16 is about twice "
-                          "as fast on processors that have it, and needs no loss scaling"},
-    )  # fmt: skip
 
 
 @register_task("translation_memory", dataclass=TranslationMemoryConfig)

@@ -8,7 +8,6 @@ domain, or be made anew for averaged weights.
 
 import logging
 from collections.abc import Iterator
-from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ from fairseq import checkpoint_utils, tasks, utils
 from torch import Tensor
 
 from fairseq_plugins.allocator import return_freed_memory
+from fairseq_plugins.autocast import AUTO, choose, context
 from fairseq_plugins.checkpoints.files import fit_to_memory, write_checkpoint
 from fairseq_plugins.errors import InputError
 from fairseq_plugins.memory import memories_in
@@ -103,10 +103,11 @@ class Translator:
         memory_size: slots the memory is to have; None leaves it as it is. What the memory holds
             is kept; if it gets too small, the youngest of it.
         device: to compute on.
-        autocast: number format of the network's matrix products, ``none`` or ``bfloat16``.
+        autocast: number format of the network's matrix products, ``auto``, ``none`` or ``bfloat16``.
 
     Raises:
-        InputError: if the checkpoint is not usable, has no memory, or does not fit the data.
+        InputError: if the checkpoint is not usable, has no memory, or does not fit the data, or if
+            the device lacks the number format that is asked for by name.
     """
 
     def __init__(
@@ -115,8 +116,9 @@ class Translator:
         corpus: Corpus,
         memory_size: int | None = None,
         device: str = "cpu",
-        autocast: str = "none",
+        autocast: str = AUTO,
     ) -> None:
+        choose(autocast, device, "Reading the corpus")
         self.corpus, self.device, self.autocast = corpus, torch.device(device), autocast
         self.state = checkpoint_utils.load_checkpoint_to_cpu(str(path))
         memories = memory_buffers(self.state["model"])
@@ -183,18 +185,13 @@ class Translator:
             ask: the memory; done anyway if what is asked depends on what was answered.
         """
         self.model.decoder.asks = ask or self.model.decoder.reader.feeds_back
-        with self._autocast():
+        with context(self.autocast, self.device):
             logits, extra = self.model(**sample["net_input"])
         self.model.decoder.asks = True
         reading: MemoryReading | None = extra.get("memory")
         query = extra["query"] if reading is None else reading.query
         real = sample["target"] != self.task.target_dictionary.pad()  # [batch, time]
         return Decoded(query, reading, sample["target"][real], logits, real)
-
-    def _autocast(self) -> Any:
-        if self.autocast == "none":
-            return nullcontext()
-        return torch.autocast(self.device.type, getattr(torch, self.autocast))
 
     def save(self, path: Path) -> None:
         """Write the checkpoint with its memory, whole or not at all."""
