@@ -27,7 +27,7 @@ import logging
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from itertools import accumulate
 from pathlib import Path
 from random import Random
@@ -41,7 +41,7 @@ from data_prep.toy import language as toy_language
 from data_prep.toy import lexicon as toy_lexicon
 from data_prep.toy import words as toy_words
 from data_prep.toy.language import Clause, Speaker, english, names_in, yy
-from data_prep.toy.lexicon import Lexicon, Name, Noun, Verb
+from data_prep.toy.lexicon import NAMES, Lexicon, Name, Noun, Verb
 
 logger = logging.getLogger(__name__)
 
@@ -60,12 +60,21 @@ DrawName = Callable[[str], Name]
 
 @dataclass(frozen=True)
 class Sizes:
-    """How many sentences, and names to be taught, to make."""
+    """How large the language is, and how many sentences of it are made."""
 
     train: int = 12_000
     valid: int = 500
     test: int = 1_000
     held_out: int = 100
+    """Names to be taught."""
+    words: int | None = None
+    """Ordinary words of each kind; None for all."""
+    names: int = NAMES
+    """Of all kinds together."""
+
+    def lexicon(self, seed: int) -> Lexicon:
+        """Return the words of the language."""
+        return Lexicon(seed, self.words, self.names)
 
 
 class Writer:
@@ -73,10 +82,11 @@ class Writer:
 
     Args:
         seed: Decides everything.
+        lexicon: The words.
     """
 
-    def __init__(self, seed: int) -> None:
-        self.lexicon = Lexicon(seed)
+    def __init__(self, seed: int, lexicon: Lexicon) -> None:
+        self.lexicon = lexicon
         self.random = Random(f"sentences {seed}")
         self.speaker = Speaker(self.lexicon, self.random)
         self.seen: set[str] = set()
@@ -161,7 +171,7 @@ def names_by_bucket(
 
 def write_corpus(folder: Path, seed: int, sizes: Sizes) -> None:
     """Write raw/, held_out_pairs.tsv and lexicon.tsv."""
-    writer = Writer(seed)
+    writer = Writer(seed, sizes.lexicon(seed))
     corpus, held_out = make_corpus(writer, sizes)
     (folder / "raw").mkdir()
     texts = {}
@@ -208,9 +218,8 @@ def write_table(path: Path, header: Sequence[str], rows: Iterable[Sequence[str]]
     write_lines(path, ("\t".join(row) for row in (header, *rows)))
 
 
-def binarise(folder: Path, raw: Path, seed: int, workers: int) -> None:
+def binarise(folder: Path, raw: Path, lexicon: Lexicon, workers: int) -> None:
     """Write data-bin/, with dictionaries that hold every word of the language."""
-    lexicon = Lexicon(seed)
     words = (lexicon.source_words(), lexicon.target_words())
     dictionaries = (folder / "dict.xx.txt", folder / "dict.yy.txt")
     for language, known, path in zip(LANGUAGES, words, dictionaries, strict=True):
@@ -232,6 +241,10 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespac
     parser.add_argument("--test", type=positive, default=sizes.test, help="sentences")
     parser.add_argument("--held-out", type=positive, default=sizes.held_out, help="names to teach")
     parser.add_argument(
+        "--words", type=positive, help="ordinary words of each kind (all: up to 44)"
+    )
+    parser.add_argument("--names", type=positive, default=sizes.names, help="of all kinds together")
+    parser.add_argument(
         "--binarize", action=argparse.BooleanOptionalAction, default=True, help="make data-bin/ too"
     )
     parser.add_argument("--workers", type=positive, default=1, help="processes")
@@ -241,7 +254,7 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespac
 def main(arguments: argparse.Namespace) -> None:
     """Make the corpus that the command line describes."""
     out, seed = arguments.out, arguments.seed
-    sizes = Sizes(arguments.train, arguments.valid, arguments.test, arguments.held_out)
+    sizes = Sizes(**{field.name: getattr(arguments, field.name) for field in fields(Sizes)})
     raw = out / "raw"
     with Workspace(out) as workspace:
         workspace.run(
@@ -258,10 +271,10 @@ def main(arguments: argparse.Namespace) -> None:
             workspace.run(
                 Stage(
                     "binarise",
-                    {"seed": seed},
+                    {"seed": seed, "words": sizes.words, "names": sizes.names},
                     [*CODE, *texts],
                     ["data-bin"],
-                    lambda folder: binarise(folder, raw, seed, arguments.workers),
+                    lambda folder: binarise(folder, raw, sizes.lexicon(seed), arguments.workers),
                 )
             )
     logger.info("ready: %s", out)

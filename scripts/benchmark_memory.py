@@ -16,7 +16,7 @@ from dataclasses import asdict
 
 from fairseq_plugins.benchmarks.duel import Duel, Effort, duel
 from fairseq_plugins.benchmarks.memory import MemorySizes, Step, check
-from fairseq_plugins.benchmarks.report import add_options, run
+from fairseq_plugins.benchmarks.report import add_options, measurable, run
 from fairseq_plugins.memory.search.mirror import DTYPES
 from fairseq_plugins.program import positive
 
@@ -80,6 +80,7 @@ def compare(sizes: MemorySizes, search: bool, effort: Effort) -> list[Duel]:
         duel(title, ("search", step.search), (f"mm in {name}", step.rival(0, DTYPES[name])),
              effort, "searches", **asdict(sizes))
         for name in ("float32", "bfloat16")
+        if measurable(name, sizes.device, f"{title} beside mm in {name}")
     ]  # fmt: skip
 
 

@@ -10,6 +10,7 @@ import argparse
 import tempfile
 from pathlib import Path
 
+from fairseq_plugins.autocast import AUTO, number_format
 from fairseq_plugins.benchmarks.duel import Duel, Effort, duel
 from fairseq_plugins.benchmarks.neural_gpu import (
     FORMATS,
@@ -18,7 +19,7 @@ from fairseq_plugins.benchmarks.neural_gpu import (
     Image,
     RareSymbolsTraining,
 )
-from fairseq_plugins.benchmarks.report import add_options, run
+from fairseq_plugins.benchmarks.report import add_options, measurable, run
 from fairseq_plugins.program import positive
 
 
@@ -53,11 +54,14 @@ def main() -> None:
 def measure(args: argparse.Namespace) -> list[Duel]:
     """All comparisons."""
     effort, duels = Effort(args.seconds), []
-    for number_format in FORMATS:
-        image = Image(args.batch_size, args.columns, 4, args.maps, 2, number_format, args.device)
+    for name in FORMATS:
+        title = f"CGRUs in {name}"
+        if not measurable(name, args.device, title):
+            continue
+        image = Image(args.batch_size, args.columns, 4, args.maps, 2, name, args.device)
         duels.append(
             duel(
-                f"CGRUs in {number_format}",
+                title,
                 ("CGRUs", Computing(image)),
                 ("their convolutions", Convolutions(image)),
                 effort,
@@ -68,13 +72,13 @@ def measure(args: argparse.Namespace) -> list[Duel]:
 
         def training(memory: int) -> RareSymbolsTraining:
             return RareSymbolsTraining(
-                Path(folder), memory, args.batch_size, args.maps, "bfloat16", args.updates,
+                Path(folder), memory, args.batch_size, args.maps, AUTO, args.updates,
                 args.device, args.memory_warm_up if memory else 0,
             )  # fmt: skip
 
         duels.append(
             duel(
-                "training with a memory, bfloat16",
+                f"training with a memory, {number_format(AUTO, args.device)}",
                 ("extended_neural_gpu_memory", training(args.memory_size)),
                 ("extended_neural_gpu", training(0)),
                 effort,

@@ -16,9 +16,11 @@ from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from fairseq_plugins.autocast import FLOAT, SHORT
 from fairseq_plugins.benchmarks.duel import Apart, Contender, Duel, Effort, duel
-from fairseq_plugins.benchmarks.report import add_options, run
+from fairseq_plugins.benchmarks.report import add_options, measurable, run
 from fairseq_plugins.benchmarks.translation import Training, arguments, make_corpus
+from fairseq_plugins.errors import InputError
 from fairseq_plugins.program import positive
 
 
@@ -27,14 +29,18 @@ class Model:
     """One contender."""
 
     arch: str
-    autocast: str = "none"
+    autocast: str = FLOAT
     loss: str = "ours"
 
     @property
     def name(self) -> str:
         """For the table."""
-        number_format = "float32" if self.autocast == "none" else self.autocast
-        return f"{self.arch} {number_format}"
+        return f"{self.arch} {self.number_format}"
+
+    @property
+    def number_format(self) -> str:
+        """Of its products."""
+        return "float32" if self.autocast == FLOAT else self.autocast
 
 
 @dataclass(frozen=True)
@@ -48,7 +54,6 @@ class Comparison:
     """Whether the rival has a process of its own, and so the system's memory allocator."""
 
 
-FLOAT, SHORT = "none", "bfloat16"
 LSTM = Model("lstm", loss="fairseq's")
 COMPARISONS = {
     "float32": Comparison("float32", Model("gnmt"), LSTM),
@@ -114,6 +119,9 @@ def measure(args: argparse.Namespace) -> list[Duel]:
     if args.rival_allocator != "both":
         apart = args.rival_allocator == "default"
         chosen = [one for one in chosen if one.rival.arch != "lstm" or one.apart == apart]
+    chosen = [one for one in chosen if measurable(one.ours.number_format, args.device, one.title)]
+    if not chosen:
+        raise InputError("--only: nothing is left to measure; choose comparisons in float32")
     with tempfile.TemporaryDirectory() as folder:
         make_corpus(Path(folder), args.sentences, args.vocabulary)
         return [compare(args, Path(folder), comparison) for comparison in chosen]

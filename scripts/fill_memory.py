@@ -16,7 +16,7 @@ from pathlib import Path
 
 import torch
 
-from fairseq_plugins import allocator
+from fairseq_plugins import allocator, autocast
 from fairseq_plugins.criterions.memory_cross_entropy import policy_for
 from fairseq_plugins.modules.write_policy import POLICIES
 from fairseq_plugins.program import not_negative, positive, start
@@ -49,8 +49,7 @@ def parse() -> argparse.Namespace:
         help="fit gate and temperature on this part of the data, for instance valid")  # fmt: skip
     add("--max-tokens", type=positive, default=4000, help="target tokens a batch")
     add("--seed", type=int, default=1, help="of the order of the batches")
-    add("--autocast", choices=("none", "bfloat16"), default="none",
-        help="number format of the network's matrix products")  # fmt: skip
+    add("--autocast", choices=autocast.CHOICES, default=autocast.AUTO, help=autocast.HELP)
     add("--cpu", action="store_true", help="do not use a GPU")
     return parser.parse_args()
 

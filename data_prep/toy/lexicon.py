@@ -16,7 +16,8 @@ TENSES = {"present": "a", "past": "i", "future": "u"}
 NUMBERS = (False, True)  # plural?
 VOWELS = "aeiou"
 
-NAMES = {"person": 2000, "place": 1200, "product": 800}  # most occur seldom or never: Zipf's tail
+NAMES = 4000  # most occur seldom or never: Zipf's tail
+KINDS = {"person": 0.5, "place": 0.3, "product": 0.2}  # of names, and their shares
 NAME_ENDINGS = {
     "person": ("a", "in", "el", "or", "is", "an", "eth", "o"),
     "place": ("ton", "mere", "dale", "wick", "ford", "holm"),
@@ -121,6 +122,8 @@ class Lexicon:
 
     Args:
         seed: Decides every target word and all names.
+        words: Ordinary words of each kind, the most frequent ones; None for all there are.
+        names: How many names, of all kinds together.
 
     Attributes:
         nouns: {"people" | "things" | "places": nouns, the more frequent first}.
@@ -129,18 +132,26 @@ class Lexicon:
         names: {"person" | "place" | "product": names, likewise}.
     """
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, words: int | None = None, names: int = NAMES) -> None:
         self._random = Random(f"lexicon {seed}")
         self._taken: set[str] = set()
         lists = {"people": toy_words.PEOPLE, "things": toy_words.THINGS, "places": toy_words.PLACES}
-        self.nouns = {kind: [self._noun(entry) for entry in lists[kind].split()] for kind in lists}
-        self.adjectives = [Adjective(word, self._stem()) for word in toy_words.ADJECTIVES.split()]
-        self.verbs = {
-            "transitive": [self._verb(entry) for entry in toy_words.TRANSITIVE.split()],
-            "intransitive": [self._verb(entry) for entry in toy_words.INTRANSITIVE.split()],
-            "ditransitive": [self._verb(entry) for entry in toy_words.DITRANSITIVE.split()],
+        self.nouns = {
+            kind: [self._noun(entry) for entry in lists[kind].split()[:words]] for kind in lists
         }
-        self.names = {kind: self._names(kind, count) for kind, count in NAMES.items()}
+        self.adjectives = [
+            Adjective(word, self._stem()) for word in toy_words.ADJECTIVES.split()[:words]
+        ]
+        frames = {
+            "transitive": toy_words.TRANSITIVE,
+            "intransitive": toy_words.INTRANSITIVE,
+            "ditransitive": toy_words.DITRANSITIVE,
+        }
+        self.verbs = {
+            frame: [self._verb(entry) for entry in frames[frame].split()[:words]]
+            for frame in frames
+        }
+        self.names = {kind: self._names(kind, round(names * KINDS[kind])) for kind in KINDS}
 
     def entries(self) -> list[Noun | Adjective | Verb]:
         """Return all ordinary words but the function words."""

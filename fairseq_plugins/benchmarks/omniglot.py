@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from fairseq_plugins.autocast import context
 from fairseq_plugins.benchmarks.duel import Stopwatch, Turn
 from fairseq_plugins.benchmarks.training import SEED, Trained
 from fairseq_plugins.modules.convnet import NETWORKS, ConvEmbedder
@@ -91,12 +92,11 @@ class PlainTraining:
         """Train on the batches of this turn; the work is in drawings."""
         first = number * self.updates
         samples = [self.dataset[index] for index in range(first, first + self.updates)]
-        short = self.autocast == "bfloat16"
         with Stopwatch(self.device) as watch:
             for sample in samples:
                 images = sample["net_input"]["images"].to(self.device)
                 target = sample["target"].to(self.device)
-                with torch.autocast(self.device, torch.bfloat16, enabled=short):
+                with context(self.autocast, self.device):
                     query = self.model(images).float()
                 loss = neighborhood_loss(query, target, TEMPERATURE).mean()
                 self.optimizer.zero_grad()

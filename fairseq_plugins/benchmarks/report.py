@@ -81,7 +81,7 @@ def machine(device: str) -> dict[str, Any]:
         "processor": _processor(),
         "cores": os.cpu_count(),
         "threads": torch.get_num_threads(),
-        "native_bfloat16": native_bfloat16(),
+        "native_bfloat16": native_bfloat16(device),
         "load_before": round(load, 2),
         "system": platform.platform(),
         "python": platform.python_version(),
@@ -90,6 +90,20 @@ def machine(device: str) -> dict[str, Any]:
     if device.startswith("cuda"):
         about["accelerator"] = torch.cuda.get_device_name(device)
     return about
+
+
+def measurable(number_format: str, device: str, title: str) -> bool:
+    """Tell whether a number format can be measured on a device; log what is left out.
+
+    Args:
+        number_format: ``float32`` or ``bfloat16``. What is emulated says nothing about speed.
+        device: ``cpu`` or ``cuda``.
+        title: of the comparison that is left out otherwise.
+    """
+    if number_format != "bfloat16" or native_bfloat16(device):
+        return True
+    logger.warning("Left out, because bfloat16 is not native to this machine: %s", title)
+    return False
 
 
 def _processor() -> str:

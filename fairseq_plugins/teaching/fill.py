@@ -10,7 +10,6 @@ import logging
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import torch
 from fairseq import checkpoint_utils, tasks, utils
@@ -103,7 +102,7 @@ class Translator:
         memory_size: slots the memory is to have; None leaves it as it is. What the memory holds
             is kept; if it gets too small, the youngest of it.
         device: to compute on.
-        autocast: number format of the network's matrix products, ``auto``, ``none`` or ``bfloat16``.
+        autocast: number format of the network's products, a name in ``autocast.CHOICES``.
 
     Raises:
         InputError: if the checkpoint is not usable, has no memory, or does not fit the data, or if

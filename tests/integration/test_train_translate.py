@@ -107,7 +107,7 @@ def test_training_runs_under_hydra(learned: Learned, tmp_path: Path) -> None:
     config = {
         "common": {"user_dir": str(PLUGINS), "cpu": True, "log_format": "simple"},
         "task": {"_name": "translation_memory", "data": str(learned.data),
-                 "source_lang": "xx", "target_lang": "yy", "autocast": "bfloat16"},
+                 "source_lang": "xx", "target_lang": "yy", "autocast": "auto"},
         "model": {"_name": "gnmt_memory_tiny", "share_all_embeddings": True, "units": 16,
                   "memory_size": 100, "memory_key_dim": 8, "memory_query": "attention",
                   "memory_read": "both"},

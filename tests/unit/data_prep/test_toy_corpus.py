@@ -7,6 +7,7 @@ import pytest
 
 from data_prep.core.program import DataError
 from data_prep.toy.language import names_in
+from data_prep.toy.lexicon import Lexicon
 from data_prep.toy_corpus import BUCKETS, PARTS, Sizes, Writer, make_corpus, write_corpus
 
 SIZES = Sizes(train=3000, valid=50, test=120, held_out=20)
@@ -95,18 +96,22 @@ def test_test_text_has_names_of_every_frequency(folder: Path) -> None:
         assert sum(low <= count <= high for count in tested) >= SIZES.test // 2 // len(BUCKETS)
 
 
+def writer() -> Writer:
+    return Writer(3, Lexicon(3))
+
+
 def test_tiny_corpus_is_possible() -> None:
-    corpus, held_out = make_corpus(Writer(seed=3), Sizes(train=5, valid=1, test=4, held_out=2))
+    corpus, held_out = make_corpus(writer(), Sizes(train=5, valid=1, test=4, held_out=2))
     assert [len(corpus[part]) for part in PARTS] == [5, 1, 4, 2, 2]
     assert len(held_out) == 2
 
 
 def test_no_held_out_name_is_drawn_elsewhere_even_if_there_are_many() -> None:
-    corpus, held_out = make_corpus(Writer(seed=3), Sizes(train=500, valid=200, held_out=2500))
+    corpus, held_out = make_corpus(writer(), Sizes(train=500, valid=200, held_out=2500))
     for part in ("train", "valid", "test"):
         assert not set(held_out) & {name for clause in corpus[part] for name in names_in(clause)}
 
 
 def test_more_names_to_teach_than_there_are_is_an_error() -> None:
     with pytest.raises(DataError, match=r"--held-out 5000: only \d+ names never occur"):
-        make_corpus(Writer(seed=3), Sizes(train=5, valid=1, test=4, held_out=5000))
+        make_corpus(writer(), Sizes(train=5, valid=1, test=4, held_out=5000))

@@ -4,10 +4,14 @@ from typing import Any
 
 import pytest
 import torch
+from omegaconf import OmegaConf
 from torch import Tensor
 
+from fairseq_plugins import autocast
+from fairseq_plugins.errors import InputError
 from fairseq_plugins.memory import KeyValueMemory
 from fairseq_plugins.memory import key_value_memory as memory_module
+from fairseq_plugins.models.gnmt import GNMTTinyConfig
 from tests.tiny_models import PAIRS, batch, criterion, dataset, tiny_model, translation_task
 
 TOKENS = sum(len(target) + 1 for _, target in PAIRS)
@@ -139,14 +143,26 @@ def logits_dtype(task: Any, run: str) -> torch.dtype:
     return seen[0]
 
 
-def test_bfloat16_is_for_training_only() -> None:
-    task = translation_task(autocast="bfloat16")
-    assert logits_dtype(task, "train") == torch.bfloat16
+def test_the_fastest_native_format_is_the_default_of_training_only() -> None:
+    task = translation_task()
+    assert logits_dtype(task, "train") == getattr(torch, autocast.number_format("auto", "cpu"))
     assert logits_dtype(task, "valid") == torch.float32
 
 
-def test_float32_is_the_default() -> None:
-    assert logits_dtype(translation_task(), "train") == torch.float32
+def test_float32_can_be_chosen() -> None:
+    assert logits_dtype(translation_task(autocast="none"), "train") == torch.float32
+
+
+def test_bfloat16_by_name_is_refused_before_a_model_is_built_to_be_trained(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(autocast, "native_bfloat16", lambda device: False)
+    task = translation_task(autocast="bfloat16")
+    limits = {"max_source_positions": 9, "max_target_positions": 9}
+    cfg = OmegaConf.structured(GNMTTinyConfig(_name="gnmt_tiny", **limits))
+    with pytest.raises(InputError, match="--autocast bfloat16: this machine's CPU"):
+        task.build_model(cfg)
+    assert task.build_model(cfg, from_checkpoint=True)  # which others have trained
 
 
 # --- Batches --------------------------------------------------------------------------------------

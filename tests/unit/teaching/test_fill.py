@@ -7,6 +7,7 @@ import pytest
 import torch
 from fairseq import checkpoint_utils
 
+from fairseq_plugins import autocast
 from fairseq_plugins.checkpoints.files import read_checkpoint, write_checkpoint
 from fairseq_plugins.errors import InputError
 from fairseq_plugins.memory import KeyValueMemory
@@ -164,9 +165,18 @@ def test_same_seed_same_memory(trained: Any) -> None:
     assert torch.equal(memories[0].values, memories[1].values)
 
 
-def test_bfloat16_fills_too(trained: Any) -> None:
-    report = fill(translator(trained, autocast="bfloat16"), "test", ALL)
+@pytest.mark.parametrize("choice", ["auto", "none"])
+def test_every_number_format_fills(trained: Any, choice: str) -> None:
+    report = fill(translator(trained, autocast=choice), "test", ALL)
     assert report.written == tokens(trained, "test")
+
+
+def test_a_number_format_that_is_not_native_is_refused_before_the_checkpoint_is_read(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(autocast, "native_bfloat16", lambda device: False)
+    with pytest.raises(InputError, match="--autocast bfloat16"):
+        Translator(Path("nosuch.pt"), Corpus(None), autocast="bfloat16")
 
 
 def test_saved_checkpoint_loads_with_its_new_size(trained: Any, tmp_path: Path) -> None:

@@ -22,8 +22,18 @@ def test_names_differ_from_all_other_words(lexicon: Lexicon) -> None:
     names = lexicon.all_names()
     sources = {name.source for name in names}
     targets = {name.target for name in names}
-    assert len(sources) == len(targets) == len(names) == sum(NAMES.values())
+    assert len(sources) == len(targets) == len(names) == NAMES
     assert not sources & targets
+
+
+def test_a_small_language_has_the_most_frequent_words_and_fewer_names(lexicon: Lexicon) -> None:
+    small = Lexicon(1, words=3, names=20)
+    for kind, nouns in small.nouns.items():
+        assert [n.singular for n in nouns] == [n.singular for n in lexicon.nouns[kind][:3]]
+    assert [len(verbs) for verbs in small.verbs.values()] == [3, 3, 3]
+    assert {kind: len(names) for kind, names in small.names.items()} == {
+        "person": 10, "place": 6, "product": 4,
+    }  # fmt: skip
 
 
 def test_lexicon_follows_from_the_seed(lexicon: Lexicon) -> None:
