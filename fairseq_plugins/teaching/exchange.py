@@ -1,0 +1,122 @@
+"""Lessons in files of other programs: read from them, and written for them.
+
+TMX, TSV, CSV and JSON lines are read and written; TBX and XLIFF are read. All are streams: what
+they hold is never in memory at once.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+
+from fairseq_plugins.errors import InputError
+from fairseq_plugins.program import replacing
+from fairseq_plugins.teaching.entries import Entry, checked, code, main_code
+from fairseq_plugins.teaching.exchange_tables import READERS as TABLE_READERS
+from fairseq_plugins.teaching.exchange_tables import WRITERS as TABLE_WRITERS
+from fairseq_plugins.teaching.exchange_xml import READERS as XML_READERS
+from fairseq_plugins.teaching.exchange_xml import Unit, XMLError, tmx_document
+from fairseq_plugins.teaching.lessons import Lesson, Pair
+
+WRITERS = {".tmx": tmx_document} | TABLE_WRITERS
+
+
+def read_entries(path: Path, languages: tuple[str, str]) -> Iterator[Entry]:
+    """Yield what a file says, in its order.
+
+    Args:
+        path: whose suffix tells its format: .tmx .tbx .xlf .xliff .tsv .csv .jsonl.
+        languages: of source and target; ``de`` is also found as ``de-AT``.
+
+    Raises:
+        InputError: if the format is not known.
+        OSError: if the file cannot be opened.
+    """
+    suffix = path.suffix.lower()
+    if suffix in XML_READERS:
+        return _of_units(XML_READERS[suffix](path), languages)
+    if suffix in TABLE_READERS:
+        return map(checked, TABLE_READERS[suffix](path, languages))
+    raise InputError(
+        f"{path}: its format is not known; lessons are read from "
+        f"{', '.join([*XML_READERS, *TABLE_READERS])}, which the name has to end with"
+    )
+
+
+def sound_entries(
+    path: Path, languages: tuple[str, str], keep_going: bool = False
+) -> Iterator[Entry]:
+    """The same, once the whole file was read and found without fault.
+
+    Args:
+        path: of the file.
+        languages: of source and target.
+        keep_going: take what can be read of a file with faults.
+
+    Raises:
+        InputError: if it has faults, naming the first one.
+    """
+    if not keep_going:
+        for entry in read_entries(path, languages):
+            if entry.bad:
+                raise InputError(
+                    f"{path}, line {entry.line}: {entry.reason}; nothing was taught. Mend the "
+                    "file, or take the rest of it with --keep-going"
+                )
+    return read_entries(path, languages)
+
+
+def write_lessons(path: Path, lessons: Iterable[Lesson], languages: tuple[str, str]) -> int:
+    """Write lessons to a file, whole or not at all.
+
+    Args:
+        path: whose suffix tells its format: .tmx .tsv .csv .jsonl.
+        lessons: in the order in which they are to be in it.
+        languages: of source and target.
+
+    Returns:
+        How many they were.
+
+    Raises:
+        InputError: if the format is not known.
+        OSError: if it cannot be written.
+    """
+    writer = WRITERS.get(path.suffix.lower())
+    if writer is None:
+        raise InputError(
+            f"{path}: its format is not known; lessons are written to {', '.join(WRITERS)}, which "
+            "the name has to end with"
+        )
+    count = 0
+
+    def named() -> Iterator[tuple[str, Pair]]:
+        nonlocal count
+        for lesson in lessons:
+            yield lesson.unit or str(lesson.id), lesson
+            count += 1
+
+    with replacing(path) as file:
+        file.writelines(writer(named(), languages))
+    return count
+
+
+def _of_units(units: Iterator[Unit], languages: tuple[str, str]) -> Iterator[Entry]:
+    """Yield a pair for each source that a unit has: synonyms all get the preferred translation."""
+    try:
+        for unit in units:
+            sources, targets = (_in_language(unit.texts, language) for language in languages)
+            if unit.reason or not sources or not targets:
+                missing = languages[0] if not sources else languages[1]
+                yield Entry(unit.line, reason=unit.reason or f"has no text in {missing}")
+                continue
+            for source in sources:
+                pair = Pair(source=source, target=targets[0], **unit.about)
+                yield checked(Entry(unit.line, pair))
+    except XMLError as error:
+        yield Entry(error.line, reason=error.reason, bad=True)
+
+
+def _in_language(texts: Mapping[str, list[str]], language: str) -> list[str]:
+    """The texts in a language, or else in one of its regions, or in that of which it is one."""
+    main = main_code(language)
+    by_code = {code(found): text for found, text in texts.items()}
+    regions = (found for found in by_code if main_code(found) == main)
+    return next((by_code[one] for one in (code(language), main, *regions) if one in by_code), [])
