@@ -10,8 +10,7 @@ import torch
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from fairseq_plugins.errors import InputError
-from fairseq_plugins.memory.state import upgrade_memories
-from fairseq_plugins.patches.checkpoints import models_in, reading
+from fairseq_plugins.patches.checkpoints import check_memories, reading
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:
@@ -30,8 +29,7 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     with reading(path), path.open("rb") as file:
         state = torch.load(file, map_location="cpu", weights_only=True)
         num_updates(state), state["model"]
-    for weights in models_in(state):
-        upgrade_memories(weights)
+        check_memories(state, path)
     return state
 
 

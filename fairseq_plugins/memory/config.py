@@ -1,5 +1,6 @@
 """What can be set on a key-value memory, and why each default is what it is."""
 
+import math
 from dataclasses import dataclass
 
 
@@ -38,3 +39,15 @@ class MemoryConfig:
 
     seed: int = 1
     """Of the noise on the ages."""
+
+    def check(self) -> None:
+        """Refuse settings that make no sense.
+
+        Raises:
+            ValueError: if a size is not positive, or a number not finite.
+        """
+        for name in ("size", "key_dim", "num_values", "neighbors", "margin"):
+            if not 0 < getattr(self, name) < math.inf:
+                raise ValueError(f"memory {name} must be positive, not {getattr(self, name)}")
+        if not 0 <= self.age_noise < math.inf:
+            raise ValueError(f"memory age_noise must not be negative, not {self.age_noise}")

@@ -88,11 +88,7 @@ class KeyValueMemory(nn.Module):
         seed: int = 1,
     ) -> None:
         super().__init__()
-        for name in ("size", "key_dim", "num_values", "neighbors", "margin"):
-            if locals()[name] <= 0:
-                raise ValueError(f"memory {name} must be positive, not {locals()[name]}")
-        if age_noise < 0:
-            raise ValueError(f"memory age_noise must not be negative, not {age_noise}")
+        MemoryConfig(size, key_dim, num_values, neighbors, margin, age_noise).check()
         if search not in BACKENDS:
             raise ValueError(f"memory search {search!r} is not one of {', '.join(BACKENDS)}")
         self.neighbors, self.margin, self.age_noise = neighbors, margin, age_noise

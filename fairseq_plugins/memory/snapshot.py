@@ -7,9 +7,10 @@ it, with a checksum of everything. It is read without running any code that it c
 
 import hashlib
 import json
+import math
 import os
-from collections.abc import Iterable, Mapping
-from contextlib import suppress
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, NoReturn, get_type_hints
@@ -20,12 +21,14 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from fairseq_plugins.memory import state
+from fairseq_plugins.memory.config import MemoryConfig
 from fairseq_plugins.memory.hits import NOTHING
 from fairseq_plugins.memory.key_value_memory import KeyValueMemory
 
 FORMAT = "fairseq-memory"
 VERSION = state.LAYOUT
 SETTINGS = ("size", "key_dim", "num_values", "neighbors", "margin", "age_noise", "seed")
+_DTYPES = {torch.float32: "F32", torch.int64: "I64", torch.bool: "BOOL"}  # as the file says it
 
 
 class SnapshotError(ValueError):
@@ -76,10 +79,13 @@ def save_memory(
         The header that was written.
 
     Raises:
-        SnapshotError: if the file cannot be written, for instance on a full disk.
+        SnapshotError: if the memory holds what no memory can hold, or the file cannot be written,
+            for instance on a full disk.
     """
     path = Path(path)
     tensors = {name: buffer.cpu().contiguous() for name, buffer in memory.named_buffers()}
+    if reason := state.fault(tensors):
+        raise SnapshotError(f"{path}: not written, because the memory is damaged: {reason}")
     header = SnapshotHeader(
         **{name: getattr(memory, name) for name in SETTINGS},
         filled=len(memory),
@@ -116,7 +122,8 @@ def read_header(path: Path | str) -> SnapshotHeader:
     Raises:
         SnapshotError: if the file is missing, damaged, no snapshot, or of an unknown version.
     """
-    return _read(Path(path), tensors=False)[0]
+    with _opened(Path(path)) as (_, header):
+        return header
 
 
 def load_memory(path: Path | str) -> KeyValueMemory:
@@ -231,46 +238,68 @@ def weights_fingerprint(state: Mapping[str, Any], memories: Iterable[str]) -> st
 
 def _read_all(path: Path) -> tuple[SnapshotHeader, dict[str, Tensor]]:
     """Header and checked tensors, in the newest layout."""
-    header, tensors = _read(path)
-    expected = state.empty_memory(0, header.key_dim, header.num_values)
-    for name, tensor in tensors.items():
-        empty = expected.get(name, expected["touched"])
-        shape = (header.size, *empty.shape[1:]) if name in state.PER_SLOT else empty.shape
-        if (tensor.shape, tensor.dtype) != (shape, empty.dtype):
-            _damaged(path, "its tensors are not as large as its header says")
+    with _opened(path) as (file, header):
+        expected = state.shapes(header.size, header.key_dim, header.num_values, header.version)
+        _check_sizes(path, file, expected)
+        tensors = {name: file.get_tensor(name) for name in expected}
     if _checksum(header, tensors) != header.checksum:
         _damaged(path, "its contents do not match its checksum")
+    reason = state.fault(tensors)
+    if reason is None and int((tensors["values"] != NOTHING).sum()) != header.filled:
+        reason = f"its header says that {header.filled} slots are filled"
+    if reason is not None:
+        _damaged(path, f"it holds numbers that no memory holds: {reason}")
     state.upgrade(tensors)
-    values, recent = tensors["values"], tensors["recent"]
-    sound = (
-        bool(torch.isfinite(tensors["keys"]).all())
-        and bool(((values >= NOTHING) & (values < header.num_values)).all())
-        and bool(((recent >= NOTHING) & (recent < header.size)).all())
-    )
-    if not sound:
-        _damaged(path, "it holds numbers that no memory holds")
     return header, tensors
 
 
-def _read(path: Path, tensors: bool = True) -> tuple[SnapshotHeader, dict[str, Tensor]]:
-    """Header and, if wanted, the tensors, unchecked."""
+def _check_sizes(
+    path: Path, file: Any, expected: dict[str, tuple[tuple[int, ...], torch.dtype]]
+) -> None:
+    """Look at the tensors' shapes before there is anything of them in main memory."""
+    for name, (shape, dtype) in expected.items():
+        found = file.get_slice(name)
+        if (tuple(found.get_shape()), found.get_dtype()) != (shape, _DTYPES[dtype]):
+            _damaged(path, "its tensors are not as large as its header says")
+
+
+def physical_memory() -> float:
+    """Bytes of main memory that this machine has; infinite where the system does not tell."""
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, ValueError, OSError):
+        return math.inf
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[tuple[Any, SnapshotHeader]]:
+    """The file and its header, checked; nothing of the tensors is read yet."""
     if not path.is_file():
         raise SnapshotError(f"{path}: there is no such file; give one that save_memory wrote")
+    if (size := path.stat().st_size) > physical_memory():
+        raise SnapshotError(
+            f"{path} holds {size / 2**30:.1f} GiB, but this machine has "
+            f"{physical_memory() / 2**30:.1f} GiB of main memory; load it on a larger one"
+        )
     try:
         with safe_open(path, framework="pt") as file:
-            header = _parse(path, (file.metadata() or {}).get("header", ""))
-            names = state.BUFFERS[header.version] if tensors else ()
-            return header, {name: file.get_tensor(name) for name in names}
+            yield file, _parse(path, (file.metadata() or {}).get("header", ""))
     except SafetensorError as error:
         _damaged(path, str(error).lower(), error)
     except OSError as error:
         raise SnapshotError(f"cannot read {path}: {error}; check its permissions") from error
+    except (MemoryError, RuntimeError) as error:  # the latter is what torch says
+        first_line = str(error).partition("\n")[0]
+        raise SnapshotError(
+            f"{path} does not fit into the free main memory ({first_line}); close other programs, "
+            "or load it on a larger machine"
+        ) from error
 
 
 def _parse(path: Path, text: str) -> SnapshotHeader:
     try:
         entries = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):  # the latter from thousands of nested brackets
         entries = None
     if not isinstance(entries, dict) or entries.get("format") != FORMAT:
         raise SnapshotError(
@@ -288,6 +317,11 @@ def _parse(path: Path, text: str) -> SnapshotHeader:
         isinstance(entry, types[name]) for name, entry in entries.items()
     ):
         _damaged(path, "its header is incomplete")
+    settings = {name: entries[name] for name in SETTINGS}
+    try:
+        MemoryConfig(**settings).check()
+    except ValueError as error:
+        _damaged(path, f"its header holds what no memory can be: {error}", error)
     return SnapshotHeader(**entries)
 
 

@@ -17,7 +17,7 @@ layout     [] int64      version of this table
 Empty slots are all alike (``EMPTY``), so a slot that is filled and emptied again is as it was.
 """
 
-from collections.abc import Mapping, MutableMapping
+from collections.abc import Iterator, Mapping, MutableMapping
 from typing import Any
 
 import torch
@@ -28,6 +28,12 @@ from fairseq_plugins.memory.hits import NOTHING
 LAYOUT = 2
 """The newest version of the table."""
 
+BUFFERS: dict[int, tuple[str, ...]] = {
+    1: ("keys", "values", "ages", "recent", "commits"),
+    2: ("keys", "values", "touched", "origins", "pinned", "recent", "commits", "layout"),
+}
+"""Names of the buffers, by version of the layout."""
+
 EMPTY: dict[str, float | int | bool] = {
     "keys": 0.0,
     "values": NOTHING,
@@ -37,13 +43,26 @@ EMPTY: dict[str, float | int | bool] = {
 }
 """What an empty slot holds in each of the buffers that have a row a slot."""
 
+LENGTH_ERROR = 1e-3  # of a key; that of float32 is far below
+_TYPES = {"keys": torch.float32, "pinned": torch.bool}  # the others are int64
+
+
+def shapes(
+    size: int, key_dim: int, num_values: int, layout: int = LAYOUT
+) -> dict[str, tuple[tuple[int, ...], torch.dtype]]:
+    """Shape and type of each buffer of a memory, in a version of the layout."""
+    special = {"keys": (size, key_dim), "recent": (num_values,), "commits": (), "layout": ()}
+    return {
+        name: (special.get(name, (size,)), _TYPES.get(name, torch.int64))
+        for name in BUFFERS[layout]
+    }
+
 
 def empty_slots(size: int, key_dim: int, device: torch.device | None = None) -> dict[str, Tensor]:
     """Make the buffers that have a row a slot, for ``size`` empty slots."""
-    types = {float: torch.float32, int: torch.int64, bool: torch.bool}
-    shapes = {"keys": (size, key_dim)}
+    expected = shapes(size, key_dim, 0)
     return {
-        name: torch.full(shapes.get(name, (size,)), empty, dtype=types[type(empty)], device=device)
+        name: torch.full(expected[name][0], empty, dtype=expected[name][1], device=device)
         for name, empty in EMPTY.items()
     }
 
@@ -55,16 +74,6 @@ def empty_memory(size: int, key_dim: int, num_values: int) -> dict[str, Tensor]:
         "commits": torch.zeros((), dtype=torch.int64),
         "layout": torch.tensor(LAYOUT),
     }
-
-
-PER_SLOT = (*EMPTY, "ages")
-"""Buffers with a row a slot, of any version."""
-
-BUFFERS: dict[int, tuple[str, ...]] = {
-    1: ("keys", "values", "ages", "recent", "commits"),
-    2: tuple(empty_memory(0, 0, 0)),
-}
-"""Names of the buffers, by version of the layout."""
 
 
 def memory_buffers(state: Mapping[str, Any]) -> list[dict[str, str]]:
@@ -109,9 +118,65 @@ def upgrade(state: MutableMapping[str, Any], prefix: str = "") -> None:
 
 
 def upgrade_memories(state: MutableMapping[str, Any]) -> None:
-    """Bring all memories in a model's state dict to the newest layout, in place."""
+    """Check all memories in a model's state dict, and bring them to the newest layout, in place.
+
+    Raises:
+        ValueError: if one of them is not sound, see :func:`fault`.
+    """
     for names in memory_buffers(state):
+        if reason := fault({name: state[full] for name, full in names.items()}):
+            raise ValueError(reason)
         upgrade(state, names["keys"].removesuffix("keys"))
+
+
+def fault(buffers: Mapping[str, Any]) -> str | None:
+    """Say in a few words why buffers are not those of a memory; None if they are.
+
+    Args:
+        buffers: by their short names, in any version of the layout; they may hold anything.
+    """
+    return next(_faults_of_form(buffers), None) or next(_faults_of_numbers(buffers), None)
+
+
+def _faults_of_form(buffers: Mapping[str, Any]) -> Iterator[str]:
+    layout = LAYOUT if "layout" in buffers or "touched" in buffers else 1
+    for name in BUFFERS[layout]:
+        if not isinstance(buffers.get(name), Tensor):
+            yield f"{name} is missing" if name not in buffers else f"{name} is not a tensor"
+    keys, recent = buffers["keys"], buffers["recent"]
+    if keys.dim() != 2 or recent.dim() != 1:
+        yield f"keys are {list(keys.shape)} and recent is {list(recent.shape)}"
+    size, key_dim = keys.shape
+    for name, (shape, dtype) in shapes(size, key_dim, len(recent), layout).items():
+        tensor = buffers[name]
+        if tensor.shape != shape or tensor.dtype != dtype:
+            yield f"{name} is {list(tensor.shape)} {tensor.dtype}, not {list(shape)} {dtype}"
+    if layout == LAYOUT and int(buffers["layout"]) != LAYOUT:
+        yield f"its layout has version {int(buffers['layout'])}, this program knows {LAYOUT}"
+
+
+def _faults_of_numbers(buffers: Mapping[str, Tensor]) -> Iterator[str]:
+    values, commits = buffers["values"], buffers["commits"]
+    lengths = torch.linalg.vector_norm(buffers["keys"], dim=1)  # [S]
+    if not bool(torch.isfinite(lengths).all()):
+        yield "a key is not finite"
+    # The key of a query of nothing but zeros is 0.
+    odd = ((lengths - 1).abs() > LENGTH_ERROR) & (lengths != 0) & (values != NOTHING)
+    if bool(odd.any()):
+        yield f"a key has length {lengths[odd][0]:.3g}, not 1"
+    limits = {
+        "values": (NOTHING, len(buffers["recent"]) - 1),
+        "recent": (NOTHING, len(values) - 1),
+        "touched": (0, int(commits)),
+        "ages": (0, int(commits)),
+    }
+    for name, (least, greatest) in limits.items():
+        numbers = buffers.get(name, commits.new_empty(0))
+        wrong = numbers[(numbers < least) | (numbers > greatest)]
+        if len(wrong):
+            yield f"{name} holds {int(wrong[0])}, which is outside [{least}, {greatest}]"
+    if "pinned" in buffers and bool((buffers["pinned"] & (values == NOTHING)).any()):
+        yield "an empty slot is pinned"
 
 
 def resized(buffers: Mapping[str, Tensor], size: int) -> dict[str, Tensor]:

@@ -92,12 +92,26 @@ def models_in(state: dict[str, Any]) -> list[dict[str, Any]]:
     return [state["model"], *(extra[k] for k in ("ema", "ema_fp32_params") if k in extra)]
 
 
+def check_memories(state: dict[str, Any], path: str | Path) -> None:
+    """Bring the memories in a checkpoint to their newest layout, in place.
+
+    Raises:
+        InputError: if one of them is damaged.
+    """
+    for weights in models_in(state):
+        try:
+            upgrade_memories(weights)
+        except ValueError as error:
+            raise InputError(
+                f"{path}: its memory is damaged ({error}); go back to an earlier checkpoint"
+            ) from error
+
+
 def _readable_or_input_error(path: str, *args: Any, **kwargs: Any) -> dict:
     with reading(path):
         state = _load_checkpoint_to_cpu(path, *args, **kwargs)
         weights = state["model"]
-    for copy in models_in(state):
-        upgrade_memories(copy)
+        check_memories(state, path)
     with contextlib.suppress(AttributeError):  # a plain dict has no room for it
         weights.path = path  # for the message when it turns out to fit no model
     return state

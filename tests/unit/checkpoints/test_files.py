@@ -1,5 +1,6 @@
 """Reading, writing and finding checkpoints."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,8 @@ from fairseq import checkpoint_utils
 from fairseq_plugins.checkpoints import files as checkpoints
 from fairseq_plugins.checkpoints.files import last_checkpoints, read_checkpoint, write_checkpoint
 from fairseq_plugins.errors import InputError
+from fairseq_plugins.memory import KeyValueMemory
+from fairseq_plugins.memory.state import BUFFERS, memory_buffers
 
 
 def test_what_is_written_is_read(trained: Any, tmp_path: Path) -> None:
@@ -71,3 +74,36 @@ def test_too_few_checkpoints_are_named(tmp_path: Path) -> None:
     touch(tmp_path, "checkpoint1.pt")
     with pytest.raises(InputError, match="holds 1 numbered checkpoints, not 2"):
         last_checkpoints(tmp_path, 2)
+
+
+# --- Memories in them -----------------------------------------------------------------------------
+
+
+def test_old_memories_in_a_checkpoint_are_brought_up_to_date(tmp_path: Path) -> None:
+    memory = KeyValueMemory(4, 3, 5)
+    memory.write(torch.eye(3), torch.arange(3))
+    old = {f"memory.{name}": memory.get_buffer(name) for name in BUFFERS[1] if name != "ages"}
+    old["memory.ages"] = memory.ages
+    state = {"model": old, "optimizer_history": [{"num_updates": 3}], "extra_state": {"ema": old}}
+    torch.save(state, tmp_path / "old.pt")
+    state = read_checkpoint(tmp_path / "old.pt")
+    for weights in (state["model"], state["extra_state"]["ema"]):
+        for name, buffer in memory.named_buffers():
+            assert torch.equal(weights[f"memory.{name}"], buffer)
+        assert "memory.ages" not in weights
+
+
+@pytest.mark.parametrize("broken", [[1, 2], None, torch.ones(4), torch.full((4,), 10**6)])
+@pytest.mark.parametrize("read", [read_checkpoint, checkpoint_utils.load_checkpoint_to_cpu])
+@pytest.mark.parametrize("average", [False, True])
+def test_damaged_memory_is_refused_by_all_that_read_checkpoints(
+    trained: Any, tmp_path: Path, read: Callable, average: bool, broken: Any
+) -> None:
+    state, path = read_checkpoint(trained.last), tmp_path / "damaged.pt"
+    if average:
+        state["extra_state"]["ema"] = dict(state["model"])
+    weights = state["extra_state"]["ema"] if average else state["model"]
+    weights[memory_buffers(weights)[0]["values"]] = broken
+    write_checkpoint(state, path)
+    with pytest.raises(InputError, match=f"{path}: its memory is damaged .values .*; go back"):
+        read(path if read is read_checkpoint else str(path))

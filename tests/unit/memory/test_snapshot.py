@@ -1,8 +1,10 @@
 """Memories as files: whole or not at all, and never the wrong one."""
 
 import json
+import math
 import runpy
 import sys
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
@@ -12,9 +14,10 @@ from hypothesis import strategies as st
 from safetensors import safe_open
 from safetensors.torch import save_file
 
-from fairseq_plugins.memory import KeyValueMemory
+from fairseq_plugins.memory import KeyValueMemory, snapshot, state
 from fairseq_plugins.memory.snapshot import (
     SnapshotError,
+    SnapshotHeader,
     load_memory,
     model_fingerprint,
     read_header,
@@ -199,6 +202,62 @@ def test_tensors_that_do_not_fit_the_header(
     assert_refused(saved[1], "not as large as its header says")
 
 
+def reseal(path: Path, **changes: object) -> None:
+    """Change entries of the header or tensors, and make the checksum true again."""
+    with safe_open(path, "pt") as file:
+        header = SnapshotHeader(**json.loads(file.metadata()["header"]))
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    for name in changes.keys() & tensors.keys():
+        tensors[name] = changes.pop(name)
+    header = replace(header, **changes)
+    header = replace(header, checksum=snapshot._checksum(header, tensors))
+    save_file(tensors, path, {"header": json.dumps(asdict(header))})
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"neighbors": 0}, "memory neighbors must be positive, not 0"),
+        ({"age_noise": -1.0}, "memory age_noise must not be negative, not -1.0"),
+        ({"margin": float("nan")}, "memory margin must be positive, not nan"),
+        ({"margin": float("inf")}, "memory margin must be positive, not inf"),
+        ({"filled": 10**9}, "says that 1000000000 slots are filled"),
+        ({"size": 0}, "memory size must be positive, not 0"),
+    ],
+)
+def test_numbers_in_the_header_that_no_memory_has(
+    saved: tuple[KeyValueMemory, Path], change: dict[str, object], words: str
+) -> None:
+    reseal(saved[1], **change)
+    assert_refused(saved[1], "damaged", words)
+
+
+def test_header_of_nothing_but_brackets(saved: tuple[KeyValueMemory, Path]) -> None:
+    save_file({"keys": torch.zeros(1)}, saved[1], {"header": "[" * 200_000})
+    assert_refused(saved[1], "no snapshot of a memory")
+
+
+def test_memory_larger_than_the_machine_is_refused_before_it_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A sparse file, whole but for its checksum, on a machine of 1 GiB."""
+    monkeypatch.setattr(snapshot, "physical_memory", lambda: 1 << 30)
+    path, slots = tmp_path / "large.safetensors", 1 << 25
+    header = SnapshotHeader(slots, 4, 3, 5, 0.1, 8.0, 1, filled=0)
+    entries: dict[str, object] = {"__metadata__": {"header": json.dumps(asdict(header))}}
+    end = 0
+    for name, (shape, dtype) in state.shapes(slots, 4, 3).items():
+        begin, end = end, end + math.prod(shape) * dtype.itemsize
+        entries[name] = {
+            "dtype": snapshot._DTYPES[dtype], "shape": shape, "data_offsets": [begin, end]
+        }  # fmt: skip
+    text = json.dumps(entries).encode()
+    with path.open("wb") as file:
+        file.write(len(text).to_bytes(8, "little") + text)
+        file.truncate(8 + len(text) + end)
+    assert_refused(path, "holds 1.3 GiB, but this machine has 1.0 GiB of main memory")
+
+
 @pytest.mark.parametrize("change", [{"margin": 0.3}, {"filled": 39}, {"fingerprint": "0" * 64}])
 def test_header_that_was_changed(
     saved: tuple[KeyValueMemory, Path], change: dict[str, object]
@@ -208,10 +267,14 @@ def test_header_that_was_changed(
 
 
 @pytest.mark.parametrize(("name", "number"), [("keys", torch.nan), ("values", 9), ("recent", 40)])
-def test_numbers_that_no_memory_holds(tmp_path: Path, name: str, number: float) -> None:
-    memory, path = lived(), tmp_path / "memory.safetensors"
+def test_numbers_that_no_memory_holds(
+    saved: tuple[KeyValueMemory, Path], name: str, number: float
+) -> None:
+    memory, path = saved
     memory.get_buffer(name)[0] = number
-    save_memory(memory, path)
+    with pytest.raises(SnapshotError, match=f"{path}: not written, because the memory is damaged"):
+        save_memory(memory, path)
+    reseal(path, **{name: memory.get_buffer(name)})
     assert_refused(path, "numbers that no memory holds")
 
 

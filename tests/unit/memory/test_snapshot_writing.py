@@ -56,8 +56,7 @@ def test_interruption_leaves_the_old_file(
 SAVE_FOR_EVER = """
 memory = KeyValueMemory(50_000, 32, 9)
 for number in itertools.count():
-    memory.keys.fill_(number)
-    memory.touched.fill_(number)
+    memory.origins.fill_(number)
     snapshot.save_memory(memory, sys.argv[1])
     print(number, flush=True)
 """
@@ -65,8 +64,7 @@ for number in itertools.count():
 STOP_BEFORE_REPLACING = """
 memory = KeyValueMemory(50_000, 32, 9)
 snapshot.save_memory(memory, sys.argv[1])
-memory.keys.fill_(1)
-memory.touched.fill_(1)
+memory.origins.fill_(1)
 snapshot._flush = lambda path: (print(0, flush=True), time.sleep(60))
 snapshot.save_memory(memory, sys.argv[1])
 """
@@ -89,9 +87,9 @@ def test_kill_at_any_moment_leaves_a_whole_file(tmp_path: Path) -> None:
         seen = [int(saving.stdout.readline()) for _ in range(5)]
         done = max(kill(saving), *seen)
     memory = load_memory(path)
-    number = int(memory.touched[0])
+    number = int(memory.origins[0])
     assert number in (done, done + 1)
-    assert (memory.touched == number).all() and (memory.keys == number).all()
+    assert (memory.origins == number).all()
 
 
 def test_kill_just_before_the_file_is_replaced_leaves_the_old_one(tmp_path: Path) -> None:
@@ -100,6 +98,6 @@ def test_kill_just_before_the_file_is_replaced_leaves_the_old_one(tmp_path: Path
         assert saving.stdout is not None and saving.stdout.readline() == "0\n"
         kill(saving)
     assert len(list(tmp_path.iterdir())) == 2  # what was being written is there, under its own name
-    assert not load_memory(path).keys.any()
+    assert (load_memory(path).origins == -1).all()
     save_memory(KeyValueMemory(1, 1, 1), path)  # and is in nobody's way
     assert load_memory(path).size == 1

@@ -1,7 +1,11 @@
 """The layout of a memory's buffers: found in state dicts, brought up to date, resized."""
 
+import re
+from typing import Any
+
 import pytest
 import torch
+from hypothesis import given
 from torch import Tensor
 
 from fairseq_plugins.memory import KeyValueMemory
@@ -9,12 +13,13 @@ from fairseq_plugins.memory.snapshot import load_memory
 from fairseq_plugins.memory.state import (
     BUFFERS,
     LAYOUT,
+    fault,
     memory_buffers,
     resized,
     upgrade,
     upgrade_memories,
 )
-from tests.unit.memory.states import OLD_SNAPSHOT, assert_same, lived
+from tests.unit.memory.states import DIM, OLD_SNAPSHOT, Batch, assert_same, batches, lived, memories
 
 
 def downgraded(memory: KeyValueMemory, prefix: str = "") -> dict[str, Tensor]:
@@ -68,6 +73,65 @@ def test_newest_layout_stays_as_it_is() -> None:
     before = dict(state)
     upgrade(state)
     assert state.keys() == before.keys() and all(state[name] is before[name] for name in before)
+
+
+# --- Sound ----------------------------------------------------------------------------------------
+
+
+def broken(name: str, number: float) -> dict[str, Any]:
+    """A sound memory but for one number."""
+    memory = lived()
+    buffer = dict(memory.named_buffers())[name]
+    buffer.view(-1)[7 if buffer.dim() else 0] = number
+    return dict(memory.named_buffers())
+
+
+@pytest.mark.parametrize(
+    ("buffers", "reason"),
+    [
+        (broken("keys", torch.nan), "a key is not finite"),
+        (broken("keys", -torch.inf), "a key is not finite"),
+        (broken("keys", 1e30), "a key is not finite"),
+        (broken("keys", 3.0), "a key has length 3"),
+        (broken("values", 10**6), r"values holds 1000000, which is outside \[-1, 8\]"),
+        (broken("values", -5), r"values holds -5, which is outside \[-1, 8\]"),
+        (broken("recent", 40), r"recent holds 40, which is outside \[-1, 39\]"),
+        (broken("recent", -2), r"recent holds -2, which is outside \[-1, 39\]"),
+        (broken("touched", 4), r"touched holds 4, which is outside \[0, 3\]"),
+        (broken("touched", -(2**62)), r"touched holds -4611686018427387904"),
+        (broken("commits", -1), r"outside \[0, -1\]"),
+        (broken("layout", 3), "its layout has version 3, this program knows 2"),
+        (broken("values", -1) | {"pinned": torch.ones(40, dtype=torch.bool)}, "slot is pinned"),
+        (downgraded(lived()) | {"ages": torch.full((40,), -(2**62))}, "ages holds -46116860"),
+        (downgraded(lived()) | {"ages": torch.full((40,), 4)}, r"outside \[0, 3\]"),
+        (downgraded(lived()) | {"keys": None}, "keys is not a tensor"),
+        (lived().state_dict() | {"values": [1, 2]}, "values is not a tensor"),
+        (lived().state_dict() | {"values": torch.ones(40)}, r"values is \[40\] torch.float32, not"),
+        (lived().state_dict() | {"keys": torch.zeros(40)}, r"keys are \[40\]"),
+        (lived().state_dict() | {"touched": torch.zeros(39).long()}, r"touched is \[39\]"),
+        (lived().state_dict() | {"commits": torch.zeros(1).long()}, r"commits is \[1\]"),
+    ],
+)
+def test_what_no_memory_can_hold_is_named(buffers: dict[str, Any], reason: str) -> None:
+    found = fault(buffers)
+    assert found is not None and re.search(reason, found), found
+    with pytest.raises(ValueError, match=reason):
+        upgrade_memories({f"a.{name}": buffer for name, buffer in buffers.items()})
+
+
+def test_missing_buffer_is_named() -> None:
+    buffers = dict(lived().named_buffers())
+    del buffers["pinned"]
+    assert fault(buffers) == "pinned is missing"
+
+
+@given(memories(), batches(), batches())
+def test_whatever_lived_is_sound(memory: KeyValueMemory, lesson: Batch, batch: Batch) -> None:
+    memory.teach(lesson.query, lesson.target, 1)
+    memory.write(batch.query, batch.target)
+    memory.write(torch.zeros(2, DIM), torch.tensor([1, 2]))
+    assert fault(dict(memory.named_buffers())) is None
+    assert fault(downgraded(memory)) is None
 
 
 # --- Found ----------------------------------------------------------------------------------------
