@@ -21,7 +21,8 @@ from pathlib import Path
 from typing import Any
 
 from data_prep.core.download import Downloads
-from data_prep.core.program import HelpFormatter, positive, run_program
+from data_prep.core.program import HelpFormatter, run_program
+from data_prep.core.ranges import SHARDS, WORKERS
 from data_prep.core.stages import Workspace
 from data_prep.text.cleaning import Corpus
 from data_prep.text.mix_config import Mix, read_mix
@@ -38,7 +39,7 @@ def recipe(mix: Mix, out: Path) -> Recipe:
             for source in sources
         ]
         weights = [mix.sources[source].weight for source in sources] if weighted else []
-        return Corpus(name, pairs, weights, forgiving=weighted)  # type: ignore[arg-type]
+        return Corpus(name, pairs, weights, forgiving=weighted, home=out)  # type: ignore[arg-type]
 
     tests = [corpus(f"test{n or ''}", [name]) for n, name in enumerate(mix.test)]
     corpora = [corpus("train", mix.train, weighted=True), corpus("valid", mix.valid), *tests]
@@ -98,8 +99,8 @@ def parse_arguments(
         help="folder that paths are relative to; the YAML file's if not given",
     )
     add("--mirror", help="folder or address with files of the same names, instead of the originals")
-    add("--shards", type=positive, help="instead of what the file says")
-    add("--workers", type=positive, default=1, help="processes; changes no result")
+    add("--shards", type=SHARDS, help="instead of what the file says")
+    add("--workers", type=WORKERS, default=1, help="processes; changes no result")
     add("--dry-run", action="store_true", help="show what would be done")
     return parser.parse_args(arguments)
 

@@ -127,7 +127,7 @@ def main(arguments: argparse.Namespace) -> None:
         fetch(source, arguments.variant, arguments.url)
     prefixes = locate(source, arguments.variant)
     train, valid, test = ([prefix] for prefix in prefixes.values())
-    data = ParallelData(train, valid, test, LANGUAGES)
+    data = ParallelData(train, valid, test, LANGUAGES, arguments.out)
     verify(data)
     recipe = Recipe(data.corpora(), LANGUAGES, KEEP_ALL, vocabulary_options(arguments))
     prepare(recipe, arguments.out, arguments.workers)

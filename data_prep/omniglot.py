@@ -24,7 +24,8 @@ import numpy as np
 import pooch
 
 from data_prep.core.download import for_pooch
-from data_prep.core.program import DataError, HelpFormatter, comma_separated, positive, run_program
+from data_prep.core.program import DataError, HelpFormatter, comma_separated, run_program
+from data_prep.core.ranges import SEEDS
 from data_prep.core.stages import Stage, Workspace, write_atomically
 from data_prep.drawings.images import (
     ARCHIVES,
@@ -116,7 +117,7 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespac
     parser.add_argument(
         "--sizes", type=comma_separated, default=SIZES, help="of the images, in pixels"
     )
-    parser.add_argument("--seed", type=positive, default=1, help="of the random splits")
+    parser.add_argument("--seed", type=SEEDS, default=1, help="of the random splits")
     parser.add_argument("--url", default=URL, help="where to download from")
     return parser.parse_args(arguments)
 

@@ -12,33 +12,48 @@ reads `corpus/train.en`, `corpus/train.de` and so on (plain or `.gz`, UTF-8) and
     prepared/pieces/{train,valid,test}.{en,de}   the text in pieces
     prepared/data-bin/                           for fairseq-train; dict.en.txt = dict.de.txt
 
-Further test sets become `test1`, `test2`, ... The work may be killed at any time: the same
-command goes on with the first stage that is not finished, and does again what depends on
-changed input or options.
+A document that holds both languages (`terms.tmx`, `.tsv`, `.csv`, with a header that names them or
+without one) can stand in the place of a prefix. Further test sets become `test1`, `test2`, ...
+
+The work may be killed at any time: the same command goes on with the first stage that is not
+finished, and does again what depends on changed input or options.
 """
 
 import argparse
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import chain, combinations
 from pathlib import Path
 
-from data_prep.core.files import find_text
-from data_prep.core.program import DataError, HelpFormatter, comma_separated, positive, run_program
+from data_prep.core.files import find_text, plain_name
+from data_prep.core.program import DataError, HelpFormatter, comma_separated, run_program
+from data_prep.core.ranges import SHARDS, WORKERS, range_of
+from data_prep.core.stages import Stage, Workspace
 from data_prep.text.cleaning import Corpus
+from data_prep.text.mix_config import Source
 from data_prep.text.quality import CleaningOptions
-from data_prep.text.recipe import Recipe, prepare
+from data_prep.text.recipe import Recipe, readable_by_fairseq, run
 from data_prep.text.sentencepiece_model import SentencePieceOptions
+from data_prep.text.sources import BILINGUAL, extraction
 
 
 @dataclass(frozen=True)
 class ParallelData:
-    """Where the text is: for each part, the common beginnings of its files' names."""
+    """Where the text is.
+
+    Attributes:
+        train, valid, test: For each part, the common beginnings of its files' names, and names of
+            documents that hold both languages.
+        languages: Of source and target.
+        out: Folder of all that is made; what documents hold is written there.
+    """
 
     train: Sequence[str]
     valid: Sequence[str]
     test: Sequence[str]
     languages: tuple[str, str]
+    out: Path = Path()
 
     def corpora(self) -> list[Corpus]:
         """Return train, valid, test, test1, ... with the files found.
@@ -48,18 +63,60 @@ class ParallelData:
         """
         parts = [("train", self.train), ("valid", self.valid)]
         parts += [(f"test{n or ''}", [prefix]) for n, prefix in enumerate(self.test)]
-        source, target = self.languages
         return [
-            Corpus(name, [(find_text(p, source), find_text(p, target)) for p in prefixes])
+            Corpus(name, [self._pair(prefix) for prefix in prefixes], home=self.out)
             for name, prefixes in parts
         ]
+
+    def extractions(self) -> list[Stage]:
+        """Return the stages that make plain text of documents.
+
+        Raises:
+            DataError: If two documents have the same name.
+        """
+        paths = dict.fromkeys(
+            map(Path, filter(is_document, chain(self.train, self.valid, self.test)))
+        )
+        for path, other in combinations(paths, 2):
+            if path.name == other.name:
+                raise DataError(f"{path}: {other} has the same name; rename one of them")
+        return [
+            extraction(plain_name(path.name, str(path)), Source(path=str(path)), [path],
+                       self.languages)
+            for path in paths
+        ]  # fmt: skip
+
+    def _pair(self, prefix: str) -> tuple[Path, Path]:
+        source, target = self.languages
+        if is_document(prefix):
+            begin = str(self.out / "sources" / Path(prefix).name / "text")
+            return Path(f"{begin}.{source}"), Path(f"{begin}.{target}")
+        return find_text(prefix, source), find_text(prefix, target)
+
+
+def is_document(prefix: str) -> bool:
+    """Whether this is a file that holds both languages, and not the beginning of two names."""
+    return prefix.removesuffix(".gz").endswith(tuple(f".{kind}" for kind in BILINGUAL)) and (
+        Path(prefix).is_file()
+    )
 
 
 def add_vocabulary_options(parser: argparse.ArgumentParser, vocab_size: int) -> None:
     """Add what decides the vocabulary, and --workers, to a command line."""
     default = SentencePieceOptions()
     add = parser.add_argument_group("vocabulary").add_argument
-    add("--vocab-size", type=positive, default=vocab_size, help="pieces of both languages together")
+    add(
+        "--vocab-size",
+        type=range_of(default, "vocab_size"),
+        default=vocab_size,
+        help="word pieces to learn, of both languages together",
+    )
+    add(
+        "--byte-fallback",
+        action=argparse.BooleanOptionalAction,
+        default=default.byte_fallback,
+        help="add 256 pieces, one for each byte, to spell characters that training never has",
+    )
     add(
         "--model-type",
         choices=["bpe", "unigram"],
@@ -74,12 +131,17 @@ def add_vocabulary_options(parser: argparse.ArgumentParser, vocab_size: int) -> 
     )
     add(
         "--character-coverage",
-        type=float,
+        type=range_of(default, "character_coverage"),
         default=default.character_coverage,
         help="share of all characters that become pieces; 0.9995 for Chinese or Japanese",
     )
-    add("--seed", type=int, default=default.seed, help="of the sample of a very large corpus")
-    add("--workers", type=positive, default=1, help="processes; changes no result")
+    add(
+        "--seed",
+        type=range_of(default, "seed"),
+        default=default.seed,
+        help="of the sample of a very large corpus",
+    )
+    add("--workers", type=WORKERS, default=1, help="processes; changes no result")
 
 
 def vocabulary_options(arguments: argparse.Namespace) -> SentencePieceOptions:
@@ -90,6 +152,7 @@ def vocabulary_options(arguments: argparse.Namespace) -> SentencePieceOptions:
         normalization=arguments.normalization,
         character_coverage=arguments.character_coverage,
         seed=arguments.seed,
+        byte_fallback=arguments.byte_fallback,
     )
 
 
@@ -105,7 +168,7 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespac
             type=comma_separated,
             required=True,
             metavar="PREFIX[,PREFIX...]",
-            help="beginnings of the file names",
+            help="beginnings of the files' names, or documents: .tmx, .tsv, .csv",
         )
     add("--source-lang", required=True, help="end of the source files' names, before .gz")
     add("--target-lang", required=True, help="end of the target files' names, before .gz")
@@ -113,14 +176,13 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespac
     add_vocabulary_options(parser, SentencePieceOptions().vocab_size)
     limits = CleaningOptions()
     add = parser.add_argument_group("training pairs that are dropped").add_argument
-    add("--max-words", type=positive, default=limits.max_words, help="on either side")
-    add("--max-characters", type=positive, default=limits.max_characters, help="on either side")
-    add(
-        "--max-ratio",
-        type=float,
-        default=limits.max_ratio,
-        help="longer to shorter side, in characters + 10",
-    )
+    for name, meaning in {
+        "max_words": "most words on either side",
+        "max_characters": "most characters on either side",
+        "max_ratio": "greatest ratio of the longer to the shorter side, in characters + 10",
+    }.items():
+        option = f"--{name.replace('_', '-')}"
+        add(option, type=range_of(limits, name), default=getattr(limits, name), help=meaning)
     add(
         "--keep-duplicates",
         action="store_true",
@@ -130,7 +192,7 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespac
     add = parser.add_argument_group("form of the text").add_argument
     add("--normalise-punctuation", action="store_true", help="as Moses does")
     add("--tokenise", action="store_true", help="as Moses does")
-    add("--shards", type=positive, default=1, help="folders to share the training text among")
+    add("--shards", type=SHARDS, default=1, help="folders to share the training text among")
     return parser.parse_args(arguments)
 
 
@@ -139,6 +201,8 @@ def main(arguments: argparse.Namespace) -> None:
     languages = (arguments.source_lang, arguments.target_lang)
     if languages[0] == languages[1]:
         raise DataError(f"--source-lang and --target-lang are both {languages[0]!r}")
+    for option, language in zip(("--source-lang", "--target-lang"), languages, strict=True):
+        plain_name(language, option)
     cleaning = CleaningOptions(
         max_words=arguments.max_words,
         max_characters=arguments.max_characters,
@@ -148,10 +212,15 @@ def main(arguments: argparse.Namespace) -> None:
         normalise_punctuation=arguments.normalise_punctuation,
         tokenise=arguments.tokenise,
     )
-    data = ParallelData(arguments.train, arguments.valid, arguments.test, languages)
+    out = readable_by_fairseq(arguments.out)
+    data = ParallelData(arguments.train, arguments.valid, arguments.test, languages, out)
     vocabulary = vocabulary_options(arguments)
     recipe = Recipe(data.corpora(), languages, cleaning, vocabulary, arguments.shards)
-    prepare(recipe, arguments.out, arguments.workers)
+    documents = data.extractions()
+    with Workspace(out) as workspace:
+        for document in documents:
+            workspace.run(document)
+        run(recipe, workspace, arguments.workers)
 
 
 if __name__ == "__main__":

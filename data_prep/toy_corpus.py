@@ -34,7 +34,8 @@ from random import Random
 
 from tqdm import tqdm
 
-from data_prep.core.program import DataError, HelpFormatter, positive, run_program
+from data_prep.core.program import DataError, HelpFormatter, run_program
+from data_prep.core.ranges import SEEDS, WORKERS, Range, range_of, ranged
 from data_prep.core.stages import Stage, Workspace
 from data_prep.text.binarize import count_tokens, run_fairseq_preprocess, write_dictionary
 from data_prep.toy import language as toy_language
@@ -49,6 +50,9 @@ LANGUAGES = ("xx", "yy")
 PARTS = ("train", "valid", "test", "teach", "recall")
 # Lowest and highest number of occurrences in the training text.
 BUCKETS = ((0, 0), (1, 1), (2, 5), (6, 20), (21, 100), (101, sys.maxsize))
+MOST_SENTENCES = 10_000_000  # of each part: they are drawn before any is written
+LEAST_NAMES, MOST_NAMES = 10, 50_000  # so that there are some of each kind, and all differ
+TRIES = 10_000  # draws of a sentence that is new, before the language is called too small
 FAMILIAR = 20  # of each kind: the most frequent names, which alone stand beside a tested one
 CODE = [
     Path(__file__),
@@ -62,14 +66,14 @@ DrawName = Callable[[str], Name]
 class Sizes:
     """How large the language is, and how many sentences of it are made."""
 
-    train: int = 12_000
-    valid: int = 500
-    test: int = 1_000
-    held_out: int = 100
+    train: int = ranged(12_000, 1, MOST_SENTENCES)
+    valid: int = ranged(500, 1, MOST_SENTENCES)
+    test: int = ranged(1_000, 1, MOST_SENTENCES)
+    held_out: int = ranged(100, 1, MOST_NAMES)
     """Names to be taught."""
     words: int | None = None
     """Ordinary words of each kind; None for all."""
-    names: int = NAMES
+    names: int = ranged(NAMES, LEAST_NAMES, MOST_NAMES)
     """Of all kinds together."""
 
     def lexicon(self, seed: int) -> Lexicon:
@@ -105,8 +109,11 @@ class Writer:
         Args:
             draw_name: Where its names come from.
             about: A name that it is to contain.
+
+        Raises:
+            DataError: If the language seems to have no further sentence.
         """
-        while True:
+        for _ in range(TRIES):
             waiting = [about] if about else []
 
             def draw(kind: str, waiting: list[Name] = waiting) -> Name:
@@ -117,6 +124,10 @@ class Writer:
             if text not in self.seen and (about is None or about in names_in(clause)):
                 self.seen.add(text)
                 return clause
+        raise DataError(
+            f"after {len(self.seen):,} sentences, {TRIES:,} more draws bring none that is new; ask "
+            "for fewer, or for more --words and --names"
+        )
 
 
 def make_corpus(writer: Writer, sizes: Sizes) -> tuple[dict[str, list[Clause]], list[Name]]:
@@ -235,19 +246,27 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespac
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=HelpFormatter)
     sizes = Sizes()
     parser.add_argument("--out", type=Path, required=True, help="folder for all that is made")
-    parser.add_argument("--seed", type=int, default=1, help="another seed, another language")
-    parser.add_argument("--train", type=positive, default=sizes.train, help="sentences")
-    parser.add_argument("--valid", type=positive, default=sizes.valid, help="sentences")
-    parser.add_argument("--test", type=positive, default=sizes.test, help="sentences")
-    parser.add_argument("--held-out", type=positive, default=sizes.held_out, help="names to teach")
+    parser.add_argument("--seed", type=SEEDS, default=1, help="another seed, another language")
+    for name, meaning in {
+        "train": "training sentences",
+        "valid": "development sentences",
+        "test": "test sentences",
+        "held_out": "names to teach",
+        "names": "names of all kinds together",
+    }.items():
+        parser.add_argument(
+            f"--{name.replace('_', '-')}",
+            type=range_of(sizes, name),
+            default=getattr(sizes, name),
+            help=meaning,
+        )
     parser.add_argument(
-        "--words", type=positive, help="ordinary words of each kind (all: up to 44)"
+        "--words", type=Range(1), help="ordinary words of each kind (all: up to 44)"
     )
-    parser.add_argument("--names", type=positive, default=sizes.names, help="of all kinds together")
     parser.add_argument(
         "--binarize", action=argparse.BooleanOptionalAction, default=True, help="make data-bin/ too"
     )
-    parser.add_argument("--workers", type=positive, default=1, help="processes")
+    parser.add_argument("--workers", type=WORKERS, default=1, help="processes")
     return parser.parse_args(arguments)
 
 

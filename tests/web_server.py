@@ -18,6 +18,7 @@ class Server:
         address: Ends with a slash.
         break_after: Bytes after which an answer breaks off, for as many answers as there are.
         chunked: Whether answers come in pieces, without telling how long they are.
+        length: Of every answer, if it is to be another than the true one.
         delay: Seconds before each answer.
         statuses: To be sent instead of a file, one for each of the next requests.
         ranges: Of the requests so far, None for a whole file.
@@ -27,6 +28,7 @@ class Server:
         self.folder, self.address = folder, ""
         self.break_after: list[int] = []
         self.chunked = False
+        self.length: str | None = None
         self.delay = 0.0
         self.statuses: list[int] = []
         self.ranges: list[str | None] = []
@@ -59,7 +61,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             return
         self.send_response(206 if wanted else 200)
         header = ("Transfer-Encoding", "chunked") if state.chunked else None
-        self.send_header(*(header or ("Content-Length", str(len(content) - begin))))
+        self.send_header(*(header or ("Content-Length", state.length or str(len(content) - begin))))
         self.end_headers()
         end = begin + state.break_after.pop(0) if state.break_after else None
         part = content[begin:end]

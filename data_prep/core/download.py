@@ -7,6 +7,7 @@ Each file is fetched once. What the first download brings is recorded, with its 
 import hashlib
 import json
 import logging
+import re
 import shutil
 import time
 from collections.abc import Callable
@@ -18,7 +19,7 @@ import pooch
 import requests
 from tqdm import tqdm
 
-from data_prep.core.files import digest
+from data_prep.core.files import digest, inside, plain_name
 from data_prep.core.program import DataError
 from data_prep.core.stages import write_atomically
 
@@ -51,7 +52,10 @@ class Downloads:
 
     def path(self, url: str, name: str | None = None) -> Path:
         """Where the file of an address lies, or will."""
-        return self.folder / (name or file_name(url))
+        path = inside(self.folder, name or file_name(url), url)
+        if path == self.record:
+            raise DataError(f"{url}: {path.name} is the name of the record of what was fetched")
+        return path
 
     def get(
         self, url: str, name: str | None = None, check: Callable[[Path], None] | None = None
@@ -100,12 +104,17 @@ class Downloads:
         return path
 
     def _known(self) -> dict[str, dict[str, str]]:
-        known = json.loads(self.record.read_text("utf-8")) if self.record.exists() else {}
-        # Earlier versions noted the checksum alone.
-        return {
-            key: entry if isinstance(entry, dict) else {"checksum": entry}
-            for key, entry in known.items()
-        }
+        try:
+            known = json.loads(self.record.read_text("utf-8")) if self.record.exists() else {}
+            # Earlier versions noted the checksum alone.
+            return {
+                key: dict(entry) if isinstance(entry, dict) else {"checksum": entry}
+                for key, entry in known.items()
+            }
+        except (ValueError, AttributeError, RecursionError) as error:
+            raise DataError(
+                f"{self.record}: does not say what was fetched; remove it with what was fetched"
+            ) from error
 
     def _refuse_another(self, url: str, path: Path, fetched: str) -> None:
         """One name, one file; another computer may have the same one, at the same path."""
@@ -133,8 +142,16 @@ class Downloads:
 
 
 def file_name(url: str) -> str:
-    """The last part of an address."""
-    return unquote(urlsplit(url).path.rsplit("/", 1)[-1])
+    """Return the last part of an address, as the name of a file.
+
+    Raises:
+        DataError: If the address is none, or its last part cannot be a file's name.
+    """
+    try:
+        path = urlsplit(url).path
+    except ValueError as error:
+        raise DataError(f"{url}: not an address ({error})") from error
+    return plain_name(unquote(path.rsplit("/", 1)[-1]), url)
 
 
 def fetch(url: str, output: Path) -> None:
@@ -154,6 +171,7 @@ def fetch(url: str, output: Path) -> None:
         except requests.RequestException as error:
             response = error.response
             refused = response is not None and response.status_code in GONE_FOR_GOOD
+            refused |= isinstance(error, ValueError)  # the address itself is wrong
             if refused or attempt == ATTEMPTS:
                 raise DataError(
                     f"{url}: cannot be fetched ({_reason(error)}); check the network, or fetch "
@@ -191,15 +209,17 @@ def _append(url: str, part: Path) -> None:
         response.raise_for_status()
         if response.status_code != requests.codes.partial:
             begin = 0
-        length = response.headers.get("Content-Length")
-        total = begin + int(length) if length else None
+        length = _length(response)
+        total = None if length is None else begin + length
+        # Of a known length, how much has come tells whether it is whole.
+        known_length = suppress(requests.exceptions.ChunkedEncodingError)
         with (
             part.open("ab" if begin else "wb") as file,
             tqdm(
                 desc=file_name(url), initial=begin, total=total,
                 unit="B", unit_scale=True, disable=None,
             ) as bar,
-            suppress(requests.exceptions.ChunkedEncodingError) if length else nullcontext(),
+            nullcontext() if length is None else known_length,
         ):  # fmt: skip
             for chunk in response.iter_content(CHUNK):
                 file.write(chunk)
@@ -207,6 +227,18 @@ def _append(url: str, part: Path) -> None:
     size = part.stat().st_size
     if total is not None and size < total:
         raise requests.ConnectionError(f"ended after {size:,} of {total:,} bytes")
+
+
+def _length(response: requests.Response) -> int | None:
+    """Return how many bytes an answer says it has, if it does.
+
+    Raises:
+        requests.RequestException: If what it says is no number.
+    """
+    length = response.headers.get("Content-Length")
+    if length is not None and not re.fullmatch("[0-9]{1,18}", length):
+        raise requests.ConnectionError(f"the server says it sends {length[:20]!r} bytes")
+    return None if length is None else int(length)
 
 
 def _reason(error: requests.RequestException) -> str:

@@ -12,6 +12,7 @@ from tqdm import tqdm
 
 from data_prep.core.program import DataError
 
+FORBIDDEN = "/\\"  # in names: they separate folders, on some systems
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 CHUNK = 1 << 20  # bytes
 
@@ -28,6 +29,52 @@ def find_text(prefix: str, language: str) -> Path:
         if path.is_file():
             return path
     raise DataError(f"{plain}: no such file, nor {packed.name}; check the prefix and the language")
+
+
+def name_fault(name: str) -> str | None:
+    """Say why a name cannot be one of a file or folder that lies where it is put, or None."""
+    if name and name.isprintable() and not name.startswith(".") and not set(name) & set(FORBIDDEN):
+        return None
+    return (
+        "cannot be the name of a file or folder; it may not be empty, begin with a dot, or hold a "
+        "slash, backslash or control character"
+    )
+
+
+def plain_name(name: str, what: str) -> str:
+    """Return a name that a user, an address or a file gives, if nothing is wrong with it.
+
+    Args:
+        name: To be that of a file or folder.
+        what: What has this name, for the message.
+
+    Raises:
+        DataError: If it could lead elsewhere.
+    """
+    if fault := name_fault(name):
+        raise DataError(f"{what}: {name!r} {fault}")
+    return name
+
+
+def inside(folder: Path, name: str, what: str) -> Path:
+    """Return `folder / name`, links followed to make sure that it lies in the folder.
+
+    Args:
+        folder: Where it has to be.
+        name: A relative path, given by a user or a file.
+        what: What names it, for the message.
+
+    Raises:
+        DataError: If it lies elsewhere.
+    """
+    path = folder / name
+    try:
+        fine = path.resolve().is_relative_to(folder.resolve())
+    except (OSError, ValueError, RuntimeError):  # a loop of links, a NUL
+        fine = False
+    if not fine:
+        raise DataError(f"{what}: {name!r} does not lie in {folder}; nothing is written there")
+    return path
 
 
 def open_bytes(path: Path) -> BinaryIO | gzip.GzipFile:

@@ -59,11 +59,3 @@ def comma_separated(text: str) -> Sequence[str]:
     if not parts:
         raise argparse.ArgumentTypeError(f"{text!r} names nothing")
     return parts
-
-
-def positive(text: str) -> int:
-    """Parse a number of at least 1, for argparse."""
-    number = int(text)
-    if number < 1:
-        raise ValueError(text)
-    return number

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
-from data_prep.core.files import digest
+from data_prep.core.files import digest, inside
 from data_prep.core.program import DataError
 
 logger = logging.getLogger(__name__)
@@ -38,6 +38,7 @@ class Stage:
         inputs: The files that it reads.
         outputs: Names of the files and folders that it makes, relative to the workspace.
         make: Writes all outputs into the folder that it is given.
+        still_valid: Options of earlier versions of the program: what they made is kept.
     """
 
     name: str
@@ -45,11 +46,17 @@ class Stage:
     inputs: Sequence[Path]
     outputs: Sequence[str]
     make: Callable[[Path], None]
+    still_valid: Sequence[Mapping[str, Any]] = ()
 
-    def fingerprint(self) -> str:
-        """Return a hash of everything that the outputs depend on (not of where the files lie)."""
-        parts = [RECIPE_VERSION, self.name, self.options, [digest(path) for path in self.inputs]]
-        return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+    def fingerprints(self) -> list[str]:
+        """Return hashes of everything that the outputs depend on (not of where the files lie).
+
+        Returns:
+            One for the options, and one for each of `still_valid`.
+        """
+        inputs = [digest(path) for path in self.inputs]
+        parts = ([RECIPE_VERSION, self.name, o, inputs] for o in (self.options, *self.still_valid))
+        return [hashlib.sha256(json.dumps(p, sort_keys=True).encode()).hexdigest() for p in parts]
 
 
 class Workspace:
@@ -109,10 +116,12 @@ class Workspace:
             ) from error
 
     def _run(self, stage: Stage) -> bool:
-        fingerprint = stage.fingerprint()
+        fingerprints = stage.fingerprints()
         recorded = self.stages.get(stage.name, {})
-        if recorded.get("fingerprint") == fingerprint and self._intact(recorded["outputs"]):
-            logger.info("%s: up to date", stage.name)
+        if recorded.get("fingerprint") in fingerprints and self._intact(recorded["outputs"]):
+            ours = recorded["fingerprint"] == fingerprints[0]
+            by_whom = "" if ours else ", as an earlier version of this program made it"
+            logger.info("%s: up to date%s", stage.name, by_whom)
             return False
         self._spare_what_is_not_ours(stage)
         logger.info("%s: started", stage.name)
@@ -122,7 +131,7 @@ class Workspace:
         # Recorded before the outputs are in place: should the run be killed in between, they
         # differ from their recorded hashes, and the stage is made again.
         self.stages[stage.name] = {
-            "fingerprint": fingerprint,
+            "fingerprint": fingerprints[0],
             "inputs": self._from_earlier_stages(stage.inputs),
             "made": list(stage.outputs),
             "outputs": _digests(scratch, stage.outputs),
@@ -184,6 +193,8 @@ class Workspace:
             stages = manifest["stages"]
             made = {output for record in stages.values() for output in record["made"]}
             made |= set(manifest.get("made", []))
+            for name in made.union(*(record["outputs"] for record in stages.values())):
+                inside(self.folder, name, str(self.manifest_path))
             return stages if manifest["version"] == RECIPE_VERSION else {}, made
         except FileNotFoundError:
             return {}, set()

@@ -49,12 +49,19 @@ class Corpus:
         weights: How often the lines of each pair of files are to come, 2.5 for two or three times;
             once if there are none.
         forgiving: Whether bytes that are not UTF-8 are an error or become U+FFFD, for cleaning.
+        home: Folder of all that is made. Reports name files in it without it.
     """
 
     name: str
     pairs: Sequence[tuple[Path, Path]]
     weights: Sequence[float] = ()
     forgiving: bool = False
+    home: Path | None = None
+
+    def shown(self, path: Path) -> Path:
+        """Return what reports call a file, the same wherever the folder of all that is made is."""
+        inside = self.home is not None and path.is_relative_to(self.home)
+        return path.relative_to(self.home) if inside else path  # type: ignore[arg-type]
 
     @property
     def files(self) -> list[Path]:
@@ -80,6 +87,11 @@ class Report:
     def as_dict(self) -> dict[str, Any]:
         """Return the report as JSON-serialisable data."""
         return {"read": self.read, "kept": self.kept, "found": self.found}
+
+    def reasons(self) -> Iterator[str]:
+        """Yield each reason with its number of pairs and the first of them, frequent ones first."""
+        for reason, entry in sorted(self.found.items(), key=lambda item: -item[1]["count"]):
+            yield f"{entry['count']:,} {reason} ({entry['examples'][0]['where']})"
 
     def summary(self, name: str) -> Iterator[str]:
         """Yield the report as lines to be read."""
@@ -120,7 +132,7 @@ class Chunk:
     """Some consecutive pairs of a pair of files.
 
     Attributes:
-        path: Of the source.
+        path: What reports call the source.
         first: Line number of the first pair.
         weight: How often its lines are to come.
         pairs: As they were read, or as they were judged.
@@ -147,7 +159,7 @@ def read_chunks(corpus: Corpus) -> Iterator[Chunk]:
             both = zip(read_lines(source, errors), read_lines(target, errors), strict=True)
             first = 1
             while pairs := list(islice(both, CHUNK)):
-                yield Chunk(source, first, weight, pairs)
+                yield Chunk(corpus.shown(source), first, weight, pairs)
                 first += len(pairs)
                 bar.update(len(pairs))
 
@@ -268,7 +280,8 @@ class Cleaner:
                 report.read += len(chunk.pairs)
         if report.kept == 0:
             raise DataError(
-                f"{corpus.files[0]}: no usable pair left of {report.read} after cleaning"
+                f"{corpus.files[0]}: no usable pair left of {report.read:,} after cleaning: "
+                + ", ".join(report.reasons())
             )
 
     def _paths(self, folder: Path, corpus: Corpus) -> list[Path]:

@@ -1,18 +1,25 @@
 """The YAML file of a mix of corpora: what it may say, and what is wrong with it."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
+import yaml
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
-from yaml import YAMLError
 
+from data_prep.core.files import name_fault
 from data_prep.core.program import DataError
+from data_prep.core.ranges import SHARDS, Range, outside, ranged
 from data_prep.text.quality import CleaningOptions
 from data_prep.text.sentencepiece_model import SentencePieceOptions
 
-FORMATS = ("lines", "sgm", "tsv", "tmx")
+FORMATS = ("lines", "sgm", "tsv", "csv", "tmx")
+COLUMNS = Range(1, 10_000)
+MOST_BYTES = 1 << 20  # of a YAML file
+MOST_NODES = 100_000  # of one, with every alias written out
 
 
 @dataclass
@@ -26,10 +33,10 @@ class Source:
     member: str | None = None
     """Its file within an archive; `{role}` stands for `src` and `ref`."""
     format: str | None = None
-    """`lines`, `sgm`, `tsv` or `tmx`; by the end of the file's name, if not given."""
-    columns: tuple[int, int] = (1, 2)
-    """Of source and target in a file of tab-separated values."""
-    weight: float = 1.0
+    """`lines`, `sgm`, `tsv`, `csv` or `tmx`; by the end of the file's name, if not given."""
+    columns: tuple[int, int] | None = None
+    """Of source and target in a table; if not given, those that its header names, or 1 and 2."""
+    weight: float = ranged(1.0, 1e-6, 1000)
     """How often its lines come in the training text; 0.5 for every other one."""
 
 
@@ -45,7 +52,7 @@ class Mix:
     test: list[str]
     cleaning: CleaningOptions = field(default_factory=CleaningOptions)
     vocabulary: SentencePieceOptions = field(default_factory=SentencePieceOptions)
-    shards: int = 1
+    shards: int = ranged(1, SHARDS.low, SHARDS.high)
 
     @property
     def used(self) -> dict[str, Source]:
@@ -64,42 +71,86 @@ def read_mix(path: Path) -> Mix:
         schema = OmegaConf.structured(Mix)
         for frozen in (schema.cleaning, schema.vocabulary):
             OmegaConf.set_readonly(frozen, False)
-        loaded = OmegaConf.load(path)
+        loaded = OmegaConf.load(StringIO(_read_yaml(path)))
         if not OmegaConf.is_dict(loaded):
             raise DataError(f"{path}: begins with a list; see configs/data for what is expected")
         given = OmegaConf.merge(schema, loaded)
         mix: Any = OmegaConf.to_object(given)
-    except (OmegaConfBaseException, YAMLError) as error:
+    except RecursionError as error:
+        raise DataError(f"{path}: nested too deeply; see configs/data for examples") from error
+    except (OmegaConfBaseException, yaml.YAMLError) as error:
         reason = " ".join(str(error).split())
         raise DataError(f"{path}: {reason}") from error
-    check(mix, path)
+    for fault in faults(mix):
+        raise DataError(f"{path}: {fault}")
     return mix
 
 
-def check(mix: Mix, path: Path) -> None:
-    """Check what types do not say.
+def _read_yaml(path: Path) -> str:
+    """Return the text of a YAML file that does not grow beyond measure when it is parsed."""
+    with path.open("rb") as file:
+        content = file.read(MOST_BYTES + 1)
+    if len(content) > MOST_BYTES:
+        raise DataError(
+            f"{path}: larger than {MOST_BYTES:,} bytes; this is no description of a mix"
+        )
+    try:
+        text = content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        at = error.start + 1
+        raise DataError(f"{path}: not UTF-8 at byte {at}; is it a YAML file?") from error
+    if _nodes(yaml.compose(text, yaml.SafeLoader), {}) > MOST_NODES:
+        raise DataError(
+            f"{path}: has more than {MOST_NODES:,} entries with its aliases (`*name`) written out, "
+            "or an alias that contains itself; write the entries themselves"
+        )
+    return text
 
-    Raises:
-        DataError: If something is wrong.
-    """
-    used = [*mix.train, *mix.valid, *mix.test]
+
+def _nodes(node: yaml.Node | None, known: dict[int, float]) -> float:
+    """Count the nodes below one, aliases written out; one that contains itself has no end."""
+    if id(node) not in known:
+        known[id(node)] = float("inf")  # until it is known
+        parts: list[Any] = []
+        if isinstance(node, yaml.SequenceNode):
+            parts = node.value
+        elif isinstance(node, yaml.MappingNode):
+            parts = [part for pair in node.value for part in pair]
+        known[id(node)] = 1 + sum(_nodes(part, known) for part in parts)
+    return known[id(node)]
+
+
+def faults(mix: Mix) -> Iterator[str]:
+    """Yield what is wrong with a mix that types do not say."""
+    yield from outside(mix)
+    for part, options in (("cleaning", mix.cleaning), ("vocabulary", mix.vocabulary)):
+        yield from (f"{part}: {fault}" for fault in outside(options))
     for part in ("train", "valid", "test"):
         if not getattr(mix, part):
-            raise DataError(f"{path}: {part} names no source")
-    for name in used:
+            yield f"{part} names no source"
+    for name in [*mix.train, *mix.valid, *mix.test]:
         if name not in mix.sources:
-            known = ", ".join(mix.sources)
-            raise DataError(f"{path}: no source is called {name!r}; there are {known}")
+            yield f"no source is called {name!r}; there are {', '.join(mix.sources)}"
     for name, source in mix.sources.items():
-        if (source.url is None) == (source.path is None):
-            raise DataError(f"{path}: source {name!r} needs a url or a path, and not both")
-        if source.format not in (None, *FORMATS):
-            raise DataError(f"{path}: source {name!r}: format is one of {', '.join(FORMATS)}")
-        if source.weight <= 0 or len(source.columns) != 2 or min(source.columns) < 1:
-            raise DataError(f"{path}: source {name!r}: weight and two columns are above 0")
-        if not name or "/" in name or name.startswith("."):  # it becomes the name of a folder
-            raise DataError(f"{path}: source {name!r} cannot be a folder; give it a plain name")
-    if mix.shards < 1:
-        raise DataError(f"{path}: shards: {mix.shards}; give at least 1")
+        if fault := name_fault(name):  # it becomes the name of a folder
+            yield f"source {name!r} {fault}"
+        yield from (f"source {name!r}: {fault}" for fault in _source_faults(source))
     if len(set(mix.languages)) != 2 or len(mix.languages) != 2:
-        raise DataError(f"{path}: languages are two, not {', '.join(mix.languages)}")
+        yield f"languages are two, not {', '.join(mix.languages)}"
+    for language in mix.languages:
+        if fault := name_fault(language):  # it becomes the end of files' names
+            yield f"language {language!r} {fault}"
+
+
+def _source_faults(source: Source) -> Iterator[str]:
+    yield from outside(source)
+    if (source.url is None) == (source.path is None):
+        yield "needs a url or a path, and not both"
+    for key in ("url", "path", "member"):
+        if not (getattr(source, key) or "").isprintable():
+            yield f"{key} has a control character: {getattr(source, key)!r}"
+    if source.format not in (None, *FORMATS):
+        yield f"format is one of {', '.join(FORMATS)}"
+    columns = source.columns
+    if columns is not None and (len(columns) != 2 or not all(one in COLUMNS for one in columns)):
+        yield f"columns are two numbers {COLUMNS}, not {columns}"

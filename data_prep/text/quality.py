@@ -5,11 +5,14 @@ import hashlib
 import unicodedata
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from math import inf
 from typing import NamedTuple
 
 from ftfy.badness import is_bad
 from py3langid.langid import MODEL_FILE, LanguageIdentifier
 from sacremoses import MosesPunctNormalizer, MosesTokenizer
+
+from data_prep.core.ranges import ranged
 
 # Added to both lengths before they are compared: "Yes." and "Selbstverständlich." are a fine
 # pair, ten times as long ones of the same ratio are not.
@@ -26,11 +29,11 @@ BROKEN, MOJIBAKE = "broken encoding", "mojibake"
 class CleaningOptions:
     """What to keep of the training text. The defaults drop a pair only if it is hardly usable."""
 
-    max_words: int = 250
+    max_words: int = ranged(250, 1)
     """Sentence-aligned text has hardly any longer lines; they would fill a batch alone."""
-    max_characters: int = 2000
+    max_characters: int = ranged(2000, 1)
     """The same limit for text without spaces, and for junk without any."""
-    max_ratio: float = 4.0
+    max_ratio: float = ranged(4.0, 1, inf)
     """Longer to shorter side, in characters + 10: beyond, one side is not a translation."""
     keep_duplicates: bool = False
     """Keep repeated training pairs and those that are also in the development or test text."""

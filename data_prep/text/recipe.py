@@ -155,12 +155,11 @@ def stages(recipe: Recipe, out: Path, workers: int) -> Iterator[Stage]:
         ["text", "raw", "report.json", "report.txt"],
         clean,
     )
+    vocabulary = {"sentencepiece": version("sentencepiece"), **asdict(recipe.vocabulary)}
+    # What was made before there was byte fallback stays: checkpoints depend on it.
+    before_bytes = {key: vocabulary[key] for key in vocabulary if key != "byte_fallback"}
     yield Stage(
-        "sentencepiece",
-        {"sentencepiece": version("sentencepiece"), **asdict(recipe.vocabulary)},
-        train_files,
-        ["spm.model"],
-        learn,
+        "sentencepiece", vocabulary, train_files, ["spm.model"], learn, still_valid=[before_bytes]
     )
     names = [file.name for file in recipe.files(text)]
     yield Stage("encode", {"files": names}, [model_path, *recipe.files(text)], ["pieces"], encode)

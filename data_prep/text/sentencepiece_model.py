@@ -9,8 +9,9 @@ from pathlib import Path
 
 import sentencepiece
 
-from data_prep.core.files import read_with_progress
+from data_prep.core.files import read_lines, read_with_progress
 from data_prep.core.program import DataError
+from data_prep.core.ranges import ranged
 
 logger = logging.getLogger(__name__)
 
@@ -18,25 +19,33 @@ ERRORS_ONLY = 2  # sentencepiece's log level
 THREADS = 4  # for training: constant, because it may change how sums are rounded
 ENCODED_AT_ONCE = 10_000  # lines
 MAX_LINE_BYTES = 1 << 20  # sentencepiece skips longer lines; ours are cleaned already
+BYTES = 256  # values of a byte, each of which is a piece of a vocabulary with byte fallback
 
 
 @dataclass(frozen=True)
 class SentencePieceOptions:
     """How the vocabulary is learned."""
 
-    vocab_size: int = 8000
+    vocab_size: int = ranged(8000, 1, 1_000_000)
     """Pieces of both languages together; small enough to see each often, in 100k pairs."""
     model_type: str = "bpe"
     """`bpe`, as in most published work, or `unigram`."""
     normalization: str = "identity"
     """`identity`: text is NFC already and otherwise as it was. `nmt_nfkc` folds full-width forms,
     ligatures and the like, which no detokeniser brings back."""
-    character_coverage: float = 1.0
+    character_coverage: float = ranged(1.0, 0.98, 1.0)
     """Every character is a piece; 0.9995 for Chinese or Japanese."""
-    max_training_lines: int = 5_000_000
+    max_training_lines: int = ranged(5_000_000, 101)
     """A larger corpus is sampled: the pieces hardly change beyond."""
-    seed: int = 1
+    seed: int = ranged(1, 0, 2**32 - 1)
     """Of that sample."""
+    byte_fallback: bool = True
+    """256 pieces more, one for each byte, spell characters that the training text never has."""
+
+    @property
+    def pieces_for_bytes(self) -> int:
+        """How many pieces the vocabulary has beside the `vocab_size` that are learned."""
+        return BYTES if self.byte_fallback else 0
 
 
 def train_model(texts: Sequence[Path], model: Path, options: SentencePieceOptions) -> None:
@@ -52,9 +61,11 @@ def train_model(texts: Sequence[Path], model: Path, options: SentencePieceOption
     serialised = io.BytesIO()
     try:
         sentencepiece.SentencePieceTrainer.train(
-            input=[str(text) for text in texts],
+            # Not the files themselves: the model would hold their paths, and so differ by folder.
+            sentence_iterator=(line for text in texts for line in read_lines(text)),
             model_writer=serialised,
-            vocab_size=options.vocab_size,
+            vocab_size=options.vocab_size + options.pieces_for_bytes,
+            byte_fallback=options.byte_fallback,
             model_type=options.model_type,
             normalization_rule_name=options.normalization,
             character_coverage=options.character_coverage,
@@ -72,7 +83,7 @@ def train_model(texts: Sequence[Path], model: Path, options: SentencePieceOption
             f"try another --vocab-size ({reason})"
         ) from error
     model.write_bytes(serialised.getvalue())
-    pieces = load_model(model).get_piece_size()
+    pieces = load_model(model).get_piece_size() - options.pieces_for_bytes
     if pieces < options.vocab_size:
         logger.warning(
             "the training text yields only %d of the %d pieces asked for with --vocab-size",

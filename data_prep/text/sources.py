@@ -1,16 +1,19 @@
 """Sources of a mix: fetched or found, and made into two plain text files each."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from data_prep.core.archives import is_archive, read_sgm, read_tmx, read_tsv, unpack
+from data_prep.core.archives import is_archive, unpack
 from data_prep.core.download import Downloads
 from data_prep.core.files import aligned_writer, read_byte_lines
 from data_prep.core.program import DataError
 from data_prep.core.stages import Stage
+from data_prep.text.documents import FIRST_TWO, read_sgm, read_table, read_tmx
 from data_prep.text.mix_config import FORMATS, Source
 
+BILINGUAL = ("tsv", "csv", "tmx")  # documents that hold both languages
 ROLES = ("src", "ref")  # what WMT calls the two sides of a test set in its file names
 
 
@@ -70,13 +73,10 @@ def extraction(
         texts = [inside / f"text.{language}" for language in languages]
         write_texts(kind, source, parts, texts, languages)
 
-    options = {key: value for key, value in asdict(source).items() if key in _DECIDING}
-    options |= {"kind": kind, "languages": languages}
+    # What decides which text a source has; its weight does not.
+    options: dict[str, Any] = {"member": source.member, "format": source.format}
+    options |= {"columns": source.columns or FIRST_TWO, "kind": kind, "languages": languages}
     return Stage(f"source {name}", options, files, [output], make)
-
-
-# What decides which text a source has; its weight does not.
-_DECIDING = ("member", "format", "columns")
 
 
 def _format(name: str, source: Source, files: Sequence[Path]) -> str:
@@ -85,7 +85,8 @@ def _format(name: str, source: Source, files: Sequence[Path]) -> str:
     if source.format:
         return source.format
     ending = Path((source.member or files[0].name).removesuffix(".gz")).suffix[1:]
-    return ending if ending in FORMATS else "lines"
+    one_each = "{language}" in f"{source.url}{source.path}{source.member}"
+    return "lines" if ending not in FORMATS or (one_each and ending in BILINGUAL) else ending
 
 
 def _members(
@@ -119,9 +120,17 @@ def write_texts(
     Raises:
         DataError: If it is damaged, or one file is needed for each language.
     """
-    if kind in ("tsv", "tmx"):
+    if kind in BILINGUAL:
+        if len(parts) != 1:
+            raise DataError(
+                f"{parts[0]}: one {kind} file holds both languages; take {{language}} and {{role}} "
+                "out of its name"
+            )
+        [part] = parts
         both = (
-            read_tsv(parts[0], source.columns) if kind == "tsv" else read_tmx(parts[0], languages)
+            read_tmx(part, languages)
+            if kind == "tmx"
+            else read_table(part, kind, languages, source.columns)
         )
         with aligned_writer(texts) as write:
             for lines in both:

@@ -22,7 +22,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from data_prep.core.program import HelpFormatter, positive, run_program
+from data_prep.core.program import HelpFormatter, run_program
+from data_prep.core.ranges import Range
 from data_prep.text.cleaning import Cleaner, Corpus
 from data_prep.text.quality import CleaningOptions
 from data_prep.text.sentencepiece_model import (
@@ -134,7 +135,7 @@ def table(lines: int) -> Iterator[str]:
 def parse_arguments() -> argparse.Namespace:
     """Parse the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=HelpFormatter)
-    parser.add_argument("--lines", type=positive, default=1_000_000, help="to make up")
+    parser.add_argument("--lines", type=Range(1, 10**9), default=1_000_000, help="lines to make up")
     return parser.parse_args()
 
 

@@ -12,7 +12,7 @@ from data_prep.core.program import DataError
 from data_prep.text import recipe
 from data_prep.text.mix_config import Source, read_mix
 from data_prep.text.sources import Place
-from tests.unit.data_prep.core.test_archives import TMX
+from tests.unit.data_prep.text.test_documents import TMX
 
 ROOT = Path(__file__).resolve().parents[3]
 SHIPPED = sorted((ROOT / "configs" / "data").glob("*.yaml"))
@@ -189,7 +189,20 @@ def test_two_workers_make_the_same(tmp_path: Path, described: dict[str, Any]) ->
         ({"shard": 2}, "Key 'shard' not in 'Mix'"),
         ({"shards": "many"}, "many.*could not be converted to Integer"),
         ({"cleaning": {"max_word": 3}}, "max_word"),
-        ({"shards": 0}, "shards: 0; give at least 1"),
+        ({"shards": 0}, "shards: 0 is not from 1 to 500"),
+        ({"shards": 1_000_000}, "shards: 1e\\+06 is not from 1 to 500"),
+        ({"vocabulary": {"vocab_size": 10**11}}, "vocabulary: vocab_size: 1e\\+11 is not"),
+        ({"cleaning": {"max_ratio": float("nan")}}, "cleaning: max_ratio: nan is not at least 1"),
+        ({"languages": ["en", "../../de"]}, "language '../../de' cannot be the name of a file"),
+        (
+            {
+                "sources": {"a\0b": {"path": "x"}},
+                "train": ["a\0b"],
+                "valid": ["a\0b"],
+                "test": ["a\0b"],
+            },
+            r"source 'a\\x00b' cannot be the name of a file",
+        ),
         (
             {
                 "sources": {"../x": {"path": "y"}},
@@ -197,7 +210,7 @@ def test_two_workers_make_the_same(tmp_path: Path, described: dict[str, Any]) ->
                 "valid": ["../x"],
                 "test": ["../x"],
             },
-            "cannot be a folder",
+            "cannot be the name of a file or folder",
         ),
     ],
 )
@@ -213,9 +226,15 @@ def test_mistakes_are_named(
     [
         ({}, "needs a url or a path"),
         ({"url": "http://x/y.tgz", "path": "y"}, "needs a url or a path"),
-        ({"path": "one.{language}", "weight": 0}, "weight and two columns"),
+        ({"path": "one.{language}", "weight": 0}, "weight: 0 is not from"),
+        ({"path": "a\0b"}, r"path has a control character: 'a\\x00b'"),
+        ({"path": "one.{language}", "weight": float("nan")}, "weight: nan is not from"),
+        ({"path": "one.{language}", "weight": float("inf")}, "weight: inf is not from"),
+        ({"path": "one.{language}", "weight": 1e18}, r"weight: 1e\+18 is not from"),
+        ({"path": "one.{language}", "columns": [0, 1]}, "columns are two numbers from 1"),
+        ({"path": "one.{language}", "columns": [1, 10**12]}, "columns are two numbers from 1"),
         ({"path": "one.{language}", "columns": [1, 2, 3]}, "columns"),
-        ({"path": "one.{language}", "format": "doc"}, "format is one of lines, sgm, tsv, tmx"),
+        ({"path": "one.{language}", "format": "doc"}, "format is one of lines, sgm, tsv, csv, tmx"),
     ],
 )
 def test_mistakes_in_a_source_are_named(
@@ -276,3 +295,75 @@ def test_shipped_mixes_can_be_read(path: Path) -> None:
 def test_there_are_mixes() -> None:
     """Otherwise the test above would pass by finding nothing."""
     assert len(SHIPPED) >= 2
+
+
+BOMB = "".join(
+    f"{name}: &{name} [{', '.join([f'*{last}'] * 10)}]\n"
+    for last, name in zip("abcdefghi", "bcdefghij", strict=True)
+)
+
+
+@pytest.mark.parametrize(
+    ("content", "error"),
+    [
+        (b"\x89PNG\r\n\x1a\n\0\0", "not UTF-8 at byte 1"),
+        (b"languages: [en, \0]", "special characters are not allowed"),
+        (b"x: &a [*a]", "an alias that contains itself"),
+        (b"a: &a [1, 2]\n" + BOMB.encode(), "aliases"),
+        (b"x: " + b"[" * 3000, "nested too deeply|expected"),
+        (b"x: ${x}", "."),
+        (b"#" * (1 << 21), "larger than"),
+        (b"", "."),
+    ],
+)
+def test_files_that_are_no_description(tmp_path: Path, content: bytes, error: str) -> None:
+    path = tmp_path / "mix.yaml"
+    path.write_bytes(content)
+    with pytest.raises(DataError, match=rf"mix\.yaml: .*({error})"):
+        read_mix(path)
+
+
+def test_an_alias_may_repeat_what_is_written(tmp_path: Path, described: dict[str, Any]) -> None:
+    text = write(tmp_path, described).read_text()
+    (tmp_path / "mix.yaml").write_text(
+        text.replace("valid:\n- dev", "valid: &d\n- dev").replace("test:\n- test", "test: *d")
+    )
+    assert read_mix(tmp_path / "mix.yaml").test == ["dev"]
+
+
+@pytest.mark.usefixtures("quick")
+def test_a_table_with_a_header_is_a_source(tmp_path: Path, described: dict[str, Any]) -> None:
+    (tmp_path / "terms.csv").write_text("de,en\nder Bus,the bus\n")
+    described["sources"]["terms"] = {"path": "terms.csv"}
+    described["test"] = ["terms"]
+    out = prepare(tmp_path, described)
+    assert lines(out / "raw" / "test.de") == ["der Bus"]
+
+
+@pytest.mark.usefixtures("quick")
+def test_text_for_each_language_may_be_called_csv(
+    tmp_path: Path, described: dict[str, Any]
+) -> None:
+    for language in ("en", "de"):
+        (tmp_path / f"x.{language}.csv").write_text(f"one, {language}\n")
+    described["sources"]["x"] = {"path": "x.{language}.csv"}
+    described["test"] = ["x"]
+    assert lines(prepare(tmp_path, described) / "raw" / "test.de") == ["one, de"]
+
+
+def test_a_document_for_each_language_is_refused(tmp_path: Path, described: dict[str, Any]) -> None:
+    described["sources"]["one"]["format"] = "tsv"
+    with pytest.raises(DataError, match="one tsv file holds both languages"):
+        prepare(tmp_path, described)
+
+
+def test_nothing_is_written_elsewhere(tmp_path: Path, described: dict[str, Any]) -> None:
+    (tmp_path / "mirror").mkdir()
+    (tmp_path / "mirror" / "evil.en").write_text("evil\n")
+    url = "http://nowhere.invalid/..%2f..%2f..%2fevil.{language}"
+    described["sources"]["one"] = {"url": url}
+    inside = tmp_path / "a" / "b"
+    inside.mkdir(parents=True)
+    with pytest.raises(DataError, match=r"evil\.en: '\.\./.*cannot be the name of a file"):
+        prepare(inside, described, "--mirror", str(tmp_path / "mirror"))
+    assert [path.name for path in tmp_path.rglob("evil*")] == ["evil.en"]

@@ -3,6 +3,7 @@
 import json
 import logging
 import shutil
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
@@ -157,3 +158,73 @@ def test_missing_file_is_noticed_before_anything_is_made(corpus: Path, tmp_path:
     with pytest.raises(DataError, match=r"test\.de: no such file"):
         prepare(corpus, tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+def test_a_folder_holds_nothing_of_its_own_place(corpus: Path, tmp_path: Path) -> None:
+    (corpus / "terms.csv").write_text("en,de\ndogs run .,hunde gehn .\n\nx,\n")
+    for folder in ("one", "a/further/two"):
+        prepare(corpus, tmp_path / folder, test="test,terms.csv")
+    one, two = tmp_path / "one", tmp_path / "a" / "further" / "two"
+    files = sorted(path.relative_to(one) for path in one.rglob("*") if path.is_file())
+    assert len(files) > 10
+    for file in files:
+        assert (one / file).read_bytes() == (two / file).read_bytes(), file
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("terms.tmx", '<tmx><body><tu><tuv lang="de"><seg>der Bus</seg></tuv><tuv lang="en"><seg>'
+                      'bus</seg></tuv></tu></body></tmx>'),
+        ("terms.csv", "de,en\nder Bus,bus\n"),
+        ("terms.tsv", "bus\tder Bus\n"),
+    ],
+)  # fmt: skip
+def test_a_termbase_is_a_test_set(corpus: Path, tmp_path: Path, name: str, content: str) -> None:
+    (corpus / name).write_text(content)
+    prepare(corpus, tmp_path / "out", test=f"test,{name}")
+    assert (tmp_path / "out" / "raw" / "test1.en").read_text() == "bus\n"
+    assert (tmp_path / "out" / "raw" / "test1.de").read_text() == "der Bus\n"
+
+
+def test_two_documents_cannot_have_one_name(corpus: Path, tmp_path: Path) -> None:
+    (corpus / "more").mkdir()
+    for folder in (corpus, corpus / "more"):
+        (folder / "terms.csv").write_text("bus,Bus\n")
+    with pytest.raises(DataError, match=r"terms\.csv has the same name"):
+        prepare(corpus, tmp_path / "out", test="terms.csv,more/terms.csv")
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_folder_from_before_byte_fallback_keeps_its_vocabulary(
+    corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    with monkeypatch.context() as before:
+        before.setattr(recipe, "asdict", lambda options: {
+            key: value for key, value in asdict(options).items() if key != "byte_fallback"
+        })  # fmt: skip
+        prepare(corpus, tmp_path / "out", "--no-byte-fallback")
+    model = (tmp_path / "out" / "spm.model").read_bytes()
+    (corpus / "test.en").write_text("dogs \u2603\ncats\n", "utf-8")
+    with caplog.at_level(logging.INFO):
+        prepare(corpus, tmp_path / "out")
+    assert made_stages(caplog) == ["clean", "encode", "binarise"]
+    assert (tmp_path / "out" / "spm.model").read_bytes() == model
+
+
+def test_what_the_vocabulary_cannot_spell_is_spelled_in_bytes(corpus: Path, tmp_path: Path) -> None:
+    (corpus / "test.en").write_text("dogs \u2603\ny\n", "utf-8")
+    prepare(corpus, tmp_path / "out")
+    listed = (tmp_path / "out" / "data-bin" / "dict.en.txt").read_text("utf-8").splitlines()
+    tokens = {line.split(" ")[0] for line in listed}
+    pieces = (tmp_path / "out" / "pieces" / "test.en").read_text("utf-8").split()
+    assert "<0xE2>" in pieces
+    assert set(pieces) <= tokens
+
+
+@pytest.mark.parametrize("language", ["../en", "", "a\nb"])
+def test_languages_that_lead_elsewhere_are_refused(
+    corpus: Path, tmp_path: Path, language: str
+) -> None:
+    with pytest.raises(DataError, match=r"--source-lang: .*cannot be the name of a file"):
+        prepare(corpus, tmp_path / "out", "--source-lang", language)

@@ -145,3 +145,38 @@ def test_a_folder_can_be_the_mirror(server: Server, tmp_path: Path) -> None:
 def test_an_address_can_be_the_mirror(server: Server, tmp_path: Path) -> None:
     downloads = Downloads(tmp_path / "downloads", server.address)
     assert downloads.get("https://nowhere.invalid/x/a.tgz").read_bytes() == CONTENT
+
+
+@pytest.mark.parametrize(
+    "end",
+    ["", "a/", "..%2fx", "%2e%2e", ".hidden", "a%5cb", "a%00b", "%0a", "checksums.json"],
+)
+def test_addresses_without_a_name_for_a_file(tmp_path: Path, end: str) -> None:
+    downloads = Downloads(tmp_path / "downloads")
+    with pytest.raises(DataError, match=r"^http://h/.*(cannot be the name|name of the record)"):
+        downloads.get(f"http://h/{end}")
+    assert not list(tmp_path.rglob("*x"))
+
+
+@pytest.mark.parametrize("url", ["http://[::1/a", "nowhere/a", "gopher://h/a", "http://a b/c"])
+def test_addresses_that_are_none(tmp_path: Path, url: str) -> None:
+    with pytest.raises(DataError, match=r"not an address|cannot be fetched"):
+        Downloads(tmp_path / "downloads").get(url)
+
+
+@pytest.mark.parametrize("length", ["abc", "-5", "1_0", "9" * 30])
+def test_a_length_that_is_no_number(
+    server: Server, downloads: Downloads, monkeypatch: pytest.MonkeyPatch, length: str
+) -> None:
+    monkeypatch.setattr(download, "ATTEMPTS", 2)
+    server.length = length
+    with pytest.raises(DataError, match=r"a\.tgz: cannot be fetched \(the server says it sends"):
+        downloads.get(f"{server.address}a.tgz")
+
+
+@pytest.mark.parametrize("content", ["[1]", "{", "[" * 3000, "\x00"])
+def test_a_record_that_is_damaged(tmp_path: Path, content: str) -> None:
+    downloads = Downloads(tmp_path)
+    downloads.record.write_text(content)
+    with pytest.raises(DataError, match=r"checksums\.json: does not say what was fetched"):
+        downloads.get("http://127.0.0.1:9/a.tgz")

@@ -6,7 +6,7 @@ import logging
 
 import pytest
 
-from data_prep.core.program import DataError, comma_separated, positive, run_program
+from data_prep.core.program import DataError, comma_separated, run_program
 
 
 @pytest.mark.parametrize(
@@ -43,9 +43,3 @@ def test_programming_errors_are_not_hidden() -> None:
 
 def test_comma_separated() -> None:
     assert comma_separated("a,b,") == ["a", "b"]
-
-
-@pytest.mark.parametrize("text", ["0", "-3", "x"])
-def test_positive_refuses(text: str) -> None:
-    with pytest.raises(ValueError, match=text):
-        positive(text)

@@ -3,6 +3,7 @@
 import errno
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -271,3 +272,26 @@ def test_atomic_write_keeps_the_old_content_if_it_fails(
         write_atomically(path, json.dumps("new"))
     assert json.loads(path.read_text()) == "old"
     assert [entry.name for entry in tmp_path.iterdir()] == ["manifest.json"]
+
+
+def test_what_an_earlier_version_made_stays(tmp_path: Path, source: Path, made: list[str]) -> None:
+    run(tmp_path / "out", lambda: copy_stage(made, "one", source, "a", old=1))
+    newer = copy_stage(made, "one", source, "a", old=1, new=2)
+    run(tmp_path / "out", lambda: replace(newer, still_valid=[{"old": 1}]))
+    assert made == ["one"]
+    run(tmp_path / "out", lambda: replace(newer, still_valid=[{"old": 2}]))
+    assert made == ["one", "one"]
+
+
+@pytest.mark.parametrize("key", ["made", "outputs"])
+def test_a_manifest_cannot_have_files_removed_elsewhere(
+    tmp_path: Path, source: Path, made: list[str], key: str
+) -> None:
+    chain(tmp_path / "out", source, made)
+    manifest = json.loads((tmp_path / "out" / "manifest.json").read_text())
+    record = manifest["stages"]["two"]
+    record[key] = ["../source.txt"] if key == "made" else {"../source.txt": "0"}
+    (tmp_path / "out" / "manifest.json").write_text(json.dumps(manifest))
+    with pytest.raises(DataError, match=r"manifest\.json: '\.\./source\.txt' does not lie in"):
+        chain(tmp_path / "out", source, made, changed=1)
+    assert source.exists()

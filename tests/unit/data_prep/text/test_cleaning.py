@@ -104,7 +104,7 @@ def test_summary_quotes_only_the_beginning_of_a_long_line(tmp_path: Path) -> Non
 
 
 def test_nothing_left_is_an_error(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="no usable pair left of 1"):
+    with pytest.raises(DataError, match="no usable pair left of 1 after cleaning: 1 empty \\("):
         clean(tmp_path, [("", "leer")])
 
 
