@@ -115,3 +115,13 @@ def test_no_held_out_name_is_drawn_elsewhere_even_if_there_are_many() -> None:
 def test_more_names_to_teach_than_there_are_is_an_error() -> None:
     with pytest.raises(DataError, match=r"--held-out 5000: only \d+ names never occur"):
         make_corpus(writer(), Sizes(train=5, valid=1, test=4, held_out=5000))
+
+
+def test_a_language_without_further_sentences_says_so(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    mute = writer()
+    only = mute.sentence(mute.zipf())
+    monkeypatch.setattr(mute.speaker, "sentence", lambda draw_name: only)
+    with pytest.raises(DataError, match=r"after 1 sentences, .* bring none that is new"):
+        mute.sentence(mute.zipf())
