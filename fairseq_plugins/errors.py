@@ -2,9 +2,18 @@
 
 import os
 import sys
+from pathlib import Path
 from types import TracebackType
 
 from fairseq_plugins.memory.snapshot import SnapshotError
+
+# fairseq's programs; whoever else imports us keeps the report of errors that they have.
+FAIRSEQ_PROGRAMS = frozenset(
+    f"fairseq-{name}"
+    for name in ("eval-lm", "generate", "hydra-train", "interactive", "preprocess", "score",
+                 "train", "validate")
+)  # fmt: skip
+FAIRSEQ_FOLDER = "fairseq_cli"  # of the same programs, run as files or modules
 
 
 class InputError(ValueError):
@@ -14,25 +23,64 @@ class InputError(ValueError):
 USER_ERRORS = (InputError, SnapshotError)  # memory/ knows nobody, and so has an error of its own
 
 
+def is_fairseq_program(path: str) -> bool:
+    """Whether a program, by its path as in ``sys.argv[0]``, is one of fairseq's."""
+    program = Path(path)
+    return program.stem in FAIRSEQ_PROGRAMS or program.parent.name == FAIRSEQ_FOLDER
+
+
 def one_line_errors() -> None:
     """Show the user's mistakes as one line on stderr instead of a traceback; the exit code is 1.
 
-    These are ``USER_ERRORS``, also where fairseq wraps it in an exception of its own, and
-    files that cannot be opened. Everything else keeps its traceback.
+    These are ``USER_ERRORS``, also as the declared cause of another exception, files that cannot be
+    opened, too little memory, and arguments that a program of fairseq's itself refuses. Everything
+    else keeps its traceback.
     """
     sys.excepthook = _report
     os.environ.setdefault("HYDRA_FULL_ERROR", "1")  # else hydra prints errors in its own way
 
 
 def _report(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
-    if isinstance(error, OSError) and (error.filename or not error.errno):
-        where = f"{error.filename}: {error.strerror}" if error.filename else error
-        sys.stderr.write(f"error: {where}\n")
-        return
-    cause: BaseException | None = error
-    while cause is not None and not isinstance(cause, USER_ERRORS):
-        cause = cause.__cause__ or cause.__context__
-    if cause is None:
+    message = _message(error, trace)
+    if message is None:
         sys.__excepthook__(kind, error, trace)
     else:
-        sys.stderr.write(f"error: {cause}\n")
+        sys.stderr.write(f"error: {message}\n")
+
+
+def _message(error: BaseException, trace: TracebackType | None) -> str | None:
+    """The line to show; None for a mistake of ours."""
+    if isinstance(error, OSError) and (error.filename or not error.errno):
+        return f"{error.filename}: {error.strerror}" if error.filename else str(error)
+    # What happened while another error was handled (__context__) is an error of its own.
+    cause: BaseException | None = error
+    while cause is not None and not isinstance(cause, USER_ERRORS):
+        cause = cause.__cause__
+    if cause is not None:
+        return str(cause)
+    if _is_lack_of_memory(error):
+        reason = str(error).rpartition("DefaultCPUAllocator: ")[2].splitlines() or ["all is in use"]
+        return f"not enough memory ({reason[0]}); ask for smaller batches, sizes or memories"
+    if isinstance(error, AssertionError | ValueError) and str(error) and _of_arguments(trace):
+        return str(error).splitlines()[0]
+    return None
+
+
+def _is_lack_of_memory(error: BaseException) -> bool:
+    told = any(words in str(error) for words in ("DefaultCPUAllocator", "out of memory"))
+    return isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and told)
+
+
+def _of_arguments(trace: TracebackType | None) -> bool:
+    """Whether it was raised in the main function of one of fairseq's programs.
+
+    That is where they check arguments, with ``assert``.
+    """
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    if trace is None:
+        return False
+    code = trace.tb_frame.f_code
+    return (
+        code.co_name in ("main", "_main") and Path(code.co_filename).parent.name == FAIRSEQ_FOLDER
+    )

@@ -4,7 +4,7 @@ Also stages in the memory what the model was asked and should have answered; the
 after the backward pass. Works for models without memory too, where it is the plain loss.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -19,6 +19,7 @@ from fairseq_plugins.criterions.memory_health import log_memory_health, total
 from fairseq_plugins.errors import InputError
 from fairseq_plugins.modules.cross_entropy import token_log_probs
 from fairseq_plugins.modules.memory_reader import MemoryReading
+from fairseq_plugins.modules.options import SHARE, WEIGHT, Range, option
 from fairseq_plugins.modules.write_policy import POLICIES, WritePolicy
 
 NATS_PER_BIT = 0.6931471805599453  # fairseq logs losses in base 2
@@ -28,25 +29,26 @@ NATS_PER_BIT = 0.6931471805599453  # fairseq logs losses in base 2
 class MemoryCrossEntropyConfig(FairseqDataclass):
     """Weights of the losses, and what is remembered."""
 
-    label_smoothing: float = field(default=0.1, metadata={"help": "0 means none"})
-    memory_loss_weight: float = field(
-        default=1.0, metadata={"help": "weight of the margin loss against the cross-entropy"}
+    label_smoothing: float = option(0.1, "0 means none", Range(least=0, below=1))
+    memory_loss_weight: float = option(
+        1.0, "weight of the margin loss against the cross-entropy", WEIGHT
     )
-    softmax_alone: float = field(
-        default=1.0,
-        metadata={"help": "how much a softmax that a memory is mixed into learns as if there were "
-                          "none; at 0 it does not learn by heart what the memory knows"},
-    )  # fmt: skip
-    memory_write: ChoiceEnum(list(POLICIES)) = field(  # type: ignore[valid-type]
-        default="all",
-        metadata={"help": "remember all target tokens, those that surprised the model, or those "
-                          "that are rare in training"},
-    )  # fmt: skip
-    memory_surprise: float = field(
-        default=0.5, metadata={"help": "for surprise: remember tokens below this probability"}
+    softmax_alone: float = option(
+        1.0,
+        "how much a softmax that a memory is mixed into learns as if there were none; at 0 it "
+        "does not learn by heart what the memory knows",
+        SHARE,
     )
-    memory_rare: int = field(
-        default=100, metadata={"help": "for rare: remember tokens seen less often than this"}
+    memory_write: ChoiceEnum(list(POLICIES)) = option(  # type: ignore[valid-type]
+        "all",
+        "remember all target tokens, those that surprised the model, or those that are rare in "
+        "training",
+    )
+    memory_surprise: float = option(
+        0.5, "for surprise: remember tokens below this probability", Range(above=0, most=1)
+    )
+    memory_rare: int = option(
+        100, "for rare: remember tokens seen less often than this", Range(least=1)
     )
     sentence_avg: bool = II("optimization.sentence_avg")
 

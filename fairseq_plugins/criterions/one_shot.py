@@ -4,7 +4,7 @@ In training both teach the network to put drawings of one class near each other,
 is staged in the memory. In validation, episodes are played with classes it was never trained on.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -19,6 +19,7 @@ from fairseq_plugins.data.episodes import Protocol, play
 from fairseq_plugins.errors import InputError
 from fairseq_plugins.memory import KeyValueMemory
 from fairseq_plugins.modules.one_shot import neighborhood_loss
+from fairseq_plugins.modules.options import COUNT, WEIGHT, Range, option
 
 NATS_PER_BIT = 0.6931471805599453  # fairseq logs losses in base 2
 AT_ONCE = 1000  # drawings embedded in validation
@@ -29,18 +30,16 @@ PROTOCOLS = [Protocol(ways, shots) for ways in (5, 20) for shots in (1, 5)]
 class OneShotConfig(FairseqDataclass):
     """Weights of the losses, and how thoroughly to validate."""
 
-    neighborhood_weight: float = field(
-        default=1.0, metadata={"help": "weight of the loss within the batch; 0 for none"}
+    neighborhood_weight: float = option(
+        1.0, "weight of the loss within the batch; 0 for none", WEIGHT
     )
-    neighborhood_temperature: float = field(
-        default=0.1, metadata={"help": "temperature of the neighbours' cosines"}
+    neighborhood_temperature: float = option(
+        0.1, "temperature of the neighbours' cosines", Range(above=0, most=1_000)
     )
-    memory_loss_weight: float = field(
-        default=0.0, metadata={"help": "weight of the memory's margin loss; the paper's only loss"}
+    memory_loss_weight: float = option(
+        0.0, "weight of the memory's margin loss; the paper's only loss", WEIGHT
     )
-    valid_episodes: int = field(
-        default=1000, metadata={"help": "of validation, for every protocol"}
-    )
+    valid_episodes: int = option(1000, "of validation, for every protocol", COUNT)
     seed: int = II("common.seed")
 
 

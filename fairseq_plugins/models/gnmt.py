@@ -1,6 +1,6 @@
 """The GNMT translator, without memory: ``--arch gnmt`` and its sizes."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -23,6 +23,7 @@ from fairseq_plugins.modules.gnmt import (
     pad_on_the_right,
 )
 from fairseq_plugins.modules.lstm import Dropout
+from fairseq_plugins.modules.options import DROPOUT, SIZE, Range, option
 
 STATE = "layers"  # name of the decoder's incremental state
 
@@ -31,38 +32,27 @@ STATE = "layers"  # name of the decoder's incremental state
 class GNMTConfig(FairseqDataclass):
     """Sizes and options of the translator."""
 
-    units: int = field(default=256, metadata={"help": "width of embeddings and LSTM layers"})
-    encoder_layers: int = field(
-        default=2, metadata={"help": "encoder layers, the bidirectional first one included"}
+    units: int = option(256, "width of embeddings and LSTM layers", SIZE)
+    encoder_layers: int = option(2, "encoder layers, the bidirectional first one included", SIZE)
+    encoder_forwards: bool = option(
+        False,
+        "the first encoder layer, too, reads forwards only: no state of the source knows of "
+        "later words",
     )
-    encoder_forwards: bool = field(
-        default=False,
-        metadata={"help": "the first encoder layer, too, reads forwards only: no state of the "
-                          "source knows of later words"},
-    )  # fmt: skip
-    decoder_layers: int = field(
-        default=2, metadata={"help": "decoder layers; the first one asks the attention"}
+    decoder_layers: int = option(2, "decoder layers; the first one asks the attention", SIZE)
+    attention: ChoiceEnum(list(ATTENTIONS)) = option(  # type: ignore[valid-type]
+        "scaled-dot", "scaled-dot learns fastest; normalized is the published GNMT's"
     )
-    attention: ChoiceEnum(list(ATTENTIONS)) = field(  # type: ignore[valid-type]
-        default="scaled-dot",
-        metadata={"help": "scaled-dot learns fastest; normalized is the published GNMT's"},
+    dropout: float = option(0.3, "dropout on the input of every layer and of the softmax", DROPOUT)
+    variational_dropout: bool = option(False, "use one dropout mask for all steps of a sequence")
+    share_all_embeddings: bool = option(
+        False, "one embedding for source, target and softmax (joined dictionary)"
     )
-    dropout: float = field(
-        default=0.3, metadata={"help": "dropout on the input of every layer and of the softmax"}
-    )
-    variational_dropout: bool = field(
-        default=False, metadata={"help": "use one dropout mask for all steps of a sequence"}
-    )
-    share_all_embeddings: bool = field(
-        default=False,
-        metadata={"help": "one embedding for source, target and softmax (joined dictionary)"},
-    )
-    share_decoder_input_output_embed: bool = field(
-        default=False, metadata={"help": "one embedding for target and softmax"}
-    )
-    init_scale: float = field(
-        default=0.0,
-        metadata={"help": "uniform initialisation in +-this (GNMT: 0.1); 0: by layer width"},
+    share_decoder_input_output_embed: bool = option(False, "one embedding for target and softmax")
+    init_scale: float = option(
+        0.0,
+        "uniform initialisation in +-this (GNMT: 0.1); 0: by layer width",
+        Range(least=0, most=100),
     )
     max_source_positions: int = II("task.max_source_positions")
     max_target_positions: int = II("task.max_target_positions")

@@ -1,6 +1,6 @@
 """The GNMT translator with a life-long memory: ``--arch gnmt_memory`` and its sizes."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import torch
 from fairseq.dataclass import ChoiceEnum
@@ -17,6 +17,7 @@ from fairseq_plugins.models.gnmt import (
 )
 from fairseq_plugins.modules.memory_options import JoiningMemoryOptions, empty_memory
 from fairseq_plugins.modules.memory_reader import MODES, MemoryReader, MemoryReading
+from fairseq_plugins.modules.options import option
 
 QUERIES = ("attention", "output", "both")
 
@@ -25,17 +26,17 @@ QUERIES = ("attention", "output", "both")
 class GNMTMemoryOptions(JoiningMemoryOptions):
     """What a translator says about its memory on the command line."""
 
-    memory_key_dim: int = field(default=128, metadata={"help": "width of the memory's keys"})
-    memory_query: ChoiceEnum(list(QUERIES)) = field(  # type: ignore[valid-type]
-        default="output",
-        metadata={"help": "what is projected to a query: the attention's context (the paper), "
-                          "the state just before the logits, or both"},
-    )  # fmt: skip
-    memory_read: ChoiceEnum(list(MODES)) = field(  # type: ignore[valid-type]
-        default="interpolate",
-        metadata={"help": "how the answer is used: its embedding is added to the output state "
-                          "(the paper), its distribution is mixed into the softmax, or both"},
-    )  # fmt: skip
+    memory_key_dim: int = option(128, "width of the memory's keys")
+    memory_query: ChoiceEnum(list(QUERIES)) = option(  # type: ignore[valid-type]
+        "output",
+        "what is projected to a query: the attention's context (the paper), the state just "
+        "before the logits, or both",
+    )
+    memory_read: ChoiceEnum(list(MODES)) = option(  # type: ignore[valid-type]
+        "interpolate",
+        "how the answer is used: its embedding is added to the output state (the paper), its "
+        "distribution is mixed into the softmax, or both",
+    )
 
 
 @dataclass

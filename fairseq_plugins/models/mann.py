@@ -4,7 +4,7 @@ MANN is the memory-augmented network of Santoro et al. 2016; the other two show 
 way of writing, and what a memory at all, is worth.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -16,13 +16,14 @@ from torch import Tensor
 from fairseq_plugins.errors import InputError
 from fairseq_plugins.memory.lrua import ExternalMemory, LRUAMemory, NTMMemory
 from fairseq_plugins.modules.controller import Controller
+from fairseq_plugins.modules.options import SIZE, option
 
 
 @dataclass
 class LSTMOneShotConfig(FairseqDataclass):
     """Sizes of the LSTM without memory."""
 
-    units: int = field(default=200, metadata={"help": "of the LSTM (200 in the paper)"})
+    units: int = option(200, "of the LSTM (200 in the paper)", SIZE)
     image_size: int = II("task.image_size")
 
 
@@ -30,9 +31,9 @@ class LSTMOneShotConfig(FairseqDataclass):
 class MANNConfig(LSTMOneShotConfig):
     """Sizes of LSTM and memory, as in the paper."""
 
-    slots: int = field(default=128, metadata={"help": "rows of the memory"})
-    width: int = field(default=40, metadata={"help": "of a row"})
-    heads: int = field(default=4, metadata={"help": "that read the memory"})
+    slots: int = option(128, "rows of the memory", SIZE)
+    width: int = option(40, "of a row", SIZE)
+    heads: int = option(4, "that read the memory", SIZE)
 
 
 @register_model("lstm_oneshot", dataclass=LSTMOneShotConfig)

@@ -1,6 +1,6 @@
 """Neural GPUs: ``--arch neural_gpu``, ``extended_neural_gpu``, ``extended_neural_gpu_memory``."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -29,7 +29,9 @@ from fairseq_plugins.modules.neural_gpu import (
     own_columns,
     relax,
 )
+from fairseq_plugins.modules.options import DROPOUT, SIZE, UPDATES, WEIGHT, Range, option
 from fairseq_plugins.modules.tape_reader import TapeReader, TapeReading
+from fairseq_plugins.patches.arguments import check_part
 
 STATE = "neural_gpu"  # name of the decoder's incremental state
 INIT_STD = 1.0  # of embeddings: like the state, whose numbers are between -1 and 1
@@ -42,34 +44,29 @@ PULL_POWER = 3  # of the share of the updates that are over: free at first
 class NeuralGPUConfig(FairseqDataclass):
     """Sizes and options."""
 
-    maps: int = field(default=24, metadata={"help": "m, maps of the state, and width of symbols"})
-    height: int = field(default=4, metadata={"help": "h, rows of the state"})
-    layers: int = field(default=2, metadata={"help": "CGRUs in a step"})
-    dropout: float = field(
-        default=0.0,
-        metadata={"help": "of what every CGRU computes anew, divided by sqrt(columns)"},
+    maps: int = option(24, "m, maps of the state, and width of symbols", SIZE)
+    height: int = option(4, "h, rows of the state", SIZE)
+    layers: int = option(2, "CGRUs in a step", SIZE)
+    dropout: float = option(
+        0.0, "of what every CGRU computes anew, divided by sqrt(columns)", DROPOUT
     )
-    extra_columns: int = field(
-        default=0, metadata={"help": "of the state, beyond the source; for longer targets"}
+    extra_columns: int = option(
+        0, "of the state, beyond the source; for longer targets", Range(least=0, most=65_536)
     )
-    diagonal_gates: bool = field(
-        default=False,
-        metadata={"help": "a third of the maps moves on by a column with each CGRU, a third back"},
+    diagonal_gates: bool = option(
+        False, "a third of the maps moves on by a column with each CGRU, a third back"
     )
-    gradient_noise: float = field(
-        default=0.0,
-        metadata={"help": "standard deviation of noise on the gradients at the beginning; its "
-                          "variance falls with the 0.55th power of the updates"},
-    )  # fmt: skip
-    relaxation: int = field(
-        default=1, metadata={"help": "sets of parameters that steps use in turns"}
+    gradient_noise: float = option(
+        0.0,
+        "standard deviation of noise on the gradients at the beginning; its variance falls with "
+        "the 0.55th power of the updates",
+        WEIGHT,
     )
-    relaxation_updates: int = field(
-        default=0, metadata={"help": "updates after which all these sets have become the same"}
+    relaxation: int = option(1, "sets of parameters that steps use in turns", SIZE)
+    relaxation_updates: int = option(
+        0, "updates after which all these sets have become the same", UPDATES
     )
-    share_all_embeddings: bool = field(
-        default=False, metadata={"help": "one embedding for source, target and softmax"}
-    )
+    share_all_embeddings: bool = option(False, "one embedding for source, target and softmax")
     seed: int = II("common.seed")
     max_source_positions: int = II("task.max_source_positions")
     max_target_positions: int = II("task.max_target_positions")
@@ -263,13 +260,7 @@ class NeuralGPUModel(FairseqEncoderDecoderModel):
         Raises:
             InputError: if sizes or dictionaries do not fit, or options do not go together.
         """
-        for name in ("maps", "height", "layers", "relaxation"):
-            if getattr(cfg, name) < 1:
-                raise InputError(f"--{name} {getattr(cfg, name)}: give 1 or more")
-        if cfg.extra_columns < 0:
-            raise InputError(f"--extra-columns {cfg.extra_columns}: give 0 or more")
-        if not 0 <= cfg.dropout < 1:
-            raise InputError(f"--dropout {cfg.dropout}: give at least 0, and less than 1")
+        check_part(cfg, NeuralGPUConfig)
         if cfg.relaxation > 1 and cfg.relaxation_updates < 1:
             raise InputError("--relaxation needs --relaxation-updates: when it is to be over")
         source, target = embeddings(cfg.maps, cfg.share_all_embeddings, task)
@@ -368,16 +359,17 @@ class ExtendedNeuralGPUModel(NeuralGPUModel):
 class ExtendedNeuralGPUMemoryConfig(JoiningMemoryOptions, NeuralGPUConfig):
     """``extended_neural_gpu`` with a memory."""
 
-    memory_read: ChoiceEnum(list(MODES)) = field(  # type: ignore[valid-type]
-        default="both",
-        metadata={"help": "how the answer is used: embed puts it on the tape (the paper), "
-                          "interpolate mixes it into the softmax, or both"},
-    )  # fmt: skip
-    memory_gold_updates: int = field(
-        default=0,
-        metadata={"help": "the right answer takes the place of the memory's on the tape with a "
-                          "probability that falls from 1 to 0 in so many updates"},
-    )  # fmt: skip
+    memory_read: ChoiceEnum(list(MODES)) = option(  # type: ignore[valid-type]
+        "both",
+        "how the answer is used: embed puts it on the tape (the paper), interpolate mixes it "
+        "into the softmax, or both",
+    )
+    memory_gold_updates: int = option(
+        0,
+        "the right answer takes the place of the memory's on the tape with a probability that "
+        "falls from 1 to 0 in so many updates",
+        UPDATES,
+    )
 
 
 @register_model("extended_neural_gpu_memory", dataclass=ExtendedNeuralGPUMemoryConfig)

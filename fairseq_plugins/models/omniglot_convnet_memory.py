@@ -1,6 +1,6 @@
 """The one-shot image classifier with a life-long memory: ``--arch omniglot_convnet_memory``."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from fairseq.dataclass import ChoiceEnum, FairseqDataclass
@@ -12,21 +12,20 @@ from fairseq_plugins.errors import InputError
 from fairseq_plugins.memory import KeyValueMemory
 from fairseq_plugins.modules.convnet import NETWORKS, ConvEmbedder
 from fairseq_plugins.modules.memory_options import MemoryOptions, empty_memory
+from fairseq_plugins.modules.options import DROPOUT, option
 
 
 @dataclass
 class OmniglotConvnetMemoryConfig(MemoryOptions, FairseqDataclass):
     """Sizes and options of the classifier."""
 
-    network: ChoiceEnum(list(NETWORKS)) = field(  # type: ignore[valid-type]
-        default="blocks",
-        metadata={"help": "convolutions: of the paper, or four blocks with batch normalisation, "
-                          "which learn faster; wide ones have more channels"},
-    )  # fmt: skip
-    dropout: float = field(default=0.0, metadata={"help": "dropout on the embedding"})
-    memory_neighbors: int = field(
-        default=256, metadata={"help": "k, how many nearest slots answer a query (the paper's)"}
+    network: ChoiceEnum(list(NETWORKS)) = option(  # type: ignore[valid-type]
+        "blocks",
+        "convolutions: of the paper, or four blocks with batch normalisation, which learn "
+        "faster; wide ones have more channels",
     )
+    dropout: float = option(0.0, "dropout on the embedding", DROPOUT)
+    memory_neighbors: int = option(256, "k, how many nearest slots answer a query (the paper's)")
     image_size: int = II("task.image_size")
 
 

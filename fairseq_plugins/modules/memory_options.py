@@ -1,28 +1,28 @@
 """What a model lets its user say about its memory, and the memory that comes of it."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from fairseq_plugins.memory import KeyValueMemory
+from fairseq_plugins.memory.search.exact import BACKENDS
+from fairseq_plugins.memory.search.mirror import DTYPES
+from fairseq_plugins.modules.options import SIZE, SLOTS, UPDATES, OneOf, Range, option
 
 
 @dataclass
 class MemoryOptions:
     """Options of all models with a memory; a default may be another one in some of them."""
 
-    memory_size: int = field(default=8192, metadata={"help": "slots of the memory"})
-    memory_key_dim: int = field(default=64, metadata={"help": "width of the memory's keys"})
-    memory_neighbors: int = field(
-        default=32, metadata={"help": "k, how many nearest slots answer a query"}
+    memory_size: int = option(8192, "slots of the memory", SLOTS)
+    memory_key_dim: int = option(64, "width of the memory's keys", SIZE)
+    memory_neighbors: int = option(32, "k, how many nearest slots answer a query", SIZE)
+    memory_margin: float = option(0.1, "alpha of the margin loss", Range(above=0, most=2))
+    memory_age_noise: float = option(
+        8.0, "noise on the ages when a slot has to be forgotten", Range(least=0)
     )
-    memory_margin: float = field(default=0.1, metadata={"help": "alpha of the margin loss"})
-    memory_age_noise: float = field(
-        default=8.0, metadata={"help": "noise on the ages when a slot has to be forgotten"}
-    )
-    memory_search: str = field(default="exact", metadata={"help": "nearest-neighbour backend"})
-    memory_search_dtype: str = field(
-        default="auto",
-        metadata={"help": "type of the coarse product; results do not depend on it"},
+    memory_search: str = option("exact", "nearest-neighbour backend", OneOf(BACKENDS))
+    memory_search_dtype: str = option(
+        "auto", "type of the coarse product; results do not depend on it", OneOf(["auto", *DTYPES])
     )
 
 
@@ -30,11 +30,11 @@ class MemoryOptions:
 class JoiningMemoryOptions(MemoryOptions):
     """The same for a network that first has to learn what to ask."""
 
-    memory_from_update: int = field(
-        default=0,
-        metadata={"help": "the memory joins in after so many updates, when the rest of the network "
-                          "knows what to ask"},
-    )  # fmt: skip
+    memory_from_update: int = option(
+        0,
+        "the memory joins in after so many updates, when the rest of the network knows what to ask",
+        UPDATES,
+    )
 
 
 def empty_memory(options: Any, num_values: int) -> KeyValueMemory:

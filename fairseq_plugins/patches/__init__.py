@@ -5,13 +5,18 @@ line.
 """
 
 import sys
-from pathlib import Path
 
-from fairseq_plugins.errors import one_line_errors
-from fairseq_plugins.patches import averages, checkpoints, gradients, trainings, warnings
+from fairseq_plugins.errors import is_fairseq_program, one_line_errors
+from fairseq_plugins.patches import (
+    arguments,
+    averages,
+    checkpoints,
+    gradients,
+    trainings,
+    warnings,
+)
 
-__all__ = ["averages", "checkpoints", "gradients", "trainings", "warnings"]
+__all__ = ["arguments", "averages", "checkpoints", "gradients", "trainings", "warnings"]
 
-_program = Path(sys.argv[0])
-if _program.name.startswith("fairseq-") or _program.parent.name == "fairseq_cli":
+if is_fairseq_program(sys.argv[0] if sys.argv else ""):
     one_line_errors()

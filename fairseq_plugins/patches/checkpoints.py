@@ -15,6 +15,7 @@ from fairseq import checkpoint_utils
 from fairseq.distributed import utils as distributed_utils
 from fairseq.file_io import PathManager
 from fairseq.models import BaseFairseqModel
+from fairseq.trainer import Trainer
 from numpy._core.multiarray import _reconstruct as rebuild_array
 from omegaconf import AnyNode, DictConfig, ListConfig
 from omegaconf.base import ContainerMetadata, Metadata
@@ -51,6 +52,7 @@ _load_checkpoint_to_cpu = checkpoint_utils.load_checkpoint_to_cpu
 _load_checkpoint = checkpoint_utils.load_checkpoint
 _load_ema_from_checkpoint = checkpoint_utils.load_ema_from_checkpoint
 _load_state_dict = BaseFairseqModel.load_state_dict
+_load_into_trainer = Trainer.load_checkpoint
 
 
 @contextlib.contextmanager
@@ -142,6 +144,24 @@ def _load_fitting_state_dict(self: BaseFairseqModel, state_dict: Any, *args: Any
         raise InputError(f"{path}: {misfit(self, state_dict)}") from error
 
 
+def _load_into_trainer_or_input_error(self: Trainer, filename: str, *args: Any, **kw: Any) -> Any:
+    """fairseq hides why weights do not fit, and does not say which optimizer state does not."""
+    try:
+        return _load_into_trainer(self, filename, *args, **kw)
+    except Exception as error:
+        if isinstance(error.__context__, InputError):  # "Cannot load model parameters ..."
+            raise error.__context__ from None
+        if isinstance(error, ValueError) and "parameter group" in str(error):
+            raise InputError(
+                f"{filename}: was trained with other parameters, for instance with "
+                "--share-all-embeddings and now without; give the options it was trained with, "
+                "--reset-optimizer to take only its weights, or another --save-dir to start afresh"
+            ) from error
+        if isinstance(error, AssertionError):  # of another criterion or optimizer
+            raise InputError(f"{filename}: {error}") from error
+        raise
+
+
 _copy = PathManager.copy
 
 
@@ -160,6 +180,7 @@ PathManager.copy = staticmethod(_copy_all_or_nothing)
 checkpoint_utils.load_checkpoint_to_cpu = _readable_or_input_error
 checkpoint_utils.load_checkpoint = _load_and_compare
 checkpoint_utils.load_ema_from_checkpoint = _ema_or_input_error
+Trainer.load_checkpoint = _load_into_trainer_or_input_error
 BaseFairseqModel.load_state_dict = _load_fitting_state_dict  # type: ignore[method-assign]
 
 

@@ -7,7 +7,7 @@ longest length; ``test_60`` has examples of length 60.
 """
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -29,6 +29,8 @@ from fairseq_plugins.data.algorithms import ALGORITHMS
 from fairseq_plugins.data.episodes import drawn_together, epoch_iterator, generator
 from fairseq_plugins.data.rare_symbols import RareSymbols
 from fairseq_plugins.errors import InputError
+from fairseq_plugins.modules.options import COUNT, SIZE, UPDATES, Range, option
+from fairseq_plugins.patches.arguments import check_part
 from fairseq_plugins.patches.dictionaries import RemembersDictionaries
 from fairseq_plugins.patches.trainings import begin_task
 from fairseq_plugins.tasks.committing import CommitsMemory, CommittingConfig
@@ -44,24 +46,23 @@ VALID_TEXT, TEST_TEXT = 0, 1  # of rare symbols
 class AlgorithmicConfig(CommittingConfig):
     """Which algorithm, and how long its examples are."""
 
-    algorithm: ChoiceEnum([*ALGORITHMS, RARE]) = field(  # type: ignore[valid-type]
-        default="copy", metadata={"help": "what is to be learned"}
+    algorithm: ChoiceEnum([*ALGORITHMS, RARE]) = option(  # type: ignore[valid-type]
+        "copy", "what is to be learned"
     )
-    min_length: int = field(default=1, metadata={"help": "of training examples"})
-    max_length: int = field(default=20, metadata={"help": "of training examples"})
-    curriculum_batches: int = field(
-        default=0,
-        metadata={"help": "batches after which the longest examples are drawn, too; of "
-                          "rare_symbols, after which examples are no longer cut"},
-    )  # fmt: skip
-    batches: int = field(default=500, metadata={"help": "batches in an epoch"})
-    valid_batches: int = field(default=20, metadata={"help": "batches in validation, and a test"})
-    symbols: int = field(default=16_000, metadata={"help": "for rare_symbols: how many there are"})
-    examples: int = field(
-        default=20_000, metadata={"help": "for rare_symbols: different training examples"}
+    min_length: int = option(1, "of training examples", SIZE)
+    max_length: int = option(20, "of training examples", SIZE)
+    curriculum_batches: int = option(
+        0,
+        "batches after which the longest examples are drawn, too; of rare_symbols, after which "
+        "examples are no longer cut",
+        UPDATES,
     )
-    max_source_positions: int = field(default=1024, metadata={"help": "longest source"})
-    max_target_positions: int = field(default=1024, metadata={"help": "longest target"})
+    batches: int = option(500, "batches in an epoch", COUNT)
+    valid_batches: int = option(20, "batches in validation, and a test", COUNT)
+    symbols: int = option(16_000, "for rare_symbols: how many there are", COUNT)
+    examples: int = option(20_000, "for rare_symbols: different training examples", COUNT)
+    max_source_positions: int = option(1024, "longest source", Range(least=1))
+    max_target_positions: int = option(1024, "longest target", Range(least=1))
     batch_size: int = II("dataset.batch_size")
     seed: int = II("common.seed")
 
@@ -74,19 +75,14 @@ class AlgorithmicTask(CommitsMemory, RemembersDictionaries, FairseqTask):
 
     def __init__(self, cfg: AlgorithmicConfig) -> None:
         super().__init__(cfg)
-        if not 1 <= cfg.min_length <= cfg.max_length:
+        check_part(cfg, AlgorithmicConfig)
+        if cfg.min_length > cfg.max_length:
             raise InputError(
-                f"--min-length {cfg.min_length} --max-length {cfg.max_length}: lengths must be at "
-                "least 1, and the largest not less than the smallest"
+                f"--min-length {cfg.min_length} --max-length {cfg.max_length}: the largest length "
+                "must not be less than the smallest"
             )
-        if cfg.curriculum_batches < 0:
-            raise InputError(f"--curriculum-batches {cfg.curriculum_batches}: give 0 or more")
         self.rare: RareSymbols | None = None
         if str(cfg.algorithm) == RARE:
-            if min(cfg.symbols, cfg.examples) < 1:
-                raise InputError(
-                    f"--symbols {cfg.symbols} --examples {cfg.examples}: give 1 or more of each"
-                )
             self.rare = RareSymbols(cfg.symbols, cfg.examples, cfg.max_length, cfg.seed)
         names = self.rare.names if self.rare else ALGORITHMS[str(cfg.algorithm)].symbols
         self._dictionary = make_dictionary(list(names))

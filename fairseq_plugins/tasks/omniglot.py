@@ -6,7 +6,7 @@ was shown once, or five times. With ``--episodes sequences``, both draw ``--batc
 of drawings, for networks that learn within an episode.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Optional
 
@@ -26,6 +26,7 @@ from fairseq_plugins.data.episodes import (
 from fairseq_plugins.data.omniglot import load_part, load_splits
 from fairseq_plugins.data.sequences import LABELS, SequenceEpisodes, positions, symbols
 from fairseq_plugins.errors import InputError
+from fairseq_plugins.modules.options import COUNT, SIZE, Range, option
 from fairseq_plugins.patches.trainings import begin_task
 from fairseq_plugins.tasks.committing import CommitsMemory, CommittingConfig
 
@@ -37,35 +38,30 @@ KINDS = ("classes", "sequences")
 class OmniglotConfig(CommittingConfig):
     """Which drawings, and how many at once."""
 
-    data: Optional[str] = field(  # noqa: UP045  (fairseq's parser reads no other form)
-        default=None, metadata={"help": "folder that data_prep.omniglot made"}
+    data: Optional[str] = option(  # noqa: UP045  (fairseq's parser reads no other form)
+        None, "folder that data_prep.omniglot made"
     )
-    split: str = field(
-        default="vinyals",
-        metadata={"help": "division of the characters, a name in the folder's splits.json"},
+    split: str = option("vinyals", "division of the characters, a name in the folder's splits.json")
+    image_size: int = option(28, "of the drawings, in pixels", SIZE)
+    episodes: ChoiceEnum(list(KINDS)) = option(  # type: ignore[valid-type]
+        "classes",
+        "what a batch is: drawings of --batch-size classes, or --batch-size sequences of "
+        "drawings whose labels follow a step later",
     )
-    image_size: int = field(default=28, metadata={"help": "of the drawings, in pixels"})
-    episodes: ChoiceEnum(list(KINDS)) = field(  # type: ignore[valid-type]
-        default="classes",
-        metadata={"help": "what a batch is: drawings of --batch-size classes, or --batch-size "
-                          "sequences of drawings whose labels follow a step later"},
-    )  # fmt: skip
-    drawings: int = field(
-        default=2, metadata={"help": "different drawings of each of the --batch-size classes"}
+    drawings: int = option(2, "different drawings of each of the --batch-size classes", SIZE)
+    ways: int = option(5, "for sequences: classes in each", SIZE)
+    length: int = option(50, "for sequences: drawings in each", SIZE)
+    labels: ChoiceEnum(list(LABELS)) = option(  # type: ignore[valid-type]
+        "one-hot", "for sequences: one symbol, or five letters"
     )
-    ways: int = field(default=5, metadata={"help": "for sequences: classes in each"})
-    length: int = field(default=50, metadata={"help": "for sequences: drawings in each"})
-    labels: ChoiceEnum(list(LABELS)) = field(  # type: ignore[valid-type]
-        default="one-hot", metadata={"help": "for sequences: one symbol, or five letters"}
+    batches: int = option(500, "batches in an epoch", COUNT)
+    valid_batches: int = option(60, "for sequences: in validation", COUNT)
+    shift: float = option(
+        0.0, "training drawings are moved by up to so many pixels", Range(least=0, most=1_000)
     )
-    batches: int = field(default=500, metadata={"help": "batches in an epoch"})
-    valid_batches: int = field(default=60, metadata={"help": "for sequences: in validation"})
-    shift: float = field(
-        default=0.0, metadata={"help": "training drawings are moved by up to so many pixels"}
-    )
-    rotation: float = field(default=0.0, metadata={"help": "turned by up to so many degrees"})
-    shear: float = field(default=0.0, metadata={"help": "sheared by up to this tangent"})
-    scale: float = field(default=0.0, metadata={"help": "scaled by up to this share"})
+    rotation: float = option(0.0, "turned by up to so many degrees", Range(least=0, most=180))
+    shear: float = option(0.0, "sheared by up to this tangent", Range(least=0, most=100))
+    scale: float = option(0.0, "scaled by up to this share", Range(least=0, below=1))
     batch_size: int = II("dataset.batch_size")
     seed: int = II("common.seed")
 

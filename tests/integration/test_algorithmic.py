@@ -78,7 +78,7 @@ def test_a_memory_is_taught_and_filled_with_all_examples(tmp_path: Path, joins: 
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
-        (["--min-length", 5], "--min-length 5 --max-length 3: lengths must be"),
+        (["--min-length", 5], "--min-length 5 --max-length 3: the largest"),
         (["--algorithm", "sort"], "'sort' (choose from 'copy', 'reverse', 'binary_addition'"),
         (["--valid-subset", "dev"], "there is no subset 'dev'; take train"),
     ],

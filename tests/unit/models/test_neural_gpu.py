@@ -285,5 +285,5 @@ def test_without_options_nothing_is_done_to_gradients_and_parameters() -> None:
      ("dropout", -0.1), ("dropout", 1.0)],
 )  # fmt: skip
 def test_impossible_sizes_are_refused(option: str, wrong: float) -> None:
-    with pytest.raises(InputError, match=f"--{option.replace('_', '-')} {wrong}: give"):
+    with pytest.raises(InputError, match=f"--{option.replace('_', '-')} {wrong}: must be"):
         model("neural_gpu", **{option: wrong})

@@ -5,6 +5,7 @@ import io
 import os
 import pickle
 import re
+import subprocess
 import sys
 from pathlib import Path
 from types import SimpleNamespace
@@ -15,13 +16,17 @@ import pytest
 import torch
 from fairseq import checkpoint_utils
 from fairseq.data import Dictionary
+from fairseq.dataclass.configs import FairseqConfig
 from fairseq.distributed import utils as distributed_utils
 from fairseq.models.ema.ema import EMA
-from fairseq_cli import train
+from fairseq.trainer import Trainer
+from fairseq_cli import train, validate
+from omegaconf import OmegaConf
 from torch import nn
 
-from fairseq_plugins.errors import InputError, one_line_errors
+from fairseq_plugins.errors import InputError, is_fairseq_program, one_line_errors
 from fairseq_plugins.memory import KeyValueMemory
+from fairseq_plugins.patches import checkpoints
 from fairseq_plugins.patches.averages import not_averaged
 from fairseq_plugins.patches.checkpoints import HARMLESS, misfit
 from fairseq_plugins.patches.dictionaries import RemembersDictionaries
@@ -210,14 +215,16 @@ def shown(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture) -> Any
     return show
 
 
-def wrapped(inner: Exception) -> Exception:
-    """As fairseq's trainer does it."""
+def raised(inner: Exception, outer: Exception, declared: bool = False) -> Exception:
+    """The outer error, raised while the inner one was handled, or because of it."""
     try:
         try:
             raise inner
-        except Exception:
-            raise RuntimeError("Cannot load model parameters")  # noqa: B904
-    except RuntimeError as error:
+        except Exception as error:
+            if declared:
+                raise outer from error
+            raise outer  # noqa: B904
+    except Exception as error:
         return error
 
 
@@ -225,8 +232,74 @@ def test_input_error_is_shown_in_one_line(shown: Any) -> None:
     assert shown(InputError("a.pt: damaged")) == "error: a.pt: damaged\n"
 
 
-def test_input_error_is_shown_though_fairseq_wraps_it(shown: Any) -> None:
-    assert shown(wrapped(InputError("a.pt: damaged"))) == "error: a.pt: damaged\n"
+def test_input_error_is_shown_as_the_declared_cause_of_another(shown: Any) -> None:
+    error = raised(InputError("a.pt: damaged"), RuntimeError("x"), declared=True)
+    assert shown(error) == "error: a.pt: damaged\n"
+
+
+def test_a_crash_while_an_input_error_is_handled_keeps_its_traceback(shown: Any) -> None:
+    message = shown(raised(InputError("a.pt: damaged"), KeyError("crash")))
+    assert "Traceback" in message and message.endswith("KeyError: 'crash'\n")
+
+
+def test_too_little_memory_is_shown_in_one_line(shown: Any) -> None:
+    with pytest.raises(RuntimeError) as caught:
+        torch.empty(1 << 60)
+    assert re.fullmatch(
+        r"error: not enough memory \(.*\); ask for smaller .*\n", shown(caught.value)
+    )
+    assert shown(MemoryError()).startswith("error: not enough memory")
+
+
+def test_what_a_program_of_fairseq_asserts_of_its_arguments_is_one_line(shown: Any) -> None:
+    with pytest.raises(AssertionError) as caught:
+        validate.main(OmegaConf.structured(FairseqConfig()))
+    assert shown(caught.value).startswith("error: Must specify batch size")
+
+
+def test_what_others_assert_keeps_its_traceback(shown: Any) -> None:
+    with pytest.raises(AssertionError) as caught:
+        torch.testing.assert_close(torch.zeros(1), torch.ones(1))
+    assert "Traceback" in shown(caught.value)
+
+
+@pytest.mark.parametrize("program", ["/usr/bin/fairseq-train", "x/fairseq_cli/generate.py",
+                                     "C:/Scripts/fairseq-hydra-train.exe"])  # fmt: skip
+def test_programs_of_fairseq_are_known(program: str) -> None:
+    assert is_fairseq_program(program)
+
+
+@pytest.mark.parametrize("program", ["", "-c", "/home/me/fairseq-experiments.py", "x/train.py"])
+def test_programs_of_others_keep_their_excepthook(program: str) -> None:
+    assert not is_fairseq_program(program)
+    done = subprocess.run(
+        [sys.executable, "-c", f"import sys; sys.argv = [{program!r}]; before = sys.excepthook;"
+         "import fairseq_plugins; assert sys.excepthook is before"],
+    )  # fmt: skip
+    assert done.returncode == 0
+
+
+# --- Checkpoints that a training cannot go on from ------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("error", "message"),
+    [
+        (raised(InputError("a.pt: its memory is smaller"), Exception("Cannot load")), "a.pt: its"),
+        (ValueError("loaded state dict contains a parameter group that doesn't match the size"),
+         "b.pt: was trained with other parameters, .* --share-all-embeddings .*--save-dir"),
+        (AssertionError("Criterion does not match; a vs b"), "b.pt: Criterion does not match"),
+    ],
+)  # fmt: skip
+def test_what_does_not_fit_a_training_is_told_in_one_line(
+    monkeypatch: pytest.MonkeyPatch, error: Exception, message: str
+) -> None:
+    def fails(*_: Any) -> None:
+        raise error
+
+    monkeypatch.setattr(checkpoints, "_load_into_trainer", fails)
+    with pytest.raises(InputError, match=message):
+        Trainer.load_checkpoint(SimpleNamespace(), "b.pt")
 
 
 def test_missing_file_is_shown_in_one_line(shown: Any, tmp_path: Path) -> None:
@@ -237,7 +310,7 @@ def test_missing_file_is_shown_in_one_line(shown: Any, tmp_path: Path) -> None:
 
 
 def test_mistakes_of_ours_keep_their_traceback(shown: Any) -> None:
-    assert "Traceback" in shown(wrapped(KeyError("x")))
+    assert "Traceback" in shown(raised(ValueError("y"), KeyError("x"), declared=True))
 
 
 # --- Dictionaries ---------------------------------------------------------------------------------

@@ -1,0 +1,201 @@
+"""Arguments are checked as a whole, before one of fairseq's programs does any work by them.
+
+Options of our own declare what they allow (``modules/options.py``). Here are those of fairseq that
+would end in a traceback, or be accepted and ignored.
+"""
+
+import functools
+import sys
+from collections.abc import Iterator, Mapping
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import torch
+from fairseq import utils
+from fairseq.dataclass import initialize
+from fairseq.dataclass.utils import merge_with_parent
+from fairseq.models import MODEL_DATACLASS_REGISTRY
+from fairseq.registry import REGISTRIES
+from fairseq.tasks import TASK_DATACLASS_REGISTRY
+from omegaconf import DictConfig, ListConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from fairseq_plugins.errors import InputError
+from fairseq_plugins.modules.options import Allowed, Range, check, refusal
+
+LAST = "checkpoint_last.pt"  # what --restore-file is if it is not given
+ONE_OR_MORE, NONE_OR_MORE = Range(least=1), Range(least=0)
+
+FAIRSEQ: Mapping[str, Mapping[str, Allowed]] = {
+    "common": {"seed": Range(least=0, most=2**32 - 1)},
+    "dataset": {
+        "batch_size": ONE_OR_MORE,
+        "batch_size_valid": ONE_OR_MORE,
+        "max_tokens": ONE_OR_MORE,
+        "max_tokens_valid": ONE_OR_MORE,
+        "num_workers": NONE_OR_MORE,
+        "validate_interval": ONE_OR_MORE,
+        "validate_interval_updates": NONE_OR_MORE,
+    },
+    "optimization": {
+        "clip_norm": NONE_OR_MORE,
+        "lr": NONE_OR_MORE,
+        "max_epoch": NONE_OR_MORE,
+        "max_update": NONE_OR_MORE,
+        "update_freq": ONE_OR_MORE,
+    },
+    "checkpoint": {"save_interval": ONE_OR_MORE, "save_interval_updates": NONE_OR_MORE},
+    "ema": {"ema_decay": Range(least=0, most=1)},
+    "task": {"max_source_positions": ONE_OR_MORE, "max_target_positions": ONE_OR_MORE},
+    "generation": {
+        "beam": ONE_OR_MORE,
+        "nbest": ONE_OR_MORE,
+        "lenpen": Range(),
+        "max_len_a": NONE_OR_MORE,
+        "max_len_b": NONE_OR_MORE,
+        "min_len": NONE_OR_MORE,
+        "temperature": Range(above=0),
+    },
+}
+
+
+def check_arguments(cfg: DictConfig) -> None:
+    """Check the configuration of any of fairseq's programs.
+
+    Args:
+        cfg: all of it; groups and options that a program does not have may be missing.
+
+    Raises:
+        InputError: naming an option, its value, and what it may be.
+    """
+    for group, options in FAIRSEQ.items():
+        for name, allowed in options.items():
+            value = OmegaConf.select(cfg, f"{group}.{name}")
+            for number in value if isinstance(value, ListConfig) else [value]:
+                if number is not None and number not in allowed:
+                    raise InputError(refusal(name, number, allowed))
+    for part, kind in _parts(cfg):
+        check_part(part, kind)
+
+
+def check_part(options: Any, kind: type) -> None:
+    """Check the options of a task, a model or a criterion with what their dataclass declares.
+
+    Raises:
+        InputError: naming an option, its value, and what it may be.
+    """
+    try:
+        whole = merge_with_parent(kind(), options) if OmegaConf.is_config(options) else options
+        check(whole, kind)
+    except (OmegaConfBaseException, ValueError) as error:
+        raise InputError(str(error).splitlines()[0]) from error
+
+
+def _parts(cfg: DictConfig) -> Iterator[tuple[DictConfig, type]]:
+    """Task, model and criterion, each with its dataclass; old-style ones have none."""
+    registries = {
+        "task": TASK_DATACLASS_REGISTRY,
+        "model": MODEL_DATACLASS_REGISTRY,
+        "criterion": REGISTRIES["criterion"]["dataclass_registry"],
+    }
+    for group, kinds in registries.items():
+        part = cfg.get(group)
+        kind = kinds.get(part.get("_name")) if isinstance(part, DictConfig) else None
+        if kind is not None:
+            yield part, kind
+
+
+def check_training(cfg: DictConfig) -> None:
+    """Check the configuration of a training.
+
+    Raises:
+        InputError: if an argument is impossible, or names a checkpoint that does not exist.
+    """
+    check_arguments(cfg)
+    _check_batches(cfg.dataset)
+    _check_number_format(cfg.common)
+    _check_checkpoints(cfg.checkpoint)
+    _check_stages(cfg)
+
+
+def _check_batches(cfg: DictConfig) -> None:
+    if cfg.batch_size is None and cfg.max_tokens is None:
+        raise InputError(
+            "nothing says how large a batch is; give --batch-size (or --max-tokens, except for "
+            "omniglot and algorithmic, which draw their examples)"
+        )
+
+
+def _check_number_format(cfg: DictConfig) -> None:
+    if cfg.tpu and find_spec("torch_xla") is None:
+        raise InputError(
+            "--bf16: fairseq takes this for a TPU, and torch_xla is not installed; give --autocast "
+            "bfloat16 instead"
+        )
+    if cfg.fp16 and (cfg.cpu or not torch.cuda.is_available()):
+        raise InputError(
+            "--fp16: fairseq trains in float16 on GPUs only; leave it out, or give --autocast "
+            "bfloat16 where the processor multiplies that"
+        )
+
+
+def _check_checkpoints(cfg: DictConfig) -> None:
+    restore, begin = cfg.restore_file, cfg.finetune_from_model
+    if restore != LAST and not Path(restore).exists():
+        raise InputError(
+            f"--restore-file {restore}: no such file; name a checkpoint, or leave the option out "
+            f"to go on from {LAST} in --save-dir, if there is one"
+        )
+    if begin is None:
+        return
+    others = ["restore_file"] if restore != LAST else []
+    others += [str(name) for name in cfg if str(name).startswith("reset_") and cfg[name]]
+    if others:
+        names = " ".join("--" + name.replace("_", "-") for name in others)
+        raise InputError(f"--finetune-from-model does not go together with {names}; give one")
+    if not Path(begin).exists() and not Path(cfg.save_dir, LAST).exists():
+        raise InputError(f"--finetune-from-model {begin}: no such file; name a checkpoint")
+
+
+def _check_stages(cfg: DictConfig) -> None:
+    """fairseq divides by the length of the last stage of ``tri_stage``."""
+    schedule = cfg.lr_scheduler
+    if not isinstance(schedule, DictConfig) or schedule.get("_name") != "tri_stage":
+        return
+    ratio = schedule.get("phase_ratio")
+    if ratio is not None and int(cfg.optimization.max_update * ratio[2]) < 1:
+        raise InputError(
+            f"--max-update {cfg.optimization.max_update}: too few for --phase-ratio {ratio}, whose "
+            "last stage would have no update; give more"
+        )
+    if ratio is None and schedule.get("decay_steps", 0) < 1:
+        raise InputError("--lr-scheduler tri_stage: give --decay-steps 1 or more, or --phase-ratio")
+
+
+_import_user_module = utils.import_user_module
+_add_defaults = initialize.add_defaults
+
+
+@functools.wraps(_import_user_module)
+def _import_and_check(args: Any) -> None:
+    """All programs call this first, with a part of their configuration."""
+    _import_user_module(args)
+    if isinstance(args, DictConfig):
+        check_arguments(args._get_root())  # type: ignore[arg-type]
+
+
+@functools.wraps(_add_defaults)
+def _complete_and_check(cfg: DictConfig) -> None:
+    """Trainings call this next; those of fairseq-hydra-train import us no earlier."""
+    try:
+        _add_defaults(cfg)
+    except OmegaConfBaseException as error:  # no such option, or of another type
+        raise InputError(str(error).splitlines()[0]) from error
+    check_training(cfg)
+
+
+utils.import_user_module = _import_and_check
+for _module in ("fairseq.dataclass.initialize", "fairseq_cli.train", "__main__"):
+    if getattr(sys.modules.get(_module), "add_defaults", None) is _add_defaults:
+        sys.modules[_module].add_defaults = _complete_and_check  # type: ignore[attr-defined]
