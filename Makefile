@@ -32,26 +32,26 @@ check: $(READY) ## style, types, architecture and unit tests
 	"$(BIN)/python" -m pytest tests/unit
 
 bench: $(READY) ## measure the speed of training, memory and translation against rivals
-	"$(BIN)/python" scripts/benchmark_memory.py
-	"$(BIN)/python" scripts/benchmark_train.py
-	"$(BIN)/python" scripts/benchmark_decode.py
-	"$(BIN)/python" scripts/benchmark_omniglot.py
-	"$(BIN)/python" scripts/benchmark_neural_gpu.py
+	"$(BIN)/python" scripts/benchmark.py memory
+	"$(BIN)/python" scripts/benchmark.py train
+	"$(BIN)/python" scripts/benchmark.py decode
+	"$(BIN)/python" scripts/benchmark.py omniglot
+	"$(BIN)/python" scripts/benchmark.py neural-gpu
 
 multi30k: $(READY) ## reproduce the Multi30k results (hours); goes on where it stopped
-	"$(BIN)/python" scripts/reproduce_multi30k.py $(ARGS)
+	"$(BIN)/python" scripts/reproduce.py multi30k $(ARGS)
 
 general: $(READY) ## train a general translator and measure it (many hours); goes on where it stopped
-	"$(BIN)/python" scripts/reproduce_general.py $(ARGS)
+	"$(BIN)/python" scripts/reproduce.py general $(ARGS)
 
 omniglot: $(READY) ## reproduce the Omniglot results (hours); goes on where it stopped
-	"$(BIN)/python" scripts/reproduce_omniglot.py $(ARGS)
+	"$(BIN)/python" scripts/reproduce.py omniglot $(ARGS)
 
 rare-symbols: $(READY) ## reproduce the results on rare symbols (an hour); goes on where it stopped
-	"$(BIN)/python" scripts/reproduce_rare_symbols.py $(ARGS)
+	"$(BIN)/python" scripts/reproduce.py rare-symbols $(ARGS)
 
 algorithms: $(READY) ## reproduce the results on algorithms (hours); goes on where it stopped
-	"$(BIN)/python" scripts/reproduce_algorithms.py $(ARGS)
+	"$(BIN)/python" scripts/reproduce.py algorithms $(ARGS)
 
 format: $(READY) ## put the code into shape
 	"$(BIN)/ruff" format .

@@ -1,6 +1,5 @@
-"""What the command-line programs in ``scripts/`` share."""
+"""What our command-line programs share once their arguments are parsed."""
 
-import argparse
 import json
 import logging
 import os
@@ -10,6 +9,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TextIO
+
+import torch
 
 from fairseq_plugins.errors import one_line_errors
 
@@ -63,18 +64,6 @@ def replacing(path: Path) -> Iterator[TextIO]:
         temporary.unlink(missing_ok=True)
 
 
-def positive(text: str) -> int:
-    """Parse a number of at least 1, for argparse."""
-    return _at_least(1, text)
-
-
-def not_negative(text: str) -> int:
-    """Parse a number of at least 0, for argparse."""
-    return _at_least(0, text)
-
-
-def _at_least(least: int, text: str) -> int:
-    number = int(text)
-    if number < least:
-        raise argparse.ArgumentTypeError(f"{text} is not a number of at least {least}")
-    return number
+def device(cpu: bool) -> str:
+    """Choose where to compute: on a GPU if there is one, unless ``cpu`` is wanted."""
+    return "cuda" if torch.cuda.is_available() and not cpu else "cpu"

@@ -10,8 +10,9 @@ import os
 import time
 from pathlib import Path
 
+from fairseq_plugins.arguments import positive
 from fairseq_plugins.experiments import demo
-from fairseq_plugins.program import positive, start
+from fairseq_plugins.program import start
 
 logger = logging.getLogger("demo")
 

@@ -13,8 +13,7 @@ import argparse
 import os
 import sys
 
-from fairseq_plugins.experiments.launching import launch
-from fairseq_plugins.program import positive, start
+from fairseq_plugins.arguments import positive
 
 
 def parse() -> argparse.Namespace:
@@ -36,6 +35,9 @@ def parse() -> argparse.Namespace:
 def main() -> None:
     """Start, wait."""
     args = parse()
+    from fairseq_plugins.experiments.launching import launch
+    from fairseq_plugins.program import start
+
     start()
     threads = args.threads or max(1, (os.cpu_count() or 1) // args.workers)
     sys.exit(launch(args.command, args.workers, threads))

@@ -8,9 +8,6 @@ Logs may be in --log-format json or simple. Metrics are what validation shows: p
 import argparse
 from pathlib import Path
 
-from fairseq_plugins.plots.style import learning_curves
-from fairseq_plugins.program import start
-
 
 def named(text: str) -> tuple[str, Path]:
     """Parse ``NAME=LOG``."""
@@ -35,6 +32,9 @@ def parse() -> argparse.Namespace:
 def main() -> None:
     """Read, draw."""
     args = parse()
+    from fairseq_plugins.plots.style import learning_curves
+    from fairseq_plugins.program import start
+
     start()
     learning_curves(dict(args.logs), args.metrics, args.out)
 

@@ -9,9 +9,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from fairseq_plugins.experiments.show_command import command, composed, shown
-from fairseq_plugins.experiments.workshop import ROOT
-from fairseq_plugins.program import start
+from fairseq_plugins.experiments.options import CONFIGS
 
 
 def parse() -> argparse.Namespace:
@@ -22,13 +20,16 @@ def parse() -> argparse.Namespace:
     add = parser.add_argument
     add("config", help="name of a YAML file, without its ending")
     add("overrides", nargs="*", help="changes, as hydra writes them")
-    add("--config-dir", type=Path, default=ROOT / "configs", help="where it is")
+    add("--config-dir", type=Path, default=CONFIGS, help="where it is")
     return parser.parse_args()
 
 
 def main() -> None:
     """Read, print."""
     args = parse()
+    from fairseq_plugins.experiments.show_command import command, composed, shown
+    from fairseq_plugins.program import start
+
     start()
     cfg = composed(args.config, args.overrides, args.config_dir.resolve())
     sys.stdout.write(shown(command(cfg)) + "\n")

@@ -1,4 +1,4 @@
-"""What the benchmark programs share: options, a description of the machine, and their reports."""
+"""What the benchmarks share: a description of the machine, and their reports."""
 
 import argparse
 import logging
@@ -15,21 +15,11 @@ from fairseq_plugins import allocator
 from fairseq_plugins.benchmarks.duel import Duel, Turn
 from fairseq_plugins.errors import InputError
 from fairseq_plugins.number_formats import native_bfloat16
-from fairseq_plugins.program import positive, start, write_json
+from fairseq_plugins.program import write_json
 
 logger = logging.getLogger(__name__)
 
 IDLE_LOAD = 0.5  # processes that wait for a core; more than this, and somebody else is at work
-
-
-def add_options(parser: argparse.ArgumentParser, seconds: float) -> None:
-    """Give a benchmark program the options that all of them have."""
-    add = parser.add_argument
-    add("--device", choices=("cpu", "cuda"), default="cpu", help="where to compute (cpu)")
-    add("--threads", type=positive, help="processor cores to use (all)")
-    add("--seconds", type=float, default=seconds, help=f"for each comparison ({seconds:.0f})")
-    add("--quick", action="store_true", help="small sizes and few turns, to see that it works")
-    add("--json", type=Path, metavar="FILE", help="write all numbers there, too")
 
 
 def run(args: argparse.Namespace, measure: Callable[[], Sequence[Duel]]) -> str:
@@ -45,7 +35,6 @@ def run(args: argparse.Namespace, measure: Callable[[], Sequence[Duel]]) -> str:
     Raises:
         InputError: if there is no such device, or no folder for ``args.json``.
     """
-    start()
     if args.json and not args.json.parent.is_dir():
         raise InputError(f"--json {args.json}: there is no folder {args.json.parent}; make it")
     if args.device == "cuda" and not torch.cuda.is_available():
@@ -55,7 +44,8 @@ def run(args: argparse.Namespace, measure: Callable[[], Sequence[Duel]]) -> str:
         torch.set_num_threads(args.threads)
     about = machine(args.device)
     duels = measure()
-    settings = {name: value for name, value in vars(args).items() if name != "json"}
+    given = vars(args).items()
+    settings = {name: value for name, value in given if name != "json" and not callable(value)}
     if args.json:
         write(args.json, duels, about, settings)
     where = about.get("accelerator", f"{about['processor']}, {about['threads']} threads")

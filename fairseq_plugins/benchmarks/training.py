@@ -7,6 +7,7 @@ from fairseq import options, tasks, utils
 from fairseq.dataclass.utils import convert_namespace_to_omegaconf
 from fairseq.trainer import Trainer
 
+from fairseq_plugins import registered  # noqa: F401, so that fairseq builds our models
 from fairseq_plugins.benchmarks.duel import Stopwatch, Turn
 from fairseq_plugins.memory import KeyValueMemory, memories_in
 

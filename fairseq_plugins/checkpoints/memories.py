@@ -1,13 +1,17 @@
 """Taking a translator's memory out of its checkpoint, and putting one back."""
 
 from pathlib import Path
+from typing import Any
 
 from fairseq import checkpoint_utils
 
-from fairseq_plugins.checkpoints.files import fit_to_memory, write_checkpoint
+from fairseq_plugins.checkpoints.files import fit_to_memory, num_updates, write_checkpoint
 from fairseq_plugins.errors import InputError
+from fairseq_plugins.memory import KeyValueMemory
 from fairseq_plugins.memory.snapshot import (
+    SETTINGS,
     SnapshotHeader,
+    describe,
     load_memory,
     read_header,
     save_memory,
@@ -44,16 +48,32 @@ class MemoryOfCheckpoint:
         """Of the weights that make the queries."""
         return weights_fingerprint(self.weights, self.names.values())
 
+    def memory(self) -> KeyValueMemory:
+        """Build the memory, with its settings and all that it holds."""
+        buffers = {name: self.weights[full] for name, full in self.names.items()}
+        memory = empty_memory(self.state["cfg"].model, num_values=len(buffers["recent"]))
+        memory.load_state_dict(buffers)
+        return memory
+
+    def summary(self) -> dict[str, Any]:
+        """Describe the model and its memory."""
+        memory = self.memory()
+        return {
+            "architecture": self.state["cfg"].model._name,
+            "updates": num_updates(self.state),
+            **{name: getattr(memory, name) for name in SETTINGS},
+            "filled": len(memory),
+            **describe(dict(memory.named_buffers())),
+        }
+
     def save(self, snapshot: Path) -> SnapshotHeader:
         """Write the memory to a file of its own.
 
         Raises:
             SnapshotError: if it cannot be written.
         """
-        buffers = {name: self.weights[full] for name, full in self.names.items()}
-        memory = empty_memory(self.state["cfg"].model, num_values=len(buffers["recent"]))
-        memory.load_state_dict(buffers)
-        return save_memory(memory, snapshot, self.fingerprint(), {"checkpoint": self.path.name})
+        extra = {"checkpoint": self.path.name}
+        return save_memory(self.memory(), snapshot, self.fingerprint(), extra)
 
     def restore(self, snapshot: Path, output: Path, any_model: bool = False) -> SnapshotHeader:
         """Write a checkpoint with these weights and the memory of a snapshot, of whatever size.

@@ -1,1 +1,5 @@
 """Measures of translations, drawings and algorithms."""
+
+from fairseq_plugins import registered
+
+__all__ = ["registered"]

@@ -1,15 +1,21 @@
-"""The steps behind ``scripts/reproduce_algorithms.py``; each is skipped if its output exists."""
+"""The steps behind ``make algorithms``; each is skipped if its output exists."""
 
 import json
 from collections.abc import Mapping, Sequence
 
+from fairseq_plugins.evaluation.algorithmic import Solver, watch
+from fairseq_plugins.evaluation.algorithmic_report import Measures
+from fairseq_plugins.evaluation.algorithmic_report import evaluate as measured
 from fairseq_plugins.evaluation.spread import Spread, spread
 from fairseq_plugins.experiments.workshop import Training, Workshop, mean_minutes
 from fairseq_plugins.plots import algorithmic as algorithmic_plots
+from fairseq_plugins.program import write_json
 
 CONFIG = "algorithms"
 TRAINED = 20  # the longest length in training, as the configuration says
 LENGTHS = (10, 20, 30, 40, 50, 60, 80)
+SEQUENCES = 500  # of each length
+SHOWN = 5  # length of the example that is drawn
 # With its dropout, which helps to move symbols and harms sums: docs/results.md.
 DROPOUT = {"binary_addition": 0.0, "copy": 0.2, "reverse": 0.2}
 NAMES = tuple(DROPOUT)
@@ -35,11 +41,9 @@ def evaluate(workshop: Workshop, name: str, seed: int) -> dict:
     folder = workshop.folder(f"{name}_{seed}")
     result = folder / "result.json"
     if not result.exists():
-        workshop.script(
-            "evaluate_algorithmic", folder / "checkpoint_last.pt", "--lengths", *LENGTHS,
-            "--sequences", 500, "--picture", folder / "states.png", "--cpu", "--json", result,
-            log=f"evaluate_{folder.name}",
-        )  # fmt: skip
+        solver = Solver(folder / "checkpoint_last.pt")
+        algorithmic_plots.states(*watch(solver, SHOWN), folder / "states.png")
+        write_json(result, measured(solver, Measures(LENGTHS, sequences=SEQUENCES)).as_json())
     found = json.loads(result.read_text("utf-8"))
     return found | {"seed": seed, "training_seconds": workshop.seconds(folder.name)}
 

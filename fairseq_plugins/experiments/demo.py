@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import sacrebleu
+import torch
 from tqdm import tqdm
 
 from fairseq_plugins.commands import (
@@ -30,6 +31,7 @@ from fairseq_plugins.evaluation.hypotheses import read_lines
 from fairseq_plugins.evaluation.rare_words import accuracy_by_frequency
 from fairseq_plugins.number_formats import native_bfloat16
 from fairseq_plugins.program import write_json
+from fairseq_plugins.teaching.filled import Filling, fill_checkpoint
 
 logger = logging.getLogger(__name__)
 
@@ -181,10 +183,8 @@ def teach(plan: Plan, corpus: Path) -> list[Recall]:
     model = plan.out / "gnmt_memory_tiny" / "checkpoint_best.pt"
     taught = model.with_name("taught.pt")
     before = translate(plan, corpus, model, "test2")
-    script = PLUGINS.parent / "scripts" / "fill_memory.py"
-    command = [sys.executable, script, "--path", model, "--data", corpus / "data-bin",
-               "--split", "test1", "--output", taught, "--cpu"]  # fmt: skip
-    run(command, plan.out / "logs" / "teach.log", plan.threads)
+    torch.set_num_threads(plan.threads)
+    fill_checkpoint(model, taught, Filling(corpus / "data-bin", split="test1"))
     after = translate(plan, corpus, taught, "test2")
     pairs = [line.split("\t") for line in read_lines(corpus / "held_out_pairs.tsv")[1:]]
     return [

@@ -1,4 +1,4 @@
-"""The steps behind ``scripts/reproduce_omniglot.py``; each is skipped if its output exists."""
+"""The steps behind ``make omniglot``; each is skipped if its output exists."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -6,8 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fairseq_plugins.commands import override
+from fairseq_plugins.evaluation.omniglot import Drawings, Measures
+from fairseq_plugins.evaluation.omniglot import evaluate as measured
 from fairseq_plugins.evaluation.spread import spread
 from fairseq_plugins.experiments.workshop import Training, Workshop, mean_minutes
+from fairseq_plugins.plots import omniglot as omniglot_plots
+from fairseq_plugins.program import write_json
 
 CONFIG = "omniglot_vinyals"
 
@@ -19,33 +23,39 @@ class Plan:
     Attributes:
         updates: of a training.
         longer: updates of the splits that need more of them.
-        views: of each drawing, in evaluation.
-        measures: further options of scripts/evaluate_omniglot.py.
+        measures: what is measured.
     """
 
     updates: int
     longer: Mapping[str, int]
-    views: int
-    measures: Sequence[object]
+    measures: Measures
 
 
 OFFICIAL = "background-evaluation"
 SPLITS = ("vinyals", OFFICIAL)
 # With fewer characters to train on, those of the official split, longer training still helps.
-WHOLE = Plan(10_000, {OFFICIAL: 24_000}, 25, ("--showings", 5, 15, "--lifelong"))
-QUICK = Plan(1_500, {}, 1, ())
+WHOLE = Plan(10_000, {OFFICIAL: 24_000}, Measures(showings=(5, 15), lifelong=True, views=25))
+QUICK = Plan(1_500, {}, Measures())
 
 
 def omniglot(
     workshop: Workshop,
     plan: Plan,
-    source: Path | None,
+    data: Path,
     splits: Sequence[str],
     seeds: Sequence[int],
     overrides: Sequence[str],
 ) -> list[dict]:
-    """Do everything; one result per split and seed."""
-    data = workshop.prepare("omniglot", source, "--sizes", 28)
+    """Do everything; one result per split and seed.
+
+    Args:
+        workshop: where to.
+        plan: how long, and what.
+        data: folder that data_prep.omniglot made.
+        splits: of the characters.
+        seeds: one training each.
+        overrides: changes to the configuration, as hydra writes them.
+    """
     runs = [(split, seed) for seed in seeds for split in splits]
     workshop.train([training(data, plan, *pair, overrides) for pair in runs])
     return [evaluate(workshop, data, plan, split, seed) for split, seed in runs]
@@ -67,12 +77,10 @@ def evaluate(workshop: Workshop, data: Path, plan: Plan, split: str, seed: int) 
     folder = workshop.folder(name)
     result = folder / "result.json"
     if not result.exists():
-        workshop.script(
-            "evaluate_omniglot", "--data", data, "--split", split,
-            "--path", folder / "checkpoint_last.pt", "--views", plan.views, *plan.measures,
-            "--plots", folder / "plots", "--json", result,
-            log=f"evaluate_{name}",
-        )  # fmt: skip
+        last = folder / "checkpoint_last.pt"
+        report = measured(last, Drawings(data, split), plan.measures)
+        omniglot_plots.draw(report, folder / "plots")
+        write_json(result, report.as_json())
     found = json.loads(result.read_text("utf-8"))
     return found | {"seed": seed, "training_seconds": workshop.seconds(name)}
 

@@ -1,12 +1,17 @@
-"""The steps behind ``scripts/reproduce_rare_symbols.py``; each is skipped if its output exists."""
+"""The steps behind ``make rare-symbols``; each is skipped if its output exists."""
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
+from fairseq_plugins.evaluation.algorithmic import Solver
+from fairseq_plugins.evaluation.algorithmic_report import Measures
+from fairseq_plugins.evaluation.algorithmic_report import evaluate as measured
 from fairseq_plugins.evaluation.spread import Spread, spread
 from fairseq_plugins.experiments.workshop import Training, Workshop, mean_minutes
 from fairseq_plugins.plots import algorithmic as algorithmic_plots
+from fairseq_plugins.program import write_json
+from fairseq_plugins.teaching.filled import Filling
 
 TRANSLATOR, NEURAL_GPU = "rare_symbols", "rare_symbols_neural_gpu"
 # Names of models -> configuration and changes to it.
@@ -46,13 +51,11 @@ def evaluate(workshop: Workshop, model: str, seed: int) -> dict:
     checkpoint, result = folder / "checkpoint_last.pt", folder / "result.json"
     if not result.exists():
         if "memory" in model:
-            checkpoint = workshop.fill(checkpoint, SLOTS)
-        workshop.script(
-            "evaluate_algorithmic", checkpoint, "--rarity", "--lifelong", "--cpu",
-            "--json", result, log=f"evaluate_{name}",
-        )  # fmt: skip
-    found = json.loads(result.read_text("utf-8"))
-    return found | {"seed": seed, "training_seconds": workshop.seconds(name)}
+            checkpoint = workshop.fill(checkpoint, Filling(memory_size=SLOTS))
+        found = measured(Solver(checkpoint), Measures(rarity=True, lifelong=True))
+        write_json(result, found.as_json())
+    known = {"seed": seed, "training_seconds": workshop.seconds(name)}
+    return json.loads(result.read_text("utf-8")) | known
 
 
 def by_bucket(results: Sequence[dict], what: str) -> dict[str, Spread]:

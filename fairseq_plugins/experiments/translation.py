@@ -1,4 +1,4 @@
-"""The steps behind ``scripts/reproduce_multi30k.py`` and ``reproduce_general.py``.
+"""The steps behind ``make multi30k`` and ``make general``.
 
 Train, average the last checkpoints, fill the memory with the training text, translate, score. Each
 step is skipped if its output exists.
@@ -6,15 +6,18 @@ step is skipped if its output exists.
 
 import statistics
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+from fairseq_plugins.checkpoints.averaging import average_checkpoints
+from fairseq_plugins.checkpoints.files import last_checkpoints, write_checkpoint
 from fairseq_plugins.commands import override, read_hypotheses
 from fairseq_plugins.evaluation.hypotheses import Generation, read_lines, translate
 from fairseq_plugins.evaluation.scoring import Scorer
 from fairseq_plugins.evaluation.spread import spread
 from fairseq_plugins.experiments.workshop import Training, Workshop, mean_minutes
 from fairseq_plugins.program import write_text
+from fairseq_plugins.teaching.filled import Filling
 
 
 @dataclass(frozen=True)
@@ -26,8 +29,7 @@ class Experiment:
         tests: names of the test texts, by fairseq's subset.
         references: folder of the right translations, beside ``data-bin``.
         tokenize: sacrebleu's tokenisation.
-        slots: of the filled memory.
-        fill: further arguments of ``fill_memory.py``.
+        filling: how the memory is filled.
         averaged: checkpoints.
     """
 
@@ -35,20 +37,19 @@ class Experiment:
     tests: Mapping[str, str]
     references: str
     tokenize: str
-    slots: int
-    fill: Sequence[str] = ()
+    filling: Filling
     averaged: int = 5
 
 
 MULTI30K = Experiment(
     "multi30k_en_de", {"test": "test_2016_flickr"}, "text", "none",
-    slots=400_000,  # enough for every token of the training text
-    fill=("--autocast", "none"),  # as the published numbers were measured
+    # Enough slots for every token of the training text; float32, as the published numbers have it.
+    Filling(memory_size=400_000, autocast="none"),
 )  # fmt: skip
 GENERAL = Experiment(
     "general_en_de", {"test": "newstest2014", "test1": "manuals"}, "raw", "13a",
-    slots=600_000, averaged=3,
-    fill=("--memory-write", "surprise", "--memory-surprise", "0.1"),
+    Filling(memory_size=600_000, memory_write="surprise", memory_surprise=0.1),
+    averaged=3,
 )  # fmt: skip
 
 
@@ -79,13 +80,10 @@ def evaluate(experiment: Experiment, workshop: Workshop, data: Path, arch: str, 
     folder = workshop.folder(f"{arch}_{seed}")
     model = folder / "averaged.pt"
     if not model.exists():
-        workshop.script(
-            "average_checkpoints", "--dir", folder, "--last", experiment.averaged,
-            "--output", model, log=f"average_{folder.name}",
-        )  # fmt: skip
+        newest = last_checkpoints(folder, experiment.averaged)
+        write_checkpoint(average_checkpoints(newest), model)
     if "memory" in arch:
-        given = ["--data", data / "data-bin", *experiment.fill]
-        model = workshop.fill(model, experiment.slots, *given)
+        model = workshop.fill(model, replace(experiment.filling, data=data / "data-bin"))
     return {
         "arch": arch,
         "seed": seed,

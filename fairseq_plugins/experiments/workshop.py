@@ -7,23 +7,24 @@ import argparse
 import hashlib
 import json
 import logging
-import os
 import statistics
-import sys
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+
+import torch
 
 from fairseq_plugins.checkpoints.files import num_updates, read_checkpoint
 from fairseq_plugins.commands import PLUGINS, end_all, override, program, run
 from fairseq_plugins.errors import InputError
-from fairseq_plugins.program import positive, write_json, write_text
+from fairseq_plugins.experiments.options import CONFIGS
+from fairseq_plugins.program import write_json, write_text
+from fairseq_plugins.teaching.filled import Filling, fill_checkpoint
 
 logger = logging.getLogger(__name__)
 
-ROOT = PLUGINS.parent
 LOOK_EVERY = 0.1  # seconds
 
 
@@ -60,51 +61,30 @@ class Workshop:
         """For the output of a program."""
         return self.out / "logs" / f"{name}.log"
 
+    @property
+    def data(self) -> Path:
+        """The folder of the corpus."""
+        return self.out / "data"
+
     def folder(self, name: str) -> Path:
         """Of a training."""
         return self.out / name
 
-    def prepare(self, module: str, source: Path | None, *arguments: object) -> Path:
-        """Run a program of ``data_prep/``.
-
-        Args:
-            module: its name.
-            source: folder with what it would download otherwise.
-            arguments: further ones.
-
-        Returns:
-            The folder that it filled.
-        """
-        data = self.out / "data"
-        logger.info("Preparing %s in %s", module, data)
-        chosen = ["--source", source.resolve()] if source else []
-        command = [sys.executable, "-m", f"data_prep.{module}", "--out", data, *chosen, *arguments]
-        run(command, self.log("data"), self.threads)
-        return data
-
-    def script(self, name: str, *arguments: object, log: str) -> None:
-        """Run a program of ``scripts/`` to its end."""
-        command = [sys.executable, ROOT / "scripts" / f"{name}.py", *arguments]
-        run(command, self.log(log), self.threads)
-
-    def fill(self, model: Path, slots: int, *arguments: object) -> Path:
-        """The whole training text in the memory, and a gate that knows how far to trust it.
+    def fill(self, model: Path, filling: Filling) -> Path:
+        """Fill a model's memory with its training text, and fit how far it is trusted.
 
         Args:
             model: a checkpoint in the folder of its training.
-            slots: enough for the whole text.
-            arguments: further ones for ``fill_memory.py``.
+            filling: what is filled in; its data, slots and number formats.
 
         Returns:
             The filled one, beside it.
         """
         filled = model.with_name("filled.pt")
         if not filled.exists():
-            self.script(
-                "fill_memory", "--path", model, "--clear", "--memory-size", slots,
-                "--calibrate", "valid", "--output", filled, "--cpu", *arguments,
-                log=f"fill_{model.parent.name}",
-            )  # fmt: skip
+            logger.info("Filling %s", filled)
+            how = replace(filling, clear=True, calibrate="valid")
+            logger.info("%s", fill_checkpoint(model, filled, how))
         return filled
 
     def save(self, results: object) -> None:
@@ -141,7 +121,7 @@ class Workshop:
 
     def _settings(self, training: Training) -> dict:
         """What a training depends on; not where its files lie."""
-        manifest = self.out / "data" / "manifest.json"
+        manifest = self.data / "manifest.json"
         data = None
         if manifest.exists():
             stages = json.loads(manifest.read_text())["stages"].values()
@@ -167,7 +147,7 @@ class Workshop:
         begin = time.perf_counter()
         run(
             [
-                program("fairseq-hydra-train"), "--config-dir", ROOT / "configs",
+                program("fairseq-hydra-train"), "--config-dir", CONFIGS,
                 "--config-name", training.config, override("common.user_dir", PLUGINS),
                 override("checkpoint.save_dir", folder),
                 override("hydra.run.dir", folder / "hydra"), *training.overrides,
@@ -190,21 +170,7 @@ def mean_minutes(results: Sequence[dict]) -> float:
     return statistics.fmean(result["training_seconds"] for result in results) / 60
 
 
-def add_options(parser: argparse.ArgumentParser, out: str) -> None:
-    """What every script that reproduces results can be told.
-
-    Args:
-        parser: of the script.
-        out: folder for all that is made, unless told otherwise.
-    """
-    add = parser.add_argument
-    add("--out", type=Path, default=Path(out), help=f"folder for all that is made ({out})")
-    add("--seeds", type=int, nargs="+", default=[1, 2, 3], help="one training each (1 2 3)")
-    add("--threads", type=positive, default=os.cpu_count() or 1, help="processor cores to use")
-    add("--parallel", type=positive, default=1, help="trainings at a time, which share the cores")
-    add("overrides", nargs="*", help="changes to the configuration, as hydra writes them")
-
-
 def workshop(args: argparse.Namespace) -> Workshop:
-    """Where to train, from :func:`add_options`."""
+    """Make the place to train, as :func:`experiments.options.add_options` was told."""
+    torch.set_num_threads(args.threads)  # of what is measured in this process
     return Workshop(args.out.resolve(), args.threads, args.parallel)

@@ -186,11 +186,16 @@ def summarize(path: Path | str) -> dict[str, Any]:
         SnapshotError: as :func:`load_memory`.
     """
     header, tensors = _read_all(Path(path))
-    filled = tensors["values"] != NOTHING
-    ages = (tensors["commits"] - tensors["touched"])[filled]
-    return asdict(header) | {
-        "commits": int(tensors["commits"]),
-        "distinct_values": len(tensors["values"][filled].unique()),
+    return asdict(header) | describe(tensors)
+
+
+def describe(buffers: Mapping[str, Tensor]) -> dict[str, Any]:
+    """Describe what a memory's buffers hold: all that :func:`summarize` adds to the header."""
+    filled = buffers["values"] != NOTHING
+    ages = (buffers["commits"] - buffers["touched"])[filled]
+    return {
+        "commits": int(buffers["commits"]),
+        "distinct_values": len(buffers["values"][filled].unique()),
         "mean_age": float(ages.double().mean()) if len(ages) else None,
         "greatest_age": int(ages.max()) if len(ages) else None,
     }

@@ -1,5 +1,6 @@
 """Pictures of what one-shot learning reached."""
 
+import logging
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -7,11 +8,41 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from fairseq_plugins.evaluation.omniglot import OmniglotReport
 from fairseq_plugins.evaluation.one_shot import Share
 from fairseq_plugins.memory import KeyValueMemory
 from fairseq_plugins.plots.style import HEIGHT, WIDTH, legend_above, plt, save
 
+logger = logging.getLogger(__name__)
+
 NEIGHBORS = 4  # shown beside each query
+STRIP_WAYS = 5  # of the episode that is drawn
+
+
+def draw(report: OmniglotReport, folder: Path) -> None:
+    """Draw all that was measured of a network.
+
+    Args:
+        report: of its evaluation.
+        folder: gets ``showings.png``, ``lifelong.png`` and ``episode.png``, as far as there is
+            something to draw.
+    """
+    if report.showings:
+        name = Path(str(report.setting["path"])).parent.name
+        named = {
+            name if ways is None else f"{ways} classes": by_showing
+            for ways, by_showing in report.showings.items()
+        }
+        bars(named, folder / "showings.png")
+    if report.lifelong:
+        retention(report.lifelong, folder / "lifelong.png")
+    if report.keys is not None:
+        seed = int(str(report.setting["seed"]))
+        order = torch.randperm(len(report.images), generator=torch.Generator().manual_seed(seed))
+        rows = order[:STRIP_WAYS]
+        images = report.images.images[rows.numpy()]
+        episode_strip(images, report.keys[rows], 1, folder / "episode.png")
+    logger.info("Pictures are in %s", folder)
 
 
 def bars(results: Mapping[str, Mapping[int, Share]], path: Path) -> None:

@@ -16,7 +16,7 @@ pytestmark = pytest.mark.integration
 def benchmark(folder: Path, name: str, *arguments: str) -> tuple[str, dict[str, Any]]:
     """Run a benchmark at its smallest: its table, and its report."""
     path = folder / "report.json"
-    command = [sys.executable, ROOT / "scripts" / f"benchmark_{name}.py", "--quick"]
+    command = [sys.executable, ROOT / "scripts" / "benchmark.py", name, "--quick"]
     done = subprocess.run(
         [*map(str, command), "--json", str(path), *arguments],
         capture_output=True, text=True, timeout=300, cwd=ROOT,
@@ -80,6 +80,6 @@ def test_the_benchmark_of_drawings_reports_all_rivals(tmp_path: Path) -> None:
 
 
 def test_the_benchmark_of_neural_gpus_reports_all_rivals(tmp_path: Path) -> None:
-    table, report = benchmark(tmp_path, "neural_gpu")
+    table, report = benchmark(tmp_path, "neural-gpu")
     check(report, table)
     assert [result["unit"] for result in report["results"]] == ["steps", "steps", "sequences"]

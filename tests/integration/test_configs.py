@@ -14,9 +14,10 @@ from fairseq_plugins.checkpoints.files import num_updates, read_checkpoint
 from fairseq_plugins.commands import program, run
 from fairseq_plugins.errors import InputError
 from fairseq_plugins.experiments.rare_symbols import MODELS
-from fairseq_plugins.experiments.workshop import ROOT, Training, Workshop
+from fairseq_plugins.experiments.workshop import Training, Workshop
 from fairseq_plugins.plots.style import validation
 from tests import omniglot_archives as archives
+from tests.conftest import ROOT
 
 pytestmark = pytest.mark.integration
 SHORT = ["optimization.max_update=4", "++dataset.batch_size=6", "common.log_interval=1"]

@@ -12,7 +12,6 @@ import torch
 from tests.tiny_training import PLUGINS, fairseq, launch
 
 pytestmark = pytest.mark.integration
-SCRIPTS = PLUGINS.parent / "scripts"
 LENGTH, SYMBOLS = 2, 40
 
 
@@ -37,8 +36,8 @@ def remembering(folder: Path, *more: object) -> list[object]:
     )  # fmt: skip
 
 
-def script(name: str, *arguments: object) -> str:
-    command = [sys.executable, SCRIPTS / f"{name}.py", *arguments]
+def verb(*arguments: object) -> str:
+    command = [sys.executable, "-m", "fairseq_plugins.cli", *arguments]
     done = subprocess.run([*map(str, command)], capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr[-2000:]
     return done.stdout
@@ -100,30 +99,29 @@ def test_generating_asks_the_memory(taught: Path, beam: int) -> None:
 
 
 def test_evaluation_tells_by_length_and_draws(learned: tuple[Path, str], tmp_path: Path) -> None:
-    told = script(
-        "evaluate_algorithmic", learned[0], "--lengths", 1, 2, "--sequences", 60, "--cpu",
-        "--json", tmp_path / "r.json", "--picture", tmp_path / "p.png", "--picture-length", 3,
+    told = verb(
+        "evaluate", "algorithmic", learned[0], "--lengths", 1, 2, "--sequences", 60, "--cpu",
+        "--json", "--picture", tmp_path / "p.png", "--picture-length", 3,
     )  # fmt: skip
-    shares = json.loads((tmp_path / "r.json").read_text())["lengths"]
-    assert shares["1"]["sequences"] > 50 and f"{shares['2']['symbols']:.2f}" in told
+    shares = json.loads(told)["lengths"]
+    assert shares["1"]["sequences"] > 50 and set(shares) == {"1", "2"}
     assert (tmp_path / "p.png").read_bytes().startswith(b"\x89PNG")
 
 
 def test_a_memory_is_filled_and_used_for_life(taught: Path, tmp_path: Path) -> None:
     filled = tmp_path / "filled.pt"
-    script("fill_memory", "--path", taught, "--clear", "--memory-size", 500, "--output", filled,
-           "--calibrate", "valid", "--cpu")  # fmt: skip
+    verb("fill", "--path", taught, "--clear", "--memory-size", 500, "--output", filled,
+         "--calibrate", "valid", "--cpu")  # fmt: skip
     values = torch.load(filled, weights_only=False)["model"]["decoder.reader.memory.values"]
     assert len(values) == 500 and (values >= 0).any()
-    told = script("evaluate_algorithmic", filled, "--rarity", "--sequences", 20, "--cpu")
+    told = verb("evaluate", "algorithmic", filled, "--rarity", "--sequences", 20, "--cpu")
     assert re.search(r"^>20 +[\d.]+ +[\d.]+ +[\d.]+ +[\d.]+$", told, re.MULTILINE)
 
 
 def test_a_memory_is_taken_out_and_put_back(taught: Path, tmp_path: Path) -> None:
     snapshot, restored = tmp_path / "m.safetensors", tmp_path / "restored.pt"
-    script("snapshot_memory", "save", "--path", taught, "--snapshot", snapshot)
-    script("snapshot_memory", "restore", "--path", taught, "--snapshot", snapshot,
-           "--output", restored)  # fmt: skip
+    verb("snapshot", "save", "--path", taught, "--snapshot", snapshot)
+    verb("snapshot", "load", "--path", taught, "--snapshot", snapshot, "--output", restored)
     before, after = (torch.load(path, weights_only=False)["model"] for path in (taught, restored))
     assert all(torch.equal(before[name], after[name]) for name in before)
 

@@ -123,8 +123,8 @@ def test_two_workers_train_one_network_with_one_memory(data: Path, tmp_path: Pat
 
 
 def evaluate(data: Path, *arguments: object) -> subprocess.CompletedProcess[str]:
-    script = PLUGINS.parent / "scripts" / "evaluate_omniglot.py"
-    command = [sys.executable, script, "--data", data, "--episodes", 20, *arguments]
+    verb = [sys.executable, "-m", "fairseq_plugins.cli", "evaluate", "omniglot"]
+    command = [*verb, "--data", data, "--episodes", 20, *arguments]
     return subprocess.run([*map(str, command)], capture_output=True, text=True, timeout=120)
 
 
@@ -133,11 +133,11 @@ def test_everything_is_measured_and_drawn(
 ) -> None:
     done = evaluate(
         data, "--path", learned[0] / "checkpoint_last.pt", "--protocols", "5x1", "3x2",
-        "--showings", 3, "--showings-episodes", 3, "--views", 2, "--json", tmp_path / "found.json",
+        "--showings", 3, "--showings-episodes", 3, "--views", 2, "--json",
         "--plots", tmp_path,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-2000:]
-    found = json.loads((tmp_path / "found.json").read_text())
+    found = json.loads(done.stdout)
     assert found["few_shot"]["5way_1shot"]["mean"] > 2 * CHANCE
     assert found["showings"]["3"]["10"]["mean"] > found["showings"]["3"]["1"]["mean"] == 0
     assert found["views"] == 2 and found["path"].endswith("checkpoint_last.pt")
@@ -146,12 +146,11 @@ def test_everything_is_measured_and_drawn(
 
 def test_pixels_and_lakes_runs_are_measured(data: Path, tmp_path: Path) -> None:
     archives.write_lake_runs(tmp_path / "all_runs", runs=2, classes=4)
-    found = tmp_path / "found.json"
-    lake = ("--lake", tmp_path / "all_runs", "--json", found)
+    lake = ("--lake", tmp_path / "all_runs", "--json")
     pixels = ("--pixels", "--split", "validated", "--image-size", SIZE)
     done = evaluate(data, *pixels, "--protocols", "3x1", *lake)
     assert done.returncode == 0, done.stderr[-2000:]
-    share = json.loads(found.read_text())["lake"]
+    share = json.loads(done.stdout)["lake"]
     assert share["episodes"] == 2 and share["mean"] >= 50
 
 
@@ -175,10 +174,10 @@ def test_what_cannot_be_measured_is_a_line_of_advice(
 
 
 def test_real_characters_are_learned_in_minutes(rare_data: Path, tmp_path: Path) -> None:
-    script = PLUGINS.parent / "scripts" / "reproduce_omniglot.py"
+    script = PLUGINS.parent / "scripts" / "reproduce.py"
     command = [
-        sys.executable, script, "--source", rare_data / "omniglot", "--out", tmp_path, "--quick",
-        "--splits", "vinyals", "--seeds", 1, "--threads", 1,
+        sys.executable, script, "omniglot", "--source", rare_data / "omniglot",
+        "--out", tmp_path, "--quick", "--splits", "vinyals", "--seeds", 1, "--threads", 1,
     ]  # fmt: skip
     done = subprocess.run([*map(str, command)], capture_output=True, text=True, timeout=1500)
     assert done.returncode == 0, done.stderr[-2000:]
@@ -204,10 +203,9 @@ def test_networks_that_learn_within_an_episode_are_trained_and_validated(
     shares = re.findall(r"valid on 'valid' subset.*showing_2 ([\d.]+)", done.stdout + done.stderr)
     assert len(shares) == 2
     checkpoint = ("--path", tmp_path / "checkpoint_last.pt")
-    measured = tmp_path / "new" / "showings.json"
-    done = evaluate(data, *checkpoint, "--json", measured, "--plots", tmp_path)
+    done = evaluate(data, *checkpoint, "--json", "--plots", tmp_path)
     assert done.returncode == 0, done.stderr[-2000:]
-    found = json.loads((tmp_path / "new" / "showings.json").read_text())
+    found = json.loads(done.stdout)
     assert set(found["showings"]) == set("1234") and found["split"] == "validated"
     assert (tmp_path / "showings.png").exists()
     assert (tmp_path / "checkpoint_best.pt").exists()

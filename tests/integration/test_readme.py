@@ -19,7 +19,7 @@ SMALLER = {
     "fairseq-train": "--arch gnmt_memory_tiny --units 16 --memory-size 64 --memory-key-dim 8 "
     "--memory-neighbors 4 --max-update 4 --num-workers 0",
     "fairseq-interactive": "--beam 2 --input corpus/test.en --max-len-b 5",
-    "evaluate_translation": "--beam 2",
+    "evaluate translation": "--beam 2",
 }
 
 

@@ -20,7 +20,6 @@ NO_TIME = Effort(seconds=0.0, turns=4)
 @pytest.fixture(autouse=True)
 def _same_process(monkeypatch: pytest.MonkeyPatch) -> None:
     """What sets up a program's process must not set up that of the tests."""
-    monkeypatch.setattr(benchmark_report, "start", lambda: None)
     monkeypatch.setattr("fairseq_plugins.allocator.keep_freed_memory", lambda: None)
 
 

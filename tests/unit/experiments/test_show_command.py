@@ -11,7 +11,7 @@ from omegaconf import OmegaConf
 
 from fairseq_plugins.errors import InputError
 from fairseq_plugins.experiments.show_command import command, composed, shown
-from fairseq_plugins.experiments.workshop import ROOT
+from tests.conftest import ROOT
 
 CONFIGS = ROOT / "configs"
 NAMES = [path.stem for path in sorted(CONFIGS.glob("*.yaml"))]

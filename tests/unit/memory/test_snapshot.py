@@ -2,8 +2,6 @@
 
 import json
 import math
-import runpy
-import sys
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -110,20 +108,6 @@ def test_summary_describes_the_contents(saved: tuple[KeyValueMemory, Path]) -> N
     memory.clear()
     save_memory(memory, path)
     assert summarize(path)["mean_age"] is None
-
-
-def test_program_describes_or_refuses(
-    saved: tuple[KeyValueMemory, Path],
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    program = str(ROOT / "scripts" / "inspect_memory.py")
-    monkeypatch.setattr(sys, "argv", [program, str(saved[1])])
-    runpy.run_path(program, run_name="__main__")
-    assert json.loads(capsys.readouterr().out)["size"] == 40
-    saved[1].write_bytes(b"")
-    with pytest.raises(SystemExit, match=f"error: {saved[1]} is damaged"):
-        runpy.run_path(program, run_name="__main__")
 
 
 # --- Or not at all ----------------------------------------------------------------------------

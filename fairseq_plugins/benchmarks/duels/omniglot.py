@@ -1,48 +1,19 @@
-"""Training speed of the one-shot classifier of drawings.
-
-    python scripts/benchmark_omniglot.py --json omniglot.json
-
-With fairseq's Trainer and a full memory, beside: the same network and loss in a plain loop of
-PyTorch without a memory; the same Trainer whose memory is never asked; float32.
-"""
+"""Training speed of the one-shot classifier of drawings."""
 
 import argparse
 import tempfile
 from pathlib import Path
 
 from fairseq_plugins.autocast import AUTO, FLOAT, number_format
-from fairseq_plugins.benchmarks.duel import Duel, Effort, duel
+from fairseq_plugins.benchmarks.duel import Contender, Duel, Effort, duel
 from fairseq_plugins.benchmarks.omniglot import (
     ContiguousEmbedder,
     OneShotTraining,
     PlainTraining,
     make_drawings,
 )
-from fairseq_plugins.benchmarks.report import add_options, measurable, run
+from fairseq_plugins.benchmarks.report import measurable
 from fairseq_plugins.modules.convnet import ConvEmbedder
-from fairseq_plugins.program import positive
-
-
-def parse() -> argparse.Namespace:
-    """Read the command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    add = parser.add_argument
-    add("--classes", type=positive, default=60, help="a batch, with two drawings of each (60)")
-    add("--memory-size", type=positive, default=8192, help="slots (8192)")
-    add("--updates", type=positive, default=10, help="a turn (10)")
-    add_options(parser, seconds=20)
-    args = parser.parse_args()
-    if args.quick:
-        args.classes, args.memory_size, args.updates, args.seconds = 8, 64, 1, 0.0
-    return args
-
-
-def main() -> None:
-    """Measure, tell."""
-    args = parse()
-    print(run(args, lambda: measure(args)))
 
 
 def measure(args: argparse.Namespace) -> list[Duel]:
@@ -55,8 +26,9 @@ def measure(args: argparse.Namespace) -> list[Duel]:
                 Path(folder), args.classes, args.memory_size, autocast, args.updates, asks,
                 args.device,
             )  # fmt: skip
-            while asks and len(training.memory) < training.memory.size:
-                training(len(training.memory))
+            memory = training.memory
+            while asks and memory is not None and len(memory) < memory.size:
+                training(len(memory))
             return training
 
         best, effort = ours(AUTO), Effort(args.seconds)
@@ -65,7 +37,7 @@ def measure(args: argparse.Namespace) -> list[Duel]:
             return PlainTraining(best.dataset, autocast, args.updates, args.device, kind)
 
         chosen = number_format(AUTO, args.device)
-        rivals = {
+        rivals: dict[str, tuple[str, Contender]] = {
             "beside plain PyTorch": (f"plain, {chosen}", plain(AUTO)),
             "beside a memory never asked": (f"no memory, {chosen}", ours(AUTO, asks=False)),
             "beside plain PyTorch, not channels_last": (
@@ -80,7 +52,3 @@ def measure(args: argparse.Namespace) -> list[Duel]:
             duel(title, ("omniglot_convnet_memory", best), rival, effort, "drawings")
             for title, rival in rivals.items()
         ]
-
-
-if __name__ == "__main__":
-    main()

@@ -1,0 +1,29 @@
+"""Reading command lines: kinds of numbers, and help that shows defaults. Imports nothing heavy."""
+
+import argparse
+
+
+class HelpFormatter(argparse.ArgumentDefaultsHelpFormatter, argparse.RawDescriptionHelpFormatter):
+    """Shows a program's description as it is written, and defaults that say something."""
+
+    def _get_help_string(self, action: argparse.Action) -> str | None:
+        if action.default in (None, False, []):
+            return action.help
+        return super()._get_help_string(action)
+
+
+def positive(text: str) -> int:
+    """Parse a number of at least 1, for argparse."""
+    return _at_least(1, text)
+
+
+def not_negative(text: str) -> int:
+    """Parse a number of at least 0, for argparse."""
+    return _at_least(0, text)
+
+
+def _at_least(least: int, text: str) -> int:
+    number = int(text)
+    if number < least:
+        raise argparse.ArgumentTypeError(f"{text} is not a number of at least {least}")
+    return number

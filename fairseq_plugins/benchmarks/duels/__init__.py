@@ -1,0 +1,1 @@
+"""Who is measured beside whom: a file for each benchmark."""

@@ -1,0 +1,50 @@
+"""How long a full memory takes for one training step, beside a matrix product and a top-k alone."""
+
+import argparse
+import logging
+import sys
+from dataclasses import asdict
+
+from fairseq_plugins.benchmarks.duel import Duel, Effort, duel
+from fairseq_plugins.benchmarks.memory import MemorySizes, Step, check
+from fairseq_plugins.benchmarks.report import measurable
+from fairseq_plugins.memory.search.mirror import DTYPES
+
+logger = logging.getLogger(__name__)
+
+
+def measure(args: argparse.Namespace) -> list[Duel]:
+    """All sizes of memory."""
+    return [duel for slots in args.slots for duel in _measure(args, slots)]
+
+
+def _measure(args: argparse.Namespace, slots: int) -> list[Duel]:
+    """One size of memory."""
+    sizes = MemorySizes(slots, args.dim, args.queries, args.neighbors, args.dtype, args.clustered,
+                        args.budget_mb, args.device)  # fmt: skip
+    if args.check:
+        right(sizes)
+    return compare(sizes, args.search, Effort(args.seconds))
+
+
+def right(sizes: MemorySizes) -> None:
+    """End the program if results are not those of brute force."""
+    problems = check(sizes)
+    if problems:
+        sys.exit("\n".join(f"error: {sizes.slots:,} slots: {problem}" for problem in problems))
+    logger.info("%s slots: results equal brute force", f"{sizes.slots:,}")
+
+
+def compare(sizes: MemorySizes, search: bool, effort: Effort) -> list[Duel]:
+    """One size against its rivals."""
+    title = f"{sizes.slots:,} slots"
+    step = Step(sizes)
+    if not search:
+        rival = f"mm + topk({sizes.neighbors})", step.rival(sizes.neighbors)
+        return [duel(title, ("memory step", step.run), rival, effort, "steps", **asdict(sizes))]
+    return [
+        duel(title, ("search", step.search), (f"mm in {name}", step.rival(0, DTYPES[name])),
+             effort, "searches", **asdict(sizes))
+        for name in ("float32", "bfloat16")
+        if measurable(name, sizes.device, f"{title} beside mm in {name}")
+    ]  # fmt: skip

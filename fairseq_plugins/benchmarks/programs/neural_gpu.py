@@ -1,0 +1,46 @@
+"""Training speed of the Neural GPU.
+
+    python scripts/benchmark.py neural-gpu --json neural_gpu.json
+
+Its convolutional gated recurrent units beside their convolutions alone, forward and backward; and
+a training on rare symbols with a full memory beside one without memory.
+"""
+
+import argparse
+
+from fairseq_plugins.arguments import positive
+from fairseq_plugins.benchmarks.options import add_options
+
+QUICK = {
+    "batch_size": 2,
+    "columns": 4,
+    "maps": 8,
+    "updates": 1,
+    "seconds": 0.0,
+    "memory_size": 64,
+    "memory_warm_up": 1,
+}
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """Say what is measured, and how long."""
+    add = parser.add_argument
+    add("--batch-size", type=positive, default=32, help="sequences")
+    add("--columns", type=positive, default=42, help="n, of the state")
+    add("--maps", type=positive, default=24, help="m")
+    add("--memory-size", type=positive, default=8192, help="slots")
+    add("--memory-warm-up", type=positive, default=200,
+        help="updates of the training with memory, before: what has learned nothing asks the same "
+             "of its memory for every symbol")  # fmt: skip
+    add("--updates", type=positive, default=5, help="of a training, a turn")
+    add_options(parser, seconds=20)
+
+
+def run(args: argparse.Namespace) -> str:
+    """Measure, tell."""
+    from fairseq_plugins.benchmarks.duels.neural_gpu import measure
+    from fairseq_plugins.benchmarks.report import run
+
+    if args.quick:
+        vars(args).update(QUICK)
+    return run(args, lambda: measure(args))

@@ -1,0 +1,36 @@
+"""The console script ``fairseq-memory``: parse, run the verb, show what it returns."""
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+
+from fairseq_plugins import cli, verbs
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the program.
+
+    Args:
+        arguments: of the command line; None for those that the program was started with.
+
+    Returns:
+        The exit code 0. Usage errors end the program with 2; the user's other mistakes with 1,
+        after one line on stderr.
+    """
+    args = verbs.parser(cli, "fairseq-memory", _shared).parse_args(arguments)
+    from fairseq_plugins.program import start
+
+    start()
+    text, data = args.run(args)
+    sys.stdout.write(json.dumps(data, indent=2) if args.json else text)
+    sys.stdout.write("\n")
+    return 0
+
+
+def _shared(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--json", action="store_true", help="print the result as JSON")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

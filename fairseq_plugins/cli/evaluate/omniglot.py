@@ -1,0 +1,64 @@
+"""Measure one-shot learning of drawings.
+
+    fairseq-memory evaluate omniglot --data omniglot --path checkpoint_best.pt --showings 5
+
+N-way K-shot: an episode draws N classes that were never trained on, writes K drawings of each to an
+empty memory in one commit, and asks for the classes of 15 other drawings of each. --showings,
+--lifelong and --lake measure more; --pixels measures nearest neighbours of plain pixels instead of
+a network. Of networks that learn within an episode, like mann, only the k-th showing is measured.
+"""
+
+import argparse
+from dataclasses import fields
+from pathlib import Path
+
+from fairseq_plugins.arguments import not_negative, positive
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """Say what is measured."""
+    add = parser.add_argument
+    add("--data", type=Path, required=True, help="folder that data_prep.omniglot made")
+    network = parser.add_mutually_exclusive_group(required=True)
+    network.add_argument("--path", type=Path, help="checkpoint of omniglot_convnet_memory")
+    network.add_argument("--pixels", action="store_true", help="compare plain pixels instead")
+    add("--views", type=positive, default=1,
+        help="slightly distorted views of each drawing, to be averaged")  # fmt: skip
+    add("--split", help="division of the characters (that of the training; else vinyals)")
+    add("--part", default="test", help="of the split")
+    add("--image-size", type=positive,
+        help="of the drawings, in pixels (that of the training; else 28)")  # fmt: skip
+    add("--protocols", type=protocol, nargs="*", metavar="NxK",
+        help="ways and shots (5x1 5x5 20x1 20x5)")  # fmt: skip
+    add("--episodes", type=positive, default=1000, help="for each protocol")
+    add("--showings", type=positive, nargs="*", default=[], metavar="WAYS",
+        help="accuracy at the k-th showing of so many classes: 5 15")  # fmt: skip
+    add("--showings-episodes", type=positive, default=200, metavar="N", help="for --showings")
+    add("--lifelong", action="store_true", help="what is remembered after up to 10,000 writes")
+    add("--lake", type=Path, metavar="ALL_RUNS", help="Lake's 20 runs: their folder or zip file")
+    add("--seed", type=not_negative, default=1, help="of the episodes")
+    add("--plots", type=Path, metavar="DIR", help="draw pictures there")
+
+
+def protocol(text: str) -> tuple[int, int]:
+    """Parse ``5x1``: ways and shots."""
+    ways, times, shots = text.partition("x")
+    if not (times and ways.isdecimal() and shots.isdecimal() and int(ways) and int(shots)):
+        raise argparse.ArgumentTypeError(f"{text} is not of the form WAYSxSHOTS, like 5x1")
+    return int(ways), int(shots)
+
+
+def run(args: argparse.Namespace) -> tuple[str, object]:
+    """Embed, measure, draw."""
+    from fairseq_plugins.data.episodes import Protocol
+    from fairseq_plugins.evaluation.omniglot import PROTOCOLS, Drawings, Measures, evaluate
+    from fairseq_plugins.plots.omniglot import draw
+
+    measures = {field.name: getattr(args, field.name) for field in fields(Measures)}
+    given = args.protocols
+    measures["protocols"] = PROTOCOLS if given is None else [Protocol(*pair) for pair in given]
+    drawings = Drawings(args.data, args.split, args.part, args.image_size)
+    report = evaluate(args.path, drawings, Measures(**measures))
+    if args.plots:
+        draw(report, args.plots)
+    return str(report), report.as_json()

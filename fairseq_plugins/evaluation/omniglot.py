@@ -1,0 +1,194 @@
+"""All that is measured of a network that knows classes of drawings again.
+
+Embeds all drawings once, then measures: N-way K-shot, the k-th showing, what is remembered after
+many writes, and Lake's runs. Of networks that learn within an episode, only the k-th showing is
+measured.
+"""
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from fairseq_plugins.data.episodes import Protocol
+from fairseq_plugins.data.omniglot import OmniglotImages
+from fairseq_plugins.errors import InputError
+from fairseq_plugins.evaluation.lake_runs import Run, read_runs
+from fairseq_plugins.evaluation.omniglot_parts import lake_must_be_unseen, part_to_test
+from fairseq_plugins.evaluation.one_shot import (
+    Embedder,
+    Share,
+    few_shot,
+    lake_runs,
+    retention,
+    showings,
+)
+from fairseq_plugins.evaluation.sequences import learns_within_episodes, sequence_showings
+
+logger = logging.getLogger(__name__)
+
+WRITES = (0, 10, 30, 100, 300, 1000, 3000, 10_000)
+MEMORY_SIZES = (1024, 8192)
+PROTOCOLS = tuple(Protocol(ways, shots) for ways in (5, 20) for shots in (1, 5))
+
+
+@dataclass(frozen=True)
+class Drawings:
+    """Which drawings a network is tested with.
+
+    Attributes:
+        data: folder that data_prep.omniglot made.
+        split: division of the characters; None for that of the training, else vinyals.
+        part: of the split.
+        image_size: in pixels; None for that of the training, else 28.
+    """
+
+    data: Path
+    split: str | None = None
+    part: str = "test"
+    image_size: int | None = None
+
+
+@dataclass(frozen=True)
+class Measures:
+    """What is measured.
+
+    Attributes:
+        protocols: ways and shots.
+        episodes: for each protocol.
+        showings: numbers of classes, for each accuracy at the k-th showing.
+        showings_episodes: for ``showings``.
+        lifelong: what is remembered after up to 10,000 writes.
+        lake: Lake's 20 runs, their folder or zip file; None leaves them out.
+        views: slightly distorted views of each drawing, to be averaged.
+        seed: of the episodes.
+    """
+
+    protocols: Sequence[Protocol] = PROTOCOLS
+    episodes: int = 1000
+    showings: Sequence[int] = ()
+    showings_episodes: int = 200
+    lifelong: bool = False
+    lake: Path | None = None
+    views: int = 1
+    seed: int = 1
+
+
+@dataclass(frozen=True)
+class OmniglotReport:
+    """What was measured; empty or None where nothing was.
+
+    Attributes:
+        setting: what was tested, on which drawings.
+        few_shot: by protocol.
+        showings: by heading, then by k; the k-th showing.
+        lifelong: right answers in per cent, by slots, then by writes since.
+        lake: of its runs.
+        images: the drawings.
+        keys: their embeddings [classes, drawings, D]; None of networks without any.
+    """
+
+    setting: Mapping[str, object]
+    images: OmniglotImages
+    keys: Tensor | None = None
+    few_shot: Mapping[str, Share] = field(default_factory=dict)
+    showings: Mapping[int | None, Mapping[int, Share]] = field(default_factory=dict)
+    lifelong: Mapping[int, Mapping[int, float]] = field(default_factory=dict)
+    lake: Share | None = None
+
+    def __str__(self) -> str:
+        """Everything for people."""
+        lines = [f"{name:<14} {share} %" for name, share in self.few_shot.items()]
+        for ways, by_showing in self.showings.items():
+            classes = "" if ways is None else f"{ways} classes, "
+            lines.append(f"{classes}shown for the k-th time")
+            lines += [f"  {k:>2}           {share} %" for k, share in by_showing.items()]
+        if self.lifelong:
+            heads = "".join(f"{size:>8,} slots" for size in self.lifelong)
+            lines.append(f"writes since  {heads}")
+            for count in WRITES:
+                row = "".join(f"{own[count]:>14.2f}" for own in self.lifelong.values())
+                lines.append(f"{count:>12,}  {row}")
+        if self.lake:
+            lines.append(f"Lake, {self.lake.episodes} runs {self.lake} %")
+        return "\n".join(lines)
+
+    def as_json(self) -> dict:
+        """Everything for programs."""
+        showings: dict = {
+            ways: {k: asdict(share) for k, share in by_showing.items()}
+            for ways, by_showing in self.showings.items()
+        }
+        if self.keys is None:  # its episodes are those of its training, of one kind
+            return {**self.setting, "showings": showings[None]}
+        found = {
+            **self.setting,
+            "few_shot": {name: asdict(share) for name, share in self.few_shot.items()},
+            "showings": showings,
+        }
+        found |= {"lifelong": self.lifelong} if self.lifelong else {}
+        return found | ({"lake": asdict(self.lake)} if self.lake else {})
+
+
+def evaluate(path: Path | None, drawings: Drawings, measures: Measures) -> OmniglotReport:
+    """Measure a network on drawings of characters that it was never trained on.
+
+    Args:
+        path: of its checkpoint; None compares plain pixels instead.
+        drawings: to test with.
+        measures: what to measure.
+
+    Raises:
+        InputError: if the network was trained on these characters, or cannot be measured so.
+    """
+    data = drawings.data
+    split, images = part_to_test(path, data, drawings.split, drawings.part, drawings.image_size)
+    setting = {
+        "path": str(path) if path else "pixels",
+        "split": split,
+        "part": drawings.part,
+        "seed": measures.seed,
+    }
+    if path and learns_within_episodes(path):
+        _must_be_plain(path, measures)
+        found = sequence_showings(path, data, images, measures.episodes, measures.seed)
+        return OmniglotReport(setting, images, showings={None: found})
+    runs = []
+    if measures.lake:  # before the long work
+        lake_must_be_unseen(path, data)
+        runs = read_runs(measures.lake, images.size)
+    embedder = Embedder(path, measures.views, data)
+    logger.info("Embedding %d drawings of %d classes", images.images[:, :, 0, 0].size, len(images))
+    keys, seed = embedder(images.images), measures.seed
+    return OmniglotReport(
+        setting | {"views": measures.views},
+        images,
+        keys,
+        few_shot(keys, measures.protocols, measures.episodes, seed, embedder.temperature),
+        {
+            ways: showings(keys, ways, measures.showings_episodes, seed)
+            for ways in measures.showings
+        },
+        retention(keys, MEMORY_SIZES, WRITES, seed) if measures.lifelong else {},
+        _lake(embedder, runs) if runs else None,
+    )
+
+
+def _must_be_plain(path: Path, measures: Measures) -> None:
+    given = {"showings": measures.showings, "lifelong": measures.lifelong,
+             "lake": measures.lake, "views": measures.views > 1}  # fmt: skip
+    if any(given.values()):
+        raise InputError(
+            f"{path}: learns within an episode, and is only asked for the k-th showing in "
+            f"episodes like those of its training; leave out "
+            + " ".join(f"--{name}" for name, value in given.items() if value)
+        )
+
+
+def _lake(embedder: Embedder, runs: Sequence[Run]) -> Share:
+    return lake_runs(
+        [(embedder(run.training), embedder(run.test), torch.from_numpy(run.labels)) for run in runs]
+    )

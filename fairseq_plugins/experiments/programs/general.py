@@ -1,0 +1,37 @@
+"""Train and measure a general English-German translator: `make general`.
+
+    python scripts/reproduce.py general --archs gnmt_memory_base
+
+Prepares the mix of corpora of configs/data/general_en_de.yaml, trains `gnmt_base` and
+`gnmt_memory_base` by configs/general_en_de.yaml, averages the last checkpoints, fills the memory
+with what surprised the translator in the training text, and translates newstest2014 and manual
+pages.
+"""
+
+import argparse
+from pathlib import Path
+
+from fairseq_plugins.experiments.options import CONFIGS, add_options, source_options
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """Say what is trained, and on which corpora."""
+    add = parser.add_argument
+    add("--mix", type=Path, default=CONFIGS / "data" / "general_en_de.yaml",
+        help="describes the corpora")  # fmt: skip
+    add("--source", type=Path, help="folder with them (that of --mix)")
+    add("--archs", nargs="+", default=["gnmt_base", "gnmt_memory_base"], help="models to train")
+    add_options(parser, "general", seeds=(1,))
+
+
+def run(args: argparse.Namespace) -> str:
+    """Prepare, train, translate, tell."""
+    from fairseq_plugins.experiments.translation import GENERAL, table, translations
+    from fairseq_plugins.experiments.workshop import workshop
+
+    shop = workshop(args)
+    source = source_options(args.source)
+    args.prepare("mix", "--out", shop.data, *source, args.mix, "--workers", args.threads)
+    results = translations(GENERAL, shop, shop.data, args.archs, args.seeds, args.overrides)
+    shop.save(results)
+    return table(results)

@@ -1,0 +1,36 @@
+"""Reproduce the rare symbols of docs/results.md: `make rare-symbols`.
+
+    python scripts/reproduce.py rare-symbols --models extended_neural_gpu
+
+For every seed, trains the translator without and with memory by configs/rare_symbols.yaml (with
+`--models`, the Extended Neural GPU by configs/rare_symbols_neural_gpu.yaml), fills the memory with
+the training text, and measures: symbols by how often training asked for them, and symbols that are
+met for the first time after training.
+"""
+
+import argparse
+
+from fairseq_plugins.experiments.options import add_options
+
+MODELS = ("gnmt", "gnmt_memory", "extended_neural_gpu", "extended_neural_gpu_memory")
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """Say what is trained."""
+    parser.add_argument(
+        "--models", nargs="+", choices=MODELS, default=MODELS[:2], metavar="MODEL",
+        help=f"to train, among {', '.join(MODELS)}",
+    )  # fmt: skip
+    add_options(parser, "rare_symbols")
+
+
+def run(args: argparse.Namespace) -> str:
+    """Train, fill, measure, tell."""
+    from fairseq_plugins.experiments.rare_symbols import draw, rare_symbols, table
+    from fairseq_plugins.experiments.workshop import workshop
+
+    shop = workshop(args)
+    results = rare_symbols(shop, args.models, args.seeds, args.overrides)
+    shop.save(results)
+    draw(results, shop.out)
+    return table(results)

@@ -1,0 +1,59 @@
+"""Command lines made of a package: a file is a verb, a folder is a verb with verbs of its own.
+
+A verb's file opens with what it does, in one line, and an example. Its ``arguments(parser)`` says
+what it can be told, and its ``run(args)`` makes the one call; only there it imports torch and
+fairseq, so that ``--help`` answers at once. A new verb is a new file.
+"""
+
+import argparse
+import importlib
+import pkgutil
+from collections.abc import Callable
+from types import ModuleType
+
+from fairseq_plugins.arguments import HelpFormatter
+
+# Adds the arguments that all verbs of a program have.
+Shared = Callable[[argparse.ArgumentParser], object]
+
+
+def parser(
+    package: ModuleType, program: str, shared: Shared = lambda _: None
+) -> argparse.ArgumentParser:
+    """Build the parser of a program from a package of verbs.
+
+    Args:
+        package: of the verbs; its docstring describes the program.
+        program: its name.
+        shared: adds the arguments that all verbs have.
+
+    Returns:
+        A parser whose result has, beside the verb's own arguments, ``run``, the verb's function,
+        and ``error``, which ends the program with a usage message and exit code 2.
+    """
+    whole = argparse.ArgumentParser(
+        prog=program, description=package.__doc__, formatter_class=HelpFormatter
+    )
+    _add_verbs(whole, package, shared)
+    return whole
+
+
+def _add_verbs(parser: argparse.ArgumentParser, package: ModuleType, shared: Shared) -> None:
+    verbs = parser.add_subparsers(metavar="VERB", required=True)
+    for found in pkgutil.iter_modules(package.__path__):
+        if found.name.startswith("_"):
+            continue
+        verb = importlib.import_module(f"{package.__name__}.{found.name}")
+        description = verb.__doc__ or ""
+        own = verbs.add_parser(
+            found.name.replace("_", "-"),
+            help=description.partition("\n")[0],
+            description=description,
+            formatter_class=HelpFormatter,
+        )
+        if found.ispkg:
+            _add_verbs(own, verb, shared)
+        else:
+            verb.arguments(own)
+            shared(own)
+            own.set_defaults(run=verb.run, error=own.error)

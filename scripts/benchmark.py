@@ -1,0 +1,19 @@
+"""Measures speed: `python scripts/benchmark.py WHAT`; `make bench` runs what matters most."""
+
+import sys
+
+from fairseq_plugins import verbs
+from fairseq_plugins.benchmarks import programs
+
+
+def main() -> None:
+    """Measure, tell."""
+    args = verbs.parser(programs, "benchmark.py").parse_args()
+    from fairseq_plugins.program import start
+
+    start()
+    sys.stdout.write(args.run(args) + "\n")
+
+
+if __name__ == "__main__":
+    main()

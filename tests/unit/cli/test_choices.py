@@ -1,0 +1,35 @@
+"""What command lines offer, which may import nothing heavy, is what there is."""
+
+from fairseq_plugins.autocast import CHOICES
+from fairseq_plugins.benchmarks.duels.train import COMPARISONS
+from fairseq_plugins.benchmarks.programs import train
+from fairseq_plugins.cli import fill
+from fairseq_plugins.evaluation.omniglot import PROTOCOLS
+from fairseq_plugins.experiments import algorithms as all_algorithms
+from fairseq_plugins.experiments import omniglot as all_splits
+from fairseq_plugins.experiments import rare_symbols as all_models
+from fairseq_plugins.experiments.programs import algorithms, omniglot, rare_symbols
+from fairseq_plugins.modules.write_policy import POLICIES
+
+
+def test_number_formats() -> None:
+    assert fill.AUTOCAST == CHOICES
+
+
+def test_policies() -> None:
+    assert fill.POLICIES == POLICIES
+
+
+def test_protocols() -> None:
+    names = ["5way_1shot", "5way_5shot", "20way_1shot", "20way_5shot"]
+    assert [protocol.name for protocol in PROTOCOLS] == names
+
+
+def test_comparisons() -> None:
+    assert tuple(COMPARISONS) == train.COMPARISONS
+
+
+def test_experiments() -> None:
+    assert algorithms.ALGORITHMS == all_algorithms.NAMES
+    assert omniglot.SPLITS == all_splits.SPLITS
+    assert tuple(all_models.MODELS) == rare_symbols.MODELS
