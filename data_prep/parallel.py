@@ -23,19 +23,17 @@ import argparse
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import chain, combinations
 from pathlib import Path
 
-from data_prep.core.files import find_text, plain_name
+from data_prep.core.files import plain_name
 from data_prep.core.program import DataError, HelpFormatter, comma_separated, run_program
 from data_prep.core.ranges import SHARDS, WORKERS, range_of
 from data_prep.core.stages import Stage, Workspace
 from data_prep.text.cleaning import Corpus
-from data_prep.text.mix_config import Source
+from data_prep.text.prefixes import extractions, pair_of
 from data_prep.text.quality import CleaningOptions
 from data_prep.text.recipe import Recipe, readable_by_fairseq, run
 from data_prep.text.sentencepiece_model import SentencePieceOptions
-from data_prep.text.sources import BILINGUAL, extraction
 
 
 @dataclass(frozen=True)
@@ -64,41 +62,14 @@ class ParallelData:
         parts = [("train", self.train), ("valid", self.valid)]
         parts += [(f"test{n or ''}", [prefix]) for n, prefix in enumerate(self.test)]
         return [
-            Corpus(name, [self._pair(prefix) for prefix in prefixes], home=self.out)
+            Corpus(name, [pair_of(p, self.languages, self.out) for p in prefixes], home=self.out)
             for name, prefixes in parts
         ]
 
     def extractions(self) -> list[Stage]:
-        """Return the stages that make plain text of documents.
-
-        Raises:
-            DataError: If two documents have the same name.
-        """
-        paths = dict.fromkeys(
-            map(Path, filter(is_document, chain(self.train, self.valid, self.test)))
-        )
-        for path, other in combinations(paths, 2):
-            if path.name == other.name:
-                raise DataError(f"{path}: {other} has the same name; rename one of them")
-        return [
-            extraction(plain_name(path.name, str(path)), Source(path=str(path)), [path],
-                       self.languages)
-            for path in paths
-        ]  # fmt: skip
-
-    def _pair(self, prefix: str) -> tuple[Path, Path]:
-        source, target = self.languages
-        if is_document(prefix):
-            begin = str(self.out / "sources" / Path(prefix).name / "text")
-            return Path(f"{begin}.{source}"), Path(f"{begin}.{target}")
-        return find_text(prefix, source), find_text(prefix, target)
-
-
-def is_document(prefix: str) -> bool:
-    """Whether this is a file that holds both languages, and not the beginning of two names."""
-    return prefix.removesuffix(".gz").endswith(tuple(f".{kind}" for kind in BILINGUAL)) and (
-        Path(prefix).is_file()
-    )
+        """Return the stages that make plain text of documents."""
+        prefixes = [*self.train, *self.valid, *self.test]
+        return extractions(prefixes, self.languages)
 
 
 def add_vocabulary_options(parser: argparse.ArgumentParser, vocab_size: int) -> None:
