@@ -9,9 +9,11 @@ PIP_ARGS ?=
 
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+# A file of tests stays on one core, so that what its tests share is made once.
+ON_ALL_CORES := -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check bench multi30k general omniglot rare-symbols algorithms format clean
+.PHONY: help setup demo test test-data check bench multi30k general omniglot rare-symbols algorithms format clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z0-9_-]+:.*## / {printf "%-13s %s\n", $$1, $$2}' Makefile
@@ -21,8 +23,11 @@ setup: $(READY) ## only make the virtual environment (every other target does, t
 demo: $(READY) ## train a small translator that remembers, and teach it new words (minutes)
 	"$(BIN)/python" scripts/demo.py
 
-test: $(READY) ## run all tests
-	"$(BIN)/python" -m pytest
+test: $(READY) ## run all tests that need no real corpora, on all cores
+	"$(BIN)/python" -m pytest $(ON_ALL_CORES) -m "not data"
+
+test-data: $(READY) ## run the tests on the real corpora in the folder that RARE_DATA names
+	"$(BIN)/python" -m pytest $(ON_ALL_CORES) -m data
 
 check: $(READY) ## style, types, architecture and unit tests
 	"$(BIN)/ruff" check .

@@ -2,12 +2,15 @@
 
 import os
 import random
+import subprocess
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from hypothesis import settings
+
+from tests.programs import Program
 
 ROOT = Path(__file__).resolve().parents[1]
 PLUGINS = ROOT / "fairseq_plugins"
@@ -18,6 +21,15 @@ settings.load_profile("project")
 # One thread: faster for small tensors, and the same sums on every machine. Programs inherit it.
 torch.set_num_threads(1)
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+subprocess.Popen = Program  # programs are forked from a server that has imported torch
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Give the mark ``data`` to all that asks for real corpora."""
+    for item in items:
+        if "rare_data" in getattr(item, "fixturenames", ()):
+            item.add_marker("data")
 
 
 @pytest.fixture(autouse=True)

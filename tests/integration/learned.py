@@ -1,34 +1,15 @@
 """A translator that has learned its tiny language, for the tests of fairseq's programs."""
 
-import os
 import re
-import subprocess
-import sys
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 import torch
 
-from tests.tiny_training import PLUGINS
+from tests.programs import fairseq, succeeded
+from tests.tiny_training import PLUGINS, Training, made_once
 
 UPDATES = 500
-ENVIRONMENT = os.environ | {"OMP_NUM_THREADS": "1"}
-
-
-def program(name: str, *arguments: object) -> list[str]:
-    """The command line of one of fairseq's programs."""
-    return [str(Path(sys.executable).with_name(f"fairseq-{name}")), *map(str, arguments)]
-
-
-def fairseq(name: str, *arguments: object, stdin: str = "") -> subprocess.CompletedProcess:
-    """Run one of fairseq's programs to its end on one thread; it has to succeed."""
-    done = subprocess.run(
-        program(name, *arguments),
-        input=stdin, capture_output=True, text=True, timeout=120, env=ENVIRONMENT,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    return done
 
 
 def languages(task: str = "translation_memory", plugins: Path = PLUGINS) -> list[object]:
@@ -79,24 +60,12 @@ def logged(log: str, split: str, name: str) -> list[float]:
     return [float(value) for line in lines for value in re.findall(rf"\| {name} (\S+)", line)]
 
 
-@dataclass(frozen=True)
-class Learned:
-    """A finished training."""
-
-    data: Path
-    text: Path
-    folder: Path
-    log: str
-
-    @property
-    def last(self) -> Path:
-        """Its last checkpoint."""
-        return self.folder / "checkpoint_last.pt"
-
-
 @pytest.fixture(scope="session")
-def learned(tiny_data: Path, tiny_text: Path, tmp_path_factory: pytest.TempPathFactory) -> Learned:
+def learned(tiny_data: Path, tiny_text: Path, tmp_path_factory: pytest.TempPathFactory) -> Training:
     """A small translator with memory that has learned to translate most words."""
-    folder = tmp_path_factory.mktemp("learned")
-    done = fairseq("train", *training(tiny_data, folder))
-    return Learned(tiny_data, tiny_text, folder, done.stdout + done.stderr)
+
+    def make(folder: Path) -> None:
+        (folder / "train.log").write_text(succeeded(fairseq("train", *training(tiny_data, folder))))
+
+    folder = made_once(tmp_path_factory, "learned", make)
+    return Training(tiny_data, tiny_text, folder, (folder / "train.log").read_text())

@@ -7,7 +7,8 @@ import pytest
 from fairseq.checkpoint_utils import load_model_ensemble
 
 from fairseq_plugins.teaching.fill import Corpus, Translator
-from tests.tiny_training import PLUGINS, fairseq
+from tests.programs import fairseq, succeeded
+from tests.tiny_training import PLUGINS
 
 pytestmark = pytest.mark.integration
 
@@ -30,11 +31,8 @@ def right(log: str) -> float:
 @pytest.fixture(scope="module")
 def learned(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
     folder = tmp_path_factory.mktemp("copy")
-    done = fairseq(
-        "train", *options(folder, "--algorithm", "copy", "--arch", "gnmt_tiny", "--max-epoch", 3)
-    )
-    assert done.returncode == 0, done.stderr[-2000:]
-    return folder, done.stdout + done.stderr
+    more = ["--algorithm", "copy", "--arch", "gnmt_tiny", "--max-epoch", 3]
+    return folder, succeeded(fairseq("train", *options(folder, *more)))
 
 
 def test_copying_is_learned(learned: tuple[Path, str]) -> None:
@@ -66,8 +64,7 @@ def test_a_memory_is_taught_and_filled_with_all_examples(tmp_path: Path, joins: 
         "--memory-key-dim", 8, "--memory-neighbors", 4, "--memory-from-update", joins,
         "--max-update", 10),
     )  # fmt: skip
-    assert done.returncode == 0, done.stderr[-2000:]
-    assert ("memory_fill" in done.stdout + done.stderr) == (joins == 0)
+    assert ("memory_fill" in succeeded(done)) == (joins == 0)
     filled = Translator(tmp_path / "checkpoint_last.pt", Corpus(None), memory_size=500)
     assert sum(batch["nsentences"] for batch in filled.batches("train")) == 96  # 70, in 32s
     filled.save(tmp_path / "filled.pt")

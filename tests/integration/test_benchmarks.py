@@ -1,14 +1,12 @@
 """The benchmark programs run, and report what was measured. Nothing here depends on speed."""
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[2]
+from tests.programs import script, succeeded
 
 pytestmark = pytest.mark.integration
 
@@ -16,12 +14,8 @@ pytestmark = pytest.mark.integration
 def benchmark(folder: Path, name: str, *arguments: str) -> tuple[str, dict[str, Any]]:
     """Run a benchmark at its smallest: its table, and its report."""
     path = folder / "report.json"
-    command = [sys.executable, ROOT / "scripts" / "benchmark.py", name, "--quick"]
-    done = subprocess.run(
-        [*map(str, command), "--json", str(path), *arguments],
-        capture_output=True, text=True, timeout=300, cwd=ROOT,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
+    done = script("benchmark", name, "--quick", "--json", path, *arguments, timeout=300)
+    succeeded(done)
     return done.stdout, json.loads(path.read_text())
 
 

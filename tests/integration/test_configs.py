@@ -11,13 +11,14 @@ import pytest
 import torch
 
 from fairseq_plugins.checkpoints.files import num_updates, read_checkpoint
-from fairseq_plugins.commands import program, run
+from fairseq_plugins.commands import run
 from fairseq_plugins.errors import InputError
 from fairseq_plugins.experiments.rare_symbols import MODELS
 from fairseq_plugins.experiments.workshop import Training, Workshop
 from fairseq_plugins.plots.style import validation
 from tests import omniglot_archives as archives
 from tests.conftest import ROOT
+from tests.programs import fairseq, succeeded
 
 pytestmark = pytest.mark.integration
 SHORT = ["optimization.max_update=4", "++dataset.batch_size=6", "common.log_interval=1"]
@@ -91,12 +92,8 @@ def test_the_log_of_a_training_that_went_on_tells_all_of_it(tmp_path: Path) -> N
 def hydra(*overrides: str) -> None:
     """Train on rare symbols, as one would type it in the project's folder."""
     config, small = SMALL["rare symbols"]
-    command = [
-        program("fairseq-hydra-train"), "--config-dir", "configs", "--config-name", config,
-        *overrides, *SHORT, *small,
-    ]  # fmt: skip
-    environment = os.environ | {"OMP_NUM_THREADS": "1"}
-    subprocess.run(command, cwd=ROOT, env=environment, check=True, capture_output=True, timeout=120)
+    given = ["--config-dir", "configs", "--config-name", config, *overrides, *SHORT, *small]
+    succeeded(fairseq("hydra-train", *given, cwd=ROOT))
 
 
 def test_models_of_a_sweep_are_those_of_single_trainings(tmp_path: Path) -> None:

@@ -1,7 +1,5 @@
 """The data preparation programs as a user runs them: results, restarts, and what they refuse."""
 
-import os
-import resource
 import signal
 import subprocess
 import sys
@@ -14,25 +12,17 @@ from fairseq.data import Dictionary, indexed_dataset
 
 from data_prep.core.program import DataError
 from data_prep.text.binarize import run_fairseq_preprocess
+from tests.programs import module, module_on_full_disk
 
 pytestmark = pytest.mark.integration
 
-ROOT = Path(__file__).resolve().parents[2]
 PARTS = {"train": 400, "valid": 20, "test": 20}
 
 
-def start(module: str, *arguments: object, **options: object) -> subprocess.Popen[str]:
-    command = [sys.executable, "-m", f"data_prep.{module}", *map(str, arguments)]
-    return subprocess.Popen(  # type: ignore[call-overload, no-any-return]
-        command, cwd=ROOT, stderr=subprocess.PIPE, text=True, **options
-    )
-
-
-def run(module: str, *arguments: object, **options: object) -> tuple[int, str]:
+def run(name: str, *arguments: object) -> tuple[int, str]:
     """Run a program; return its exit status and what it wrote to stderr."""
-    process = start(module, *arguments, **options)
-    _, errors = process.communicate(timeout=120)
-    return process.returncode, errors
+    done = module(f"data_prep.{name}", *arguments)
+    return done.returncode, done.stderr
 
 
 def parallel_arguments(corpus: Path, out: Path) -> list[object]:
@@ -97,11 +87,8 @@ def test_binary_data_decode_to_the_text(prepared: tuple[Path, Path]) -> None:
             assert [line.replace("\u2581", " ").strip() for line in joined] == text
 
 
-def test_multi30k_is_prepared_whole(tmp_path: Path) -> None:
-    data = os.environ.get("RARE_DATA")
-    if not data:
-        pytest.skip("RARE_DATA does not name a folder with multi30k_en_de/")
-    source = Path(data) / "multi30k_en_de"
+def test_multi30k_is_prepared_whole(rare_data: Path, tmp_path: Path) -> None:
+    source = rare_data / "multi30k_en_de"
     status, errors = run("multi30k", "--source", source, "--out", tmp_path, "--variant=raw")
     assert status == 0, errors
     assert "train: 29,000 of 29,000 pairs kept" in errors
@@ -125,13 +112,13 @@ def test_second_run_does_nothing(prepared: tuple[Path, Path]) -> None:
 def test_killed_run_goes_on_to_the_same_result(prepared: tuple[Path, Path], tmp_path: Path) -> None:
     corpus, undisturbed = prepared
     out = tmp_path / "out"
-    process = start("parallel", *parallel_arguments(corpus, out), start_new_session=True)
-    deadline = time.monotonic() + 60
-    while not list(out.glob(".unfinished-*/dict.txt")):  # the beginning of the last stage
-        assert process.poll() is None and time.monotonic() < deadline
-        time.sleep(0.005)
-    process.send_signal(signal.SIGKILL)
-    process.communicate()
+    command = [sys.executable, "-m", "data_prep.parallel", *parallel_arguments(corpus, out)]
+    with subprocess.Popen([*map(str, command)], stderr=subprocess.DEVNULL) as process:
+        deadline = time.monotonic() + 60
+        while not list(out.glob(".unfinished-*/dict.txt")):  # the beginning of the last stage
+            assert process.poll() is None and time.monotonic() < deadline
+            time.sleep(0.001)
+        process.send_signal(signal.SIGKILL)
     assert not (out / "data-bin").exists()
 
     status, errors = run("parallel", *parallel_arguments(corpus, out))
@@ -184,14 +171,9 @@ def test_bad_input_is_one_line_and_leaves_nothing(
 
 
 def test_refused_write_is_one_line_and_leaves_nothing_half_written(tmp_path: Path) -> None:
-    def allow_small_files_only() -> None:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))
-
     corpus, out = write_corpus(tmp_path / "corpus"), tmp_path / "out"
-    status, errors = run(
-        "parallel", *parallel_arguments(corpus, out), preexec_fn=allow_small_files_only
-    )
-    assert_one_line_error(status, errors, "File too large, in stage 'clean'")
+    done = module_on_full_disk(4096, "data_prep.parallel", *parallel_arguments(corpus, out))
+    assert_one_line_error(done.returncode, done.stderr, "File too large, in stage 'clean'")
     assert list(contents(out)) == [".lock"]
 
 

@@ -2,22 +2,22 @@
 
 import json
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 import torch
 
-from tests.tiny_training import PLUGINS, fairseq, launch
+from tests.integration.watching import assert_one_model_and_memory, assert_resumes, watching
+from tests.programs import fairseq, succeeded, verb
+from tests.tiny_training import PLUGINS, WORKERS, train_by_workers
 
 pytestmark = pytest.mark.integration
 LENGTH, SYMBOLS = 2, 40
 
 
-def options(folder: Path, *more: object) -> list[object]:
+def options(folder: Path, *more: object, plugins: Path = PLUGINS) -> list[object]:
     return [
-        "--user-dir", PLUGINS, "--task", "algorithmic", "--min-length", 1, "--max-length", LENGTH,
+        "--user-dir", plugins, "--task", "algorithmic", "--min-length", 1, "--max-length", LENGTH,
         "--batch-size", 32, "--batches", 100, "--valid-batches", 5, "--curriculum-batches", 50,
         "--maps", 16, "--layers", 1, "--dropout", 0.1, "--gradient-noise", 0.001, "--relaxation", 2,
         "--relaxation-updates", 60,
@@ -28,37 +28,33 @@ def options(folder: Path, *more: object) -> list[object]:
     ]  # fmt: skip
 
 
-def remembering(folder: Path, *more: object) -> list[object]:
+def remembering(folder: Path, *more: object, plugins: Path = PLUGINS) -> list[object]:
     return options(
         folder, "--algorithm", "rare_symbols", "--symbols", SYMBOLS, "--examples", 320,
         "--arch", "extended_neural_gpu_memory", "--share-all-embeddings", "--memory-size", 64,
         "--memory-key-dim", 8, "--memory-neighbors", 4, "--memory-gold-updates", 10, *more,
+        plugins=plugins,
     )  # fmt: skip
 
 
-def verb(*arguments: object) -> str:
-    command = [sys.executable, "-m", "fairseq_plugins.cli", *arguments]
-    done = subprocess.run([*map(str, command)], capture_output=True, text=True, timeout=120)
-    assert done.returncode == 0, done.stderr[-2000:]
-    return done.stdout
+def taught_options(plugins: Path, folder: Path) -> list[object]:
+    return remembering(
+        folder, "--max-update", 20, "--save-interval-updates", 10, plugins=plugins
+    )  # fmt: skip
 
 
 @pytest.fixture(scope="module")
 def learned(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
     folder = tmp_path_factory.mktemp("copy")
-    done = fairseq(
-        "train",
-        *options(folder, "--algorithm", "copy", "--arch", "extended_neural_gpu", "--max-epoch", 3),
-    )
-    assert done.returncode == 0, done.stderr[-2000:]
-    return folder / "checkpoint_last.pt", done.stdout + done.stderr
+    more = ["--algorithm", "copy", "--arch", "extended_neural_gpu", "--max-epoch", 3]
+    log = succeeded(fairseq("train", *options(folder, *more)))
+    return folder / "checkpoint_last.pt", log
 
 
 @pytest.fixture(scope="module")
 def taught(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("rare")
-    done = fairseq("train", *remembering(folder, "--max-update", 20, "--save-interval-updates", 10))
-    assert done.returncode == 0, done.stderr[-2000:]
+    succeeded(fairseq("train", *taught_options(PLUGINS, folder)))
     return folder / "checkpoint_last.pt"
 
 
@@ -99,48 +95,44 @@ def test_generating_asks_the_memory(taught: Path, beam: int) -> None:
 
 
 def test_evaluation_tells_by_length_and_draws(learned: tuple[Path, str], tmp_path: Path) -> None:
-    told = verb(
+    done = verb(
         "evaluate", "algorithmic", learned[0], "--lengths", 1, 2, "--sequences", 60, "--cpu",
         "--json", "--picture", tmp_path / "p.png", "--picture-length", 3,
     )  # fmt: skip
-    shares = json.loads(told)["lengths"]
+    succeeded(done)
+    shares = json.loads(done.stdout)["lengths"]
     assert shares["1"]["sequences"] > 50 and set(shares) == {"1", "2"}
     assert (tmp_path / "p.png").read_bytes().startswith(b"\x89PNG")
 
 
 def test_a_memory_is_filled_and_used_for_life(taught: Path, tmp_path: Path) -> None:
     filled = tmp_path / "filled.pt"
-    verb("fill", "--path", taught, "--clear", "--memory-size", 500, "--output", filled,
-         "--calibrate", "valid", "--cpu")  # fmt: skip
+    succeeded(verb(
+        "fill", "--path", taught, "--clear", "--memory-size", 500, "--output", filled,
+        "--calibrate", "valid", "--cpu",
+    ))  # fmt: skip
     values = torch.load(filled, weights_only=False)["model"]["decoder.reader.memory.values"]
     assert len(values) == 500 and (values >= 0).any()
-    told = verb("evaluate", "algorithmic", filled, "--rarity", "--sequences", 20, "--cpu")
+    done = verb("evaluate", "algorithmic", filled, "--rarity", "--sequences", 20, "--cpu")
+    told = succeeded(done)
     assert re.search(r"^>20 +[\d.]+ +[\d.]+ +[\d.]+ +[\d.]+$", told, re.MULTILINE)
 
 
 def test_a_memory_is_taken_out_and_put_back(taught: Path, tmp_path: Path) -> None:
     snapshot, restored = tmp_path / "m.safetensors", tmp_path / "restored.pt"
-    verb("snapshot", "save", "--path", taught, "--snapshot", snapshot)
-    verb("snapshot", "load", "--path", taught, "--snapshot", snapshot, "--output", restored)
+    which = ["--path", taught, "--snapshot", snapshot]
+    succeeded(verb("snapshot", "save", *which))
+    succeeded(verb("snapshot", "load", *which, "--output", restored))
     before, after = (torch.load(path, weights_only=False)["model"] for path in (taught, restored))
     assert all(torch.equal(before[name], after[name]) for name in before)
 
 
 def test_two_workers_train_one_network_with_one_memory(tmp_path: Path) -> None:
-    command = launch("fairseq-train", *remembering(tmp_path, "--max-update", 5))
-    done = subprocess.run(command, capture_output=True, text=True, timeout=200)
-    assert done.returncode == 0, done.stderr[-2000:]
+    train_by_workers(*remembering(tmp_path, "--max-update", 5, plugins=watching(tmp_path)))
+    assert_one_model_and_memory(tmp_path, WORKERS, updates=5)
     state = torch.load(tmp_path / "checkpoint_last.pt", weights_only=False)["model"]
     assert int(state["decoder.reader.memory.commits"]) == 5
 
 
-def test_training_goes_on_as_if_never_stopped(taught: Path, tmp_path: Path) -> None:
-    begun = fairseq("train", *remembering(tmp_path, "--max-update", 10))
-    resumed = fairseq("train", *remembering(tmp_path, "--max-update", 20))
-    assert begun.returncode == resumed.returncode == 0, resumed.stderr[-2000:]
-    ours, expected = (
-        torch.load(path, weights_only=False)["model"]
-        for path in (tmp_path / "checkpoint_last.pt", taught)
-    )
-    for name, weight in expected.items():
-        assert torch.equal(ours[name], weight), name
+def test_killed_training_goes_on_as_if_never_stopped(taught: Path, tmp_path: Path) -> None:
+    assert_resumes(taught_options, tmp_path, taught.parent, reached=10)

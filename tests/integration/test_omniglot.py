@@ -1,12 +1,8 @@
 """From archives to one-shot accuracy, with the real programs."""
 
 import json
-import os
 import re
-import signal
 import subprocess
-import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -15,7 +11,9 @@ import torch
 from fairseq_plugins.checkpoints.memories import MemoryOfCheckpoint
 from fairseq_plugins.memory.snapshot import load_memory
 from tests import omniglot_archives as archives
-from tests.tiny_training import PLUGINS, fairseq, launch
+from tests.integration.watching import assert_one_model_and_memory, assert_resumes, watching
+from tests.programs import fairseq, script, succeeded, verb
+from tests.tiny_training import PLUGINS, WORKERS, train_by_workers
 
 pytestmark = pytest.mark.integration
 SIZE = 20
@@ -32,9 +30,9 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "data"
 
 
-def options(data: Path, folder: Path, *more: object) -> list[object]:
+def options(data: Path, folder: Path, *more: object, plugins: Path = PLUGINS) -> list[object]:
     return [
-        data, "--user-dir", PLUGINS, "--task", "omniglot", "--split", "validated",
+        data, "--user-dir", plugins, "--task", "omniglot", "--split", "validated",
         "--image-size", SIZE, "--batch-size", 16, "--batches", 30,
         "--arch", "omniglot_convnet_memory",
         "--memory-size", 256, "--memory-neighbors", 32, "--criterion", "one_shot",
@@ -53,9 +51,7 @@ def accuracy(log: str) -> float:
 def learned(data: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
     """Folder and log of a training of two epochs."""
     folder = tmp_path_factory.mktemp("learned")
-    done = fairseq("train", *options(data, folder, "--max-epoch", 2))
-    assert done.returncode == 0, done.stderr[-2000:]
-    return folder, done.stdout + done.stderr
+    return folder, succeeded(fairseq("train", *options(data, folder, "--max-epoch", 2)))
 
 
 def test_characters_never_trained_on_are_told_apart(learned: tuple[Path, str]) -> None:
@@ -85,47 +81,31 @@ def test_validate_reports_what_training_did(data: Path, learned: tuple[Path, str
         "--path", folder / "checkpoint_last.pt",
         "--cpu", "--num-workers", 0, "--criterion", "one_shot", "--valid-episodes", 100,
     )  # fmt: skip
-    assert done.returncode == 0, done.stderr[-2000:]
-    assert accuracy(done.stdout + done.stderr) == pytest.approx(accuracy(log), abs=0.01)
+    assert accuracy(succeeded(done)) == pytest.approx(accuracy(log), abs=0.01)
 
 
-def test_a_killed_training_goes_on_as_if_nothing_had_happened(
+def test_killed_training_goes_on_as_if_never_stopped(
     data: Path, learned: tuple[Path, str], tmp_path: Path
 ) -> None:
-    train = Path(sys.executable).with_name("fairseq-train")
-    command = [train, *options(data, tmp_path, "--max-epoch", 2, "--save-interval-updates", 10)]
-    process = subprocess.Popen(
-        [*map(str, command)], stdout=subprocess.PIPE, stderr=subprocess.STDOUT
-    )
-    deadline = time.monotonic() + 60
-    while not (tmp_path / "checkpoint_1_20.pt").exists() and time.monotonic() < deadline:
-        time.sleep(0.05)
-    os.kill(process.pid, signal.SIGKILL)
-    process.wait()
-    resumed = fairseq("train", *options(data, tmp_path, "--max-epoch", 2))
-    assert resumed.returncode == 0, resumed.stderr[-2000:]
-    ours, expected = (
-        torch.load(folder / "checkpoint_last.pt", weights_only=False)["model"]
-        for folder in (tmp_path, learned[0])
-    )
-    for name, weight in expected.items():
-        assert torch.equal(ours[name], weight), name
+    more = ["--max-epoch", 2, "--save-interval-updates", 20]
+    assert_resumes(
+        lambda plugins, save: options(data, save, *more, plugins=plugins),
+        tmp_path, learned[0], reached=20,
+    )  # fmt: skip
 
 
 def test_two_workers_train_one_network_with_one_memory(data: Path, tmp_path: Path) -> None:
-    command = launch("fairseq-train", *options(data, tmp_path, "--max-epoch", 2))
-    done = subprocess.run(command, capture_output=True, text=True, timeout=200)
-    assert done.returncode == 0, done.stderr[-2000:]
+    more = ["--max-epoch", 2]
+    log = train_by_workers(*options(data, tmp_path, *more, plugins=watching(tmp_path)))
+    updates = 30  # half as many as one worker
+    assert_one_model_and_memory(tmp_path, WORKERS, updates)
     state = torch.load(tmp_path / "checkpoint_last.pt", weights_only=False)
-    updates = state["optimizer_history"][-1]["num_updates"]
-    assert updates == int(state["model"]["memory.commits"]) == 30  # half as many as one worker
-    assert accuracy(done.stdout + done.stderr) > 2 * CHANCE
+    assert int(state["model"]["memory.commits"]) == updates
+    assert accuracy(log) > 2 * CHANCE
 
 
 def evaluate(data: Path, *arguments: object) -> subprocess.CompletedProcess[str]:
-    verb = [sys.executable, "-m", "fairseq_plugins.cli", "evaluate", "omniglot"]
-    command = [*verb, "--data", data, "--episodes", 20, *arguments]
-    return subprocess.run([*map(str, command)], capture_output=True, text=True, timeout=120)
+    return verb("evaluate", "omniglot", "--data", data, "--episodes", 20, *arguments)
 
 
 def test_everything_is_measured_and_drawn(
@@ -174,13 +154,11 @@ def test_what_cannot_be_measured_is_a_line_of_advice(
 
 
 def test_real_characters_are_learned_in_minutes(rare_data: Path, tmp_path: Path) -> None:
-    script = PLUGINS.parent / "scripts" / "reproduce.py"
-    command = [
-        sys.executable, script, "omniglot", "--source", rare_data / "omniglot",
-        "--out", tmp_path, "--quick", "--splits", "vinyals", "--seeds", 1, "--threads", 1,
-    ]  # fmt: skip
-    done = subprocess.run([*map(str, command)], capture_output=True, text=True, timeout=1500)
-    assert done.returncode == 0, done.stderr[-2000:]
+    done = script(
+        "reproduce", "omniglot", "--source", rare_data / "omniglot", "--out", tmp_path, "--quick",
+        "--splits", "vinyals", "--seeds", 1, "--threads", 1, timeout=1500,
+    )  # fmt: skip
+    succeeded(done)
     found = json.loads((tmp_path / "results.json").read_text())[0]["few_shot"]
     for name, floor in FLOORS.items():
         assert found[name]["mean"] > floor, found
@@ -199,8 +177,7 @@ def test_networks_that_learn_within_an_episode_are_trained_and_validated(
         "--best-checkpoint-metric", "showing_2", "--maximize-best-checkpoint-metric",
         "--save-dir", tmp_path, "--cpu", "--log-format", "simple", "--num-workers", 0,
     )  # fmt: skip
-    assert done.returncode == 0, done.stderr[-2000:]
-    shares = re.findall(r"valid on 'valid' subset.*showing_2 ([\d.]+)", done.stdout + done.stderr)
+    shares = re.findall(r"valid on 'valid' subset.*showing_2 ([\d.]+)", succeeded(done))
     assert len(shares) == 2
     checkpoint = ("--path", tmp_path / "checkpoint_last.pt")
     done = evaluate(data, *checkpoint, "--json", "--plots", tmp_path)

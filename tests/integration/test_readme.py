@@ -3,13 +3,13 @@
 import os
 import re
 import shlex
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
 from tests.conftest import ROOT
+from tests.programs import run, succeeded
 
 COMMANDS = re.compile(r"^```bash\n(.*?)^```", re.M | re.S)
 SENTENCES = 3  # to translate
@@ -45,22 +45,15 @@ def clone(tmp_path: Path, tiny_text: Path) -> Path:
 
 
 @pytest.mark.integration
-@pytest.mark.slow
 def test_own_corpus_in_four_commands_and_two_more(clone: Path) -> None:
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     environment = os.environ | {"PATH": path, "OMP_NUM_THREADS": "1"}
     outputs = []
     for command in own_corpus_commands():
         extra = next((more for name, more in SMALLER.items() if name in command), "")
-        done = subprocess.run(
-            [*shlex.split(command.replace("\\\n", " ")), *extra.split()],
-            cwd=clone,
-            env=environment,
-            capture_output=True,
-            text=True,
-            timeout=300,
-        )
-        assert done.returncode == 0, f"{command}\n{done.stderr[-2000:]}"
+        words = [*shlex.split(command.replace("\\\n", " ")), *extra.split()]
+        done = run(*words, cwd=clone, env=environment)
+        succeeded(done)
         outputs.append(done.stdout)
     assert len(outputs) == 6
     translate, evaluate = outputs[3], outputs[4]

@@ -1,28 +1,18 @@
 """The verbs of ``fairseq-memory`` that work on checkpoints and translations."""
 
 import json
-import subprocess
-import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
 
+from tests.programs import assert_one_line, verb
+from tests.tiny_training import Training
+
 pytestmark = pytest.mark.integration
 
 
-def verb(*arguments: object) -> subprocess.CompletedProcess:
-    command = [sys.executable, "-m", "fairseq_plugins.cli", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=120)
-
-
-def assert_one_line(done: subprocess.CompletedProcess, part: str) -> None:
-    assert done.returncode == 1 and "Traceback" not in done.stderr
-    assert done.stderr.splitlines()[-1].startswith("error: ") and part in done.stderr
-
-
-def test_average_fill_calibrate_and_translate(trained: Any, tmp_path: Path) -> None:
+def test_average_fill_calibrate_and_translate(trained: Training, tmp_path: Path) -> None:
     average, filled = tmp_path / "average.pt", tmp_path / "filled.pt"
     done = verb("average", "--inputs", trained.last,
                   trained.folder / "checkpoint_1_10.pt", "--output", average)  # fmt: skip
@@ -44,7 +34,7 @@ def test_average_fill_calibrate_and_translate(trained: Any, tmp_path: Path) -> N
     assert words == len((trained.text / "test.yy").read_text().split())
 
 
-def test_last_moving_averages_of_a_folder(trained: Any, tmp_path: Path) -> None:
+def test_last_moving_averages_of_a_folder(trained: Training, tmp_path: Path) -> None:
     done = verb("average", "--dir", trained.folder, "--last", 1, "--ema",
                   "--output", tmp_path / "ema.pt")  # fmt: skip
     assert done.returncode == 0, done.stderr
@@ -53,7 +43,7 @@ def test_last_moving_averages_of_a_folder(trained: Any, tmp_path: Path) -> None:
     assert torch.equal(torch.load(tmp_path / "ema.pt")["model"][name], ema[name])
 
 
-def test_same_text_scores_a_hundred(trained: Any) -> None:
+def test_same_text_scores_a_hundred(trained: Training) -> None:
     reference = trained.text / "test.yy"
     done = verb("evaluate", "translation", reference, reference, "--ref", reference)
     assert done.returncode == 0, done.stderr
@@ -61,7 +51,9 @@ def test_same_text_scores_a_hundred(trained: Any) -> None:
 
 
 @pytest.mark.parametrize("program", ["fill", "average"])
-def test_damaged_checkpoint_leaves_no_output(trained: Any, tmp_path: Path, program: str) -> None:
+def test_damaged_checkpoint_leaves_no_output(
+    trained: Training, tmp_path: Path, program: str
+) -> None:
     broken = tmp_path / "broken.pt"
     broken.write_bytes(trained.last.read_bytes()[:5000])
     which = {"fill": ["--data", trained.data, "--path"], "average": ["--inputs"]}
@@ -71,7 +63,7 @@ def test_damaged_checkpoint_leaves_no_output(trained: Any, tmp_path: Path, progr
 
 
 @pytest.mark.parametrize("what", ["--path", "--data"])
-def test_missing_input_is_named(trained: Any, tmp_path: Path, what: str) -> None:
+def test_missing_input_is_named(trained: Training, tmp_path: Path, what: str) -> None:
     inputs = {"--path": trained.last, "--data": trained.data} | {what: tmp_path / "nowhere"}
     arguments = [part for pair in inputs.items() for part in pair]
     done = verb("fill", *arguments, "--output", tmp_path / "out.pt")
@@ -79,6 +71,6 @@ def test_missing_input_is_named(trained: Any, tmp_path: Path, what: str) -> None
     assert list(tmp_path.iterdir()) == []
 
 
-def test_missing_reference_is_named(trained: Any, tmp_path: Path) -> None:
+def test_missing_reference_is_named(trained: Training, tmp_path: Path) -> None:
     done = verb("evaluate", "translation", trained.text / "test.yy", "--ref", tmp_path / "nowhere")
     assert_one_line(done, "nowhere: No such file or directory")

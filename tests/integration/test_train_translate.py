@@ -10,23 +10,18 @@ import yaml
 from fairseq import checkpoint_utils
 
 import fairseq_plugins  # noqa: F401  (registers the task and the models)
-from tests.integration.learned import (
-    UPDATES,
-    Learned,
-    checkpoint,
-    fairseq,
-    languages,
-    logged,
-    memory,
-)
-from tests.tiny_training import LINES, PLUGINS
+from tests.integration.learned import UPDATES, checkpoint, languages, logged, memory
+from tests.programs import fairseq, succeeded
+from tests.tiny_training import LINES, PLUGINS, Training
 
 pytestmark = pytest.mark.integration
 
 
-def generate(learned: Learned, *more: object, task: str = "translation_memory") -> str:
+def generate(learned: Training, *more: object, task: str = "translation_memory") -> str:
     arguments = [learned.data, *languages(task), "--path", learned.last, "--beam", 5, *more]
-    return fairseq("generate", *arguments).stdout
+    done = fairseq("generate", *arguments)
+    succeeded(done)
+    return done.stdout
 
 
 def by_sentence(output: str, kind: str) -> dict[int, list[str]]:
@@ -46,7 +41,7 @@ def bleu(output: str) -> float:
 
 
 @pytest.fixture(scope="module")
-def generated(learned: Learned) -> str:
+def generated(learned: Training) -> str:
     """What fairseq-generate says about the test set."""
     return generate(learned)
 
@@ -60,7 +55,7 @@ def translations(generated: str) -> dict[int, str]:
 # --- Training -------------------------------------------------------------------------------------
 
 
-def test_training_lowers_the_loss_and_teaches_the_memory(learned: Learned) -> None:
+def test_training_lowers_the_loss_and_teaches_the_memory(learned: Training) -> None:
     losses, valid = (logged(learned.log, split, "nll_loss") for split in ("train", "valid"))
     assert losses[-1] < losses[0] / 4
     assert valid[-1] < losses[0] - 2
@@ -68,7 +63,7 @@ def test_training_lowers_the_loss_and_teaches_the_memory(learned: Learned) -> No
     assert hit_rate[0] < 0.2 and hit_rate[-1] > 0.8
 
 
-def test_training_logs_the_health_of_the_memory(learned: Learned) -> None:
+def test_training_logs_the_health_of_the_memory(learned: Training) -> None:
     epochs = len(logged(learned.log, "train", "nll_loss"))
     for name in ("loss", "hit_rate", "confidence", "gate", "fill", "age", "evicted"):
         values = logged(learned.log, "train", f"memory_{name}")
@@ -77,13 +72,13 @@ def test_training_logs_the_health_of_the_memory(learned: Learned) -> None:
     assert logged(learned.log, "train", "memory_fill")[-1] == 1.0
 
 
-def test_all_sentences_are_trained_on(learned: Learned) -> None:
+def test_all_sentences_are_trained_on(learned: Training) -> None:
     epochs = logged(learned.log, "train", "bsz")
     batches = -(-LINES["train"] // 16)
     assert epochs[0] == LINES["train"] / batches
 
 
-def test_memory_is_in_the_checkpoint(learned: Learned) -> None:
+def test_memory_is_in_the_checkpoint(learned: Training) -> None:
     state = memory(checkpoint(learned.folder))
     assert int(state["commits"]) == UPDATES
     assert bool((state["values"] >= 0).all())
@@ -91,7 +86,7 @@ def test_memory_is_in_the_checkpoint(learned: Learned) -> None:
     torch.testing.assert_close(norms, torch.ones_like(norms))
 
 
-def test_loaded_model_has_its_memory(learned: Learned) -> None:
+def test_loaded_model_has_its_memory(learned: Training) -> None:
     models, cfg, task = checkpoint_utils.load_model_ensemble_and_task(
         [str(learned.last)], arg_overrides={"data": str(learned.data)}
     )
@@ -103,7 +98,7 @@ def test_loaded_model_has_its_memory(learned: Learned) -> None:
     assert {"W0", "W39", "</s>"} <= words
 
 
-def test_training_runs_under_hydra(learned: Learned, tmp_path: Path) -> None:
+def test_training_runs_under_hydra(learned: Training, tmp_path: Path) -> None:
     config = {
         "common": {"user_dir": str(PLUGINS), "cpu": True, "log_format": "simple"},
         "task": {"_name": "translation_memory", "data": str(learned.data),
@@ -120,8 +115,10 @@ def test_training_runs_under_hydra(learned: Learned, tmp_path: Path) -> None:
     }  # fmt: skip
     (tmp_path / "config").mkdir()
     (tmp_path / "config" / "tiny.yaml").write_text(yaml.safe_dump(config))
-    fairseq("hydra-train", "--config-dir", tmp_path / "config", "--config-name", "tiny",
-            f"hydra.run.dir={tmp_path}/run")  # fmt: skip
+    succeeded(fairseq(
+        "hydra-train", "--config-dir", tmp_path / "config", "--config-name", "tiny",
+        f"hydra.run.dir={tmp_path}/run",
+    ))  # fmt: skip
     (log,) = (tmp_path / "run").glob("*.log")
     losses = logged(log.read_text(), "train", "nll_loss")
     state = checkpoint(tmp_path / "checkpoints")
@@ -139,46 +136,47 @@ def test_translations_are_good_and_none_is_missing(generated: str) -> None:
 
 
 def test_plain_translation_task_translates_the_same(
-    learned: Learned, translations: dict[int, str]
+    learned: Training, translations: dict[int, str]
 ) -> None:
     output = generate(learned, "--required-batch-size-multiple", 1, task="translation")
     assert hypotheses(output) == translations
 
 
 def test_sentences_one_by_one_are_translated_the_same(
-    learned: Learned, translations: dict[int, str]
+    learned: Training, translations: dict[int, str]
 ) -> None:
     assert hypotheses(generate(learned, "--batch-size", 1)) == translations
 
 
-def test_ensemble_translates(learned: Learned) -> None:
+def test_ensemble_translates(learned: Training) -> None:
     other = learned.folder / "checkpoint_best.pt"
     output = generate(learned, "--path", f"{learned.last}:{other}")
     assert bleu(output) > 25
 
 
 def test_interactive_translation_equals_that_of_the_test_set(
-    learned: Learned, translations: dict[int, str]
+    learned: Training, translations: dict[int, str]
 ) -> None:
     source = (learned.text / "test.xx").read_text()
-    output = fairseq(
+    done = fairseq(
         "interactive", learned.data, *languages(), "--path", learned.last, "--beam", 5,
         "--buffer-size", 7, stdin=source,
-    ).stdout  # fmt: skip
-    assert hypotheses(output) == translations
+    )  # fmt: skip
+    succeeded(done)
+    assert hypotheses(done.stdout) == translations
 
 
 # --- Scoring --------------------------------------------------------------------------------------
 
 
-def test_validation_and_scoring_of_references_agree_with_training(learned: Learned) -> None:
+def test_validation_and_scoring_of_references_agree_with_training(learned: Training) -> None:
     in_training = logged(learned.log, "valid", "nll_loss")[-1]
 
     done = fairseq(
         "validate", learned.data, *languages(), "--path", learned.last, "--batch-size", 16,
         "--valid-subset", "valid", "--log-format", "simple",
     )  # fmt: skip
-    found = re.findall(r"nll_loss (\S+)", done.stdout + done.stderr)
+    found = re.findall(r"nll_loss (\S+)", succeeded(done))
     assert float(found[-1]) == in_training
 
     output = generate(learned, "--score-reference", "--gen-subset", "valid")

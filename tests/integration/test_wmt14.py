@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.programs import fairseq, module, module_on_full_disk, succeeded
+from tests.tiny_training import PLUGINS
 from tests.web_server import serve
 from tests.wmt14_archives import sentence, write_archives
 
@@ -16,13 +18,12 @@ PAIRS = 200
 SHARDS = 2
 
 
-def command(out: Path, *extra: str) -> list[str]:
-    program = [sys.executable, "-m", "data_prep.wmt14_en_de"]
-    return [*program, "--out", str(out), "--shards", str(SHARDS), *extra]
+def arguments(out: Path, *extra: object) -> list[object]:
+    return ["--out", out, "--shards", SHARDS, *extra]
 
 
-def run(out: Path, *extra: str) -> subprocess.CompletedProcess:
-    return subprocess.run(command(out, *extra), capture_output=True, text=True, check=False)
+def run(out: Path, *extra: object) -> subprocess.CompletedProcess[str]:
+    return module("data_prep.wmt14_en_de", *arguments(out, *extra))
 
 
 @pytest.fixture(scope="module")
@@ -65,27 +66,20 @@ def test_a_second_run_needs_no_server(prepared: Path) -> None:
 
 def test_shards_are_trained_on_in_turn(prepared: Path, tmp_path: Path) -> None:
     shards = ":".join(str(prepared / "data-bin" / f"shard{n}") for n in range(SHARDS))
-    done = subprocess.run(
-        [
-            str(Path(sys.executable).with_name("fairseq-train")), shards, "--user-dir",
-            "fairseq_plugins", "--task", "translation_memory", "--arch", "gnmt_memory_tiny",
-            "--criterion", "memory_cross_entropy", "--optimizer", "adam", "--max-tokens", "400",
-            "--max-epoch", "3", "--cpu", "--save-dir", str(tmp_path), "--no-epoch-checkpoints",
-            "--log-format", "simple",
-        ],
-        capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    log = done.stdout + done.stderr
-    assert done.returncode == 0, log
+    log = succeeded(fairseq(
+        "train", shards, "--user-dir", PLUGINS, "--task", "translation_memory",
+        "--arch", "gnmt_memory_tiny", "--criterion", "memory_cross_entropy", "--optimizer", "adam",
+        "--max-tokens", 400, "--max-epoch", 3, "--cpu", "--save-dir", tmp_path,
+        "--no-epoch-checkpoints", "--log-format", "simple",
+    ))  # fmt: skip
     loaded = re.findall(r"shard(\d)/train\.en-de\.en", log)
     assert loaded[:3] == ["0", "1", "0"]
 
 
 def test_a_killed_run_goes_on(archives: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
-    with subprocess.Popen(
-        command(out, "--mirror", str(archives)), stderr=subprocess.PIPE, text=True
-    ) as process:
+    command = [sys.executable, "-m", "data_prep.wmt14_en_de", *arguments(out, "--mirror", archives)]
+    with subprocess.Popen([*map(str, command)], stderr=subprocess.PIPE, text=True) as process:
         assert process.stderr is not None
         for line in process.stderr:
             if "sentencepiece: started" in line:
@@ -124,13 +118,10 @@ def test_a_changed_archive_is_refused(archives: Path, prepared: Path, tmp_path: 
 
 
 def test_a_full_disk_is_reported_in_one_line(archives: Path, tmp_path: Path) -> None:
-    small = 200 * 1024  # bytes that a file may have, as on a disk with no more room
-    program = f'ulimit -f {small // 1024}; exec "$@"'
     big = write_archives(tmp_path / "big", 6000)
-    done = subprocess.run(
-        ["bash", "-c", program, "bash", *command(tmp_path / "out", "--mirror", str(big))],
-        capture_output=True, text=True, check=False,
-    )  # fmt: skip
+    small = 200 * 1024
+    given = arguments(tmp_path / "out", "--mirror", big)
+    done = module_on_full_disk(small, "data_prep.wmt14_en_de", *given)
     assert done.returncode == 1, done.stderr
     (error,) = [line for line in done.stderr.splitlines() if "ERROR" in line]
     assert "File too large" in error

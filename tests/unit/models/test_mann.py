@@ -76,7 +76,6 @@ def test_every_parameter_learns(arch: str) -> None:
         assert parameter.grad is not None and parameter.grad.abs().sum() > 0, name
 
 
-@pytest.mark.slow
 def test_mann_learns_to_remember_what_it_was_told_once() -> None:
     model, criterion = network("mann"), SequenceEpisodesCriterion(None)
     optimizer = torch.optim.Adam(model.parameters(), 0.01)

@@ -1,0 +1,201 @@
+"""Programs of Python, started in milliseconds: a server that has imported torch and fairseq forks.
+
+:class:`Program` is ``subprocess.Popen``, but a command that runs a Python program comes from the
+server (:mod:`tests.program_server`): same arguments, folder, environment, streams, signals and
+exit status. ``tests/conftest.py`` puts it in the place of ``subprocess.Popen``, so that commands
+which the code under test starts come from there, too. What belongs to this project is imported
+afresh in every program; only other people's packages are there before.
+"""
+
+import atexit
+import contextlib
+import inspect
+import os
+import pickle
+import select
+import shutil
+import socket
+import struct
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+Popen = subprocess.Popen  # before anything takes its place
+SERVER = Path(__file__).with_name("program_server.py")
+FULL_DISK = Path(__file__).with_name("full_disk.py")
+SCRIPTS = Path(__file__).resolve().parents[1] / "scripts"
+ADDRESS = "TEST_PROGRAM_SERVER"  # the environment variable that tells programs where it listens
+NUMBER = struct.Struct("i")  # how the server tells a process number or an exit status
+# Variables that packages read while they are imported. (The number of threads can be set later.)
+READ_AT_IMPORT = ("PYTHON", "LD_", "ATEN_", "DNNL_", "FAISS_", "MKL_", "NPY_", "ONEDNN_", "TORCH_")
+_lock = threading.Lock()
+_warm = True
+
+
+class Program(Popen):
+    """A process, forked by the server where its command runs a Python program."""
+
+    def _execute_child(self, *given: Any) -> None:
+        bound = inspect.signature(Popen._execute_child).bind(self, *given)
+        start = bound.arguments
+        arguments = python_program(start["args"])
+        environment = os.environ if start["env"] is None else start["env"]
+        special = start["shell"] or start["preexec_fn"] or start["executable"] or start["pass_fds"]
+        if special or arguments is None or not (_warm and server_suits(environment)):
+            super()._execute_child(*given)
+            return
+        job = {
+            "arguments": arguments,
+            "folder": os.fspath(start["cwd"] or os.getcwd()),
+            "environment": dict(environment) | {ADDRESS: os.environ[ADDRESS]},
+            "new_session": start["start_new_session"],
+        }
+        streams = [start[name] for name in ("p2cread", "c2pwrite", "errwrite")]
+        try:
+            self._server = socket.socket(socket.AF_UNIX)
+            self._server.connect(os.environ[ADDRESS])
+            descriptors = [own if own != -1 else number for number, own in enumerate(streams)]
+            socket.send_fds(self._server, [b"\0"], descriptors)
+            self._server.sendall(pickle.dumps(job))
+            self._server.shutdown(socket.SHUT_WR)
+            self.pid = self._told()
+        finally:
+            names = "p2cread", "p2cwrite", "c2pread", "c2pwrite", "errread", "errwrite"
+            self._close_pipe_fds(*(start[name] for name in names))
+        self._child_created = True
+
+    def _told(self) -> int:
+        message = self._server.recv(NUMBER.size, socket.MSG_WAITALL)
+        if len(message) < NUMBER.size:
+            raise RuntimeError("the server of programs has died")
+        return int(NUMBER.unpack(message)[0])
+
+    def _internal_poll(self, *given: Any, **more: Any) -> int | None:
+        if not hasattr(self, "_server"):
+            return super()._internal_poll(*given, **more)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._wait(0)
+        return self.returncode
+
+    def _wait(self, timeout: float | None) -> int:
+        if not hasattr(self, "_server"):
+            return super()._wait(timeout)
+        while self.returncode is None:  # threads may wait for the same program
+            if not select.select([self._server], [], [], timeout)[0]:
+                raise subprocess.TimeoutExpired(self.args, timeout or 0)
+            with self._waitpid_lock:
+                if self.returncode is None:
+                    self.returncode = self._told()
+        return self.returncode
+
+
+def python_program(command: Any) -> list[str] | None:
+    """Return what follows ``python`` in a command; None if it is not a Python program of ours.
+
+    Args:
+        command: as for ``subprocess``. A script whose first line names this interpreter is one;
+            ``python -c`` is not, for what is imported then is often what a test is about.
+    """
+    if not isinstance(command, Sequence) or isinstance(command, str | bytes):
+        return None
+    name, *rest = map(os.fspath, command)
+    if name == sys.executable:
+        known = rest and (rest[0] == "-m" or rest[0].endswith(".py"))
+        return rest if known else None
+    path = shutil.which(name)
+    if path and Path(path).parent == Path(sys.executable).parent:
+        with open(path, "rb") as file:
+            if file.readline().strip() == b"#!" + os.fsencode(sys.executable):
+                return [path, *rest]
+    return None
+
+
+def server_suits(environment: Mapping[str, str]) -> bool:
+    """Start the server if there is none; say whether its imports saw such an environment."""
+
+    def seen(variables: Mapping[str, str]) -> dict[str, str]:
+        return {name: text for name, text in variables.items() if name.startswith(READ_AT_IMPORT)}
+
+    with _lock:
+        if ADDRESS not in os.environ:
+            _start_server()
+    return seen(environment) == seen(os.environ)
+
+
+def _start_server() -> None:
+    folder = tempfile.mkdtemp()
+    address = f"{folder}/socket"
+    server = Popen([sys.executable, SERVER, address], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    assert server.stdin and server.stdout
+    if not server.stdout.readline():
+        raise RuntimeError("the server of programs did not start")
+    os.environ[ADDRESS] = address
+
+    def end() -> None:
+        server.stdin.close()  # what it waits for
+        server.wait()
+        shutil.rmtree(folder)
+
+    atexit.register(end)
+
+
+@contextlib.contextmanager
+def cold() -> Iterator[None]:
+    """Start programs as users do meanwhile, without the server."""
+    global _warm
+    _warm = False
+    try:
+        yield
+    finally:
+        _warm = True
+
+
+def run(*command: object, stdin: str = "", **options: Any) -> subprocess.CompletedProcess[str]:
+    """Run a command to its end; its output is text."""
+    options = {"timeout": 120} | options
+    command = tuple(str(part) for part in command)
+    return subprocess.run(command, input=stdin, capture_output=True, text=True, **options)
+
+
+def fairseq(name: str, *arguments: object, **options: Any) -> subprocess.CompletedProcess[str]:
+    """Run one of fairseq's programs to its end."""
+    return run(Path(sys.executable).with_name(f"fairseq-{name}"), *arguments, **options)
+
+
+def script(name: str, *arguments: object, **options: Any) -> subprocess.CompletedProcess[str]:
+    """Run a program of ``scripts/`` to its end."""
+    return run(sys.executable, SCRIPTS / f"{name}.py", *arguments, **options)
+
+
+def verb(*arguments: object, **options: Any) -> subprocess.CompletedProcess[str]:
+    """Run ``fairseq-memory`` to its end."""
+    return module("fairseq_plugins.cli", *arguments, **options)
+
+
+def module(name: str, *arguments: object, **options: Any) -> subprocess.CompletedProcess[str]:
+    """Run ``python -m name`` to its end."""
+    return run(sys.executable, "-m", name, *arguments, **options)
+
+
+def module_on_full_disk(room: int, name: str, *arguments: object) -> subprocess.CompletedProcess:
+    """Run ``python -m name`` where no file may have more than ``room`` bytes."""
+    return run(sys.executable, FULL_DISK, room, name, *arguments)
+
+
+def succeeded(done: subprocess.CompletedProcess[str]) -> str:
+    """Fail the test if a program failed; return what it wrote, stdout first."""
+    assert done.returncode == 0, done.stderr[-2000:]
+    return done.stdout + done.stderr
+
+
+def assert_one_line(done: subprocess.CompletedProcess[str], *parts: str) -> None:
+    """Check that a program ended with status 1 and one line of advice, which holds all parts."""
+    assert done.returncode == 1
+    assert "Traceback" not in done.stdout + done.stderr
+    errors = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
+    assert len(errors) == 1 and done.stderr.splitlines()[-1] == errors[0]
+    assert all(part in errors[0] for part in parts), errors[0]
