@@ -13,7 +13,7 @@ from pathlib import Path
 from data_prep.core.program import run_program
 from data_prep.mix import main, parse_arguments
 
-CONFIG = Path(__file__).resolve().parents[1] / "configs" / "data" / "wmt14_en_de.yaml"
+CONFIG = Path(__file__).resolve().parent / "configs" / "wmt14_en_de.yaml"
 
 if __name__ == "__main__":
     sys.exit(run_program(main, parse_arguments(doc=__doc__, config=CONFIG)))

@@ -5,8 +5,6 @@ import sys
 from pathlib import Path
 from types import TracebackType
 
-from fairseq_plugins.memory.snapshot import SnapshotError
-
 # fairseq's programs; whoever else imports us keeps the report of errors that they have.
 FAIRSEQ_PROGRAMS = frozenset(
     f"fairseq-{name}"
@@ -20,7 +18,15 @@ class InputError(ValueError):
     """Bad input. The message is one line: which file, what is wrong, and what to do about it."""
 
 
-USER_ERRORS = (InputError, SnapshotError)  # memory/ knows nobody, and so has an error of its own
+def user_errors() -> tuple[type[Exception], ...]:
+    """Return the kinds of errors that are the user's to mend.
+
+    The memory knows nobody, and so has an error of its own. It is imported late: a program that
+    only shows its help needs no torch.
+    """
+    from fairseq_plugins.memory.snapshot import SnapshotError
+
+    return InputError, SnapshotError
 
 
 def is_fairseq_program(path: str) -> bool:
@@ -32,9 +38,9 @@ def is_fairseq_program(path: str) -> bool:
 def one_line_errors() -> None:
     """Show the user's mistakes as one line on stderr instead of a traceback; the exit code is 1.
 
-    These are ``USER_ERRORS``, also as the declared cause of another exception, files that cannot be
-    opened, too little memory, and arguments that a program of fairseq's itself refuses. Everything
-    else keeps its traceback.
+    These are :func:`user_errors`, also as the declared cause of another exception, files that
+    cannot be opened, too little memory, and arguments that a program of fairseq's itself refuses.
+    Everything else keeps its traceback.
     """
     sys.excepthook = _report
     os.environ.setdefault("HYDRA_FULL_ERROR", "1")  # else hydra prints errors in its own way
@@ -54,7 +60,8 @@ def _message(error: BaseException, trace: TracebackType | None) -> str | None:
         return f"{error.filename}: {error.strerror}" if error.filename else str(error)
     # What happened while another error was handled (__context__) is an error of its own.
     cause: BaseException | None = error
-    while cause is not None and not isinstance(cause, USER_ERRORS):
+    kinds = user_errors()
+    while cause is not None and not isinstance(cause, kinds):
         cause = cause.__cause__
     if cause is not None:
         return str(cause)

@@ -10,8 +10,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TextIO
 
-import torch
-
 from fairseq_plugins.errors import one_line_errors
 
 TERMINATED = 128 + signal.SIGTERM  # what shells report
@@ -66,4 +64,6 @@ def replacing(path: Path) -> Iterator[TextIO]:
 
 def device(cpu: bool) -> str:
     """Choose where to compute: on a GPU if there is one, unless ``cpu`` is wanted."""
+    import torch
+
     return "cuda" if torch.cuda.is_available() and not cpu else "cpu"

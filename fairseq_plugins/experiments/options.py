@@ -6,7 +6,7 @@ from pathlib import Path
 
 from fairseq_plugins.arguments import positive
 
-CONFIGS = Path(__file__).resolve().parents[2] / "configs"
+CONFIGS = Path(__file__).resolve().parents[1] / "configs"
 
 
 def source_options(source: Path | None) -> list[object]:

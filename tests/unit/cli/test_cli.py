@@ -97,6 +97,14 @@ def test_help_of_our_scripts_needs_nothing_heavy(name: str, programs: object) ->
     assert done.returncode == 0, done.stderr
 
 
+def test_the_folder_of_the_plug_in_is_told_at_once() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", LIGHT, "user-dir"],
+        capture_output=True, text=True, timeout=60, cwd=ROOT,
+    )  # fmt: skip
+    assert (done.returncode, done.stdout) == (0, f"{PLUGINS}\n"), done.stderr
+
+
 def test_the_folder_of_the_plug_in_is_absolute(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["user-dir"]) == 0
     assert capsys.readouterr().out == f"{PLUGINS}\n"
