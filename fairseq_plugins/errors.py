@@ -68,9 +68,7 @@ def _message(error: BaseException, trace: TracebackType | None) -> str | None:
     if _is_lack_of_memory(error):
         reason = str(error).rpartition("DefaultCPUAllocator: ")[2].splitlines() or ["all is in use"]
         return f"not enough memory ({reason[0]}); ask for smaller batches, sizes or memories"
-    if isinstance(error, AssertionError | ValueError) and str(error) and _of_arguments(trace):
-        return str(error).splitlines()[0]
-    return None
+    return str(error).splitlines()[0] if _is_refusal_of_fairseq(error, trace) else None
 
 
 def _is_lack_of_memory(error: BaseException) -> bool:
@@ -78,16 +76,18 @@ def _is_lack_of_memory(error: BaseException) -> bool:
     return isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and told)
 
 
-def _of_arguments(trace: TracebackType | None) -> bool:
-    """Whether it was raised in the main function of one of fairseq's programs.
+def _is_refusal_of_fairseq(error: BaseException, trace: TracebackType | None) -> bool:
+    """Whether fairseq has refused its arguments or data itself, with a sentence that says why.
 
-    That is where they check arguments, with ``assert``.
+    Its programs do so with ``assert`` in their main functions, and the library by raising
+    ``Exception`` as such, where it is not another error that it wraps.
     """
     while trace is not None and trace.tb_next is not None:
         trace = trace.tb_next
-    if trace is None:
+    if trace is None or not str(error):
         return False
-    code = trace.tb_frame.f_code
-    return (
-        code.co_name in ("main", "_main") and Path(code.co_filename).parent.name == FAIRSEQ_FOLDER
-    )
+    place, function = Path(trace.tb_frame.f_code.co_filename), trace.tb_frame.f_code.co_name
+    if type(error) is Exception:
+        return "fairseq" in place.parts and error.__context__ is None
+    asserted = isinstance(error, AssertionError | ValueError) and function in ("main", "_main")
+    return asserted and place.parent.name == FAIRSEQ_FOLDER

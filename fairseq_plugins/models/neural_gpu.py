@@ -309,6 +309,19 @@ class NeuralGPUModel(FairseqEncoderDecoderModel):
                 if hasattr(part, "core"):
                     relax(part.core.stacks, pull)
 
+    def prepare_for_inference_(self, cfg: Any) -> None:
+        """Called by fairseq before it decodes.
+
+        Raises:
+            InputError: if words are to be aligned.
+        """
+        if cfg.generation.print_alignment:
+            raise InputError(
+                "--print-alignment: a Neural GPU has no attention that would align words; leave "
+                "the option out"
+            )
+        super().prepare_for_inference_(cfg)
+
     @classmethod
     def build_decoder(
         cls, cfg: Any, dictionary: Any, embedding: nn.Embedding, output: nn.Linear

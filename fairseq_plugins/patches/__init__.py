@@ -12,11 +12,12 @@ from fairseq_plugins.patches import (
     averages,
     checkpoints,
     gradients,
+    saving,
     trainings,
     warnings,
 )
 
-__all__ = ["arguments", "averages", "checkpoints", "gradients", "trainings", "warnings"]
+__all__ = ["arguments", "averages", "checkpoints", "gradients", "saving", "trainings", "warnings"]
 
 if is_fairseq_program(sys.argv[0] if sys.argv else ""):
     one_line_errors()

@@ -77,6 +77,7 @@ def check_arguments(cfg: DictConfig) -> None:
                     raise InputError(refusal(name, number, allowed))
     for part, kind in _parts(cfg):
         check_part(part, kind)
+    _check_alignment(cfg)
 
 
 def check_part(options: Any, kind: type) -> None:
@@ -117,6 +118,16 @@ def check_training(cfg: DictConfig) -> None:
     _check_number_format(cfg.common)
     _check_checkpoints(cfg.checkpoint)
     _check_stages(cfg)
+
+
+def _check_alignment(cfg: DictConfig) -> None:
+    """fairseq-interactive takes a soft alignment for a hard one, and dies of it."""
+    soft = OmegaConf.select(cfg, "generation.print_alignment") == "soft"
+    if soft and Path(sys.argv[0]).stem in ("fairseq-interactive", "interactive"):
+        raise InputError(
+            "--print-alignment soft: fairseq-interactive prints hard alignments only; give "
+            "--print-alignment hard, or use fairseq-generate"
+        )
 
 
 def _check_batches(cfg: DictConfig) -> None:

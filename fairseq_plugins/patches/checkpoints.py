@@ -1,9 +1,8 @@
-"""fairseq's checkpoints: read with torch's guard on, refused in one line, written whole."""
+"""fairseq's checkpoints: read with torch's guard on, and refused in one line."""
 
 import argparse
 import collections
 import contextlib
-import os
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -13,7 +12,6 @@ import numpy as np
 import torch
 from fairseq import checkpoint_utils
 from fairseq.distributed import utils as distributed_utils
-from fairseq.file_io import PathManager
 from fairseq.models import BaseFairseqModel
 from fairseq.trainer import Trainer
 from numpy._core.multiarray import _reconstruct as rebuild_array
@@ -162,21 +160,6 @@ def _load_into_trainer_or_input_error(self: Trainer, filename: str, *args: Any, 
         raise
 
 
-_copy = PathManager.copy
-
-
-def _copy_all_or_nothing(source: str, destination: str, overwrite: bool = False) -> bool:
-    """fairseq writes checkpoint_last.pt as a copy, into which a kill must leave no gap."""
-    if not PathManager.supports_rename(destination):
-        return _copy(source, destination, overwrite)
-    unfinished = f"{destination}.tmp"
-    copied = bool(_copy(source, unfinished, overwrite=True))
-    if copied:
-        os.replace(unfinished, destination)
-    return copied
-
-
-PathManager.copy = staticmethod(_copy_all_or_nothing)
 checkpoint_utils.load_checkpoint_to_cpu = _readable_or_input_error
 checkpoint_utils.load_checkpoint = _load_and_compare
 checkpoint_utils.load_ema_from_checkpoint = _ema_or_input_error

@@ -9,9 +9,11 @@ bfloat16 where the processor multiplies it natively.
 from dataclasses import dataclass, field
 from typing import Any
 
+from fairseq.sequence_scorer import SequenceScorer
 from fairseq.tasks import register_task
 from fairseq.tasks.translation import TranslationConfig, TranslationTask
 
+from fairseq_plugins.errors import InputError
 from fairseq_plugins.patches.dictionaries import RemembersDictionaries
 from fairseq_plugins.patches.trainings import begin_task
 from fairseq_plugins.tasks.committing import CommitsMemory, CommittingConfig
@@ -49,3 +51,18 @@ class TranslationMemoryTask(CommitsMemory, RemembersDictionaries, TranslationTas
         if iterator.next_epoch_idx == 1:  # a new one
             iterator.epoch = max(epoch, 1)
         return iterator
+
+    def inference_step(
+        self, generator: Any, models: Any, sample: dict, *args: Any, **kwargs: Any
+    ) -> Any:
+        """Translate a batch, or score the translations that it brings.
+
+        Raises:
+            InputError: if translations are to be scored, and there are none.
+        """
+        if isinstance(generator, SequenceScorer) and sample["target"] is None:
+            raise InputError(
+                "sources alone cannot be scored: binarise them with their translations, and use "
+                "fairseq-generate --score-reference"
+            )
+        return super().inference_step(generator, models, sample, *args, **kwargs)

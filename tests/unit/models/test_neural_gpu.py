@@ -1,5 +1,6 @@
 """Neural GPUs: step by step, in any batch, with and without memory."""
 
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -287,3 +288,9 @@ def test_without_options_nothing_is_done_to_gradients_and_parameters() -> None:
 def test_impossible_sizes_are_refused(option: str, wrong: float) -> None:
     with pytest.raises(InputError, match=f"--{option.replace('_', '-')} {wrong}: must be"):
         model("neural_gpu", **{option: wrong})
+
+
+def test_words_cannot_be_aligned_without_attention() -> None:
+    cfg = SimpleNamespace(generation=SimpleNamespace(print_alignment="hard"))
+    with pytest.raises(InputError, match="--print-alignment: a Neural GPU has no attention"):
+        model("neural_gpu").prepare_for_inference_(cfg)

@@ -3,7 +3,9 @@ where they would end in a traceback.
 """
 
 import math
+import sys
 from collections.abc import Iterator
+from contextlib import nullcontext
 from copy import deepcopy
 from dataclasses import Field, fields
 from pathlib import Path
@@ -23,7 +25,7 @@ from fairseq_plugins.data.omniglot import OmniglotImages
 from fairseq_plugins.errors import InputError
 from fairseq_plugins.memory import memories_in
 from fairseq_plugins.modules.options import declared
-from fairseq_plugins.patches.arguments import FAIRSEQ, check_part, check_training
+from fairseq_plugins.patches.arguments import FAIRSEQ, check_arguments, check_part, check_training
 
 HARD = (0, -1, math.nan, math.inf, 10**12)
 KINDS = {
@@ -223,3 +225,17 @@ def test_options_of_fairseq_have_ranges(plain: Any, group: str, name: str, value
     else:
         with pytest.raises(InputError, match=rf"--{name.replace('_', '-')} {value}: must be"):
             check_training(cfg)
+
+
+@pytest.mark.parametrize(
+    ("program", "refused"), [("fairseq-interactive", True), ("fairseq-generate", False)]
+)
+def test_soft_alignment_is_not_for_interactive_use(
+    plain: Any, monkeypatch: pytest.MonkeyPatch, program: str, refused: bool
+) -> None:
+    cfg = deepcopy(plain)
+    cfg.generation = {"print_alignment": "soft"}
+    monkeypatch.setattr(sys, "argv", [f"/usr/bin/{program}"])
+    expected = pytest.raises(InputError, match="hard alignments only") if refused else nullcontext()
+    with expected:
+        check_arguments(cfg)

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 import torch
 from fairseq import checkpoint_utils
-from fairseq.data import Dictionary
+from fairseq.data import Dictionary, data_utils
 from fairseq.dataclass.configs import FairseqConfig
 from fairseq.distributed import utils as distributed_utils
 from fairseq.models.ema.ema import EMA
@@ -255,6 +255,17 @@ def test_what_a_program_of_fairseq_asserts_of_its_arguments_is_one_line(shown: A
     with pytest.raises(AssertionError) as caught:
         validate.main(OmegaConf.structured(FairseqConfig()))
     assert shown(caught.value).startswith("error: Must specify batch size")
+
+
+def test_what_the_library_of_fairseq_refuses_is_one_line(shown: Any) -> None:
+    with pytest.raises(Exception, match="unknown mask") as caught:
+        data_utils.compute_mask_indices((1, 9), None, 0.5, 1, mask_type="nosuch")
+    assert shown(caught.value) == "error: unknown mask selection nosuch\n"
+
+
+def test_an_error_that_fairseq_wraps_keeps_its_traceback(shown: Any) -> None:
+    error = raised(KeyError("x"), Exception("Cannot load model parameters from checkpoint"))
+    assert "Traceback" in shown(error)
 
 
 def test_what_others_assert_keeps_its_traceback(shown: Any) -> None:
