@@ -10,14 +10,26 @@ from fairseq_plugins.errors import is_fairseq_program, one_line_errors
 from fairseq_plugins.patches import (
     arguments,
     averages,
+    byte_pieces,
     checkpoints,
     gradients,
     saving,
     trainings,
+    unknown_words,
     warnings,
 )
 
-__all__ = ["arguments", "averages", "checkpoints", "gradients", "saving", "trainings", "warnings"]
+__all__ = [
+    "arguments",
+    "averages",
+    "byte_pieces",
+    "checkpoints",
+    "gradients",
+    "saving",
+    "trainings",
+    "unknown_words",
+    "warnings",
+]
 
 if is_fairseq_program(sys.argv[0] if sys.argv else ""):
     one_line_errors()

@@ -166,6 +166,27 @@ def test_interactive_translation_equals_that_of_the_test_set(
     assert hypotheses(done.stdout) == translations
 
 
+def test_names_that_the_vocabulary_lacks_survive(learned: Learned, tmp_path: Path) -> None:
+    lines = ["w1 Zaphod w3", "w1 Trillian w3", "w2 w3"]
+    # A penalty below zero is a reward: there is an unknown word at every place.
+    options = (*languages(), "--path", learned.last, "--replace-unk", "--unkpen", -100)
+    output = fairseq(
+        "interactive", learned.data, *options, "--buffer-size", 3, "--max-len-b", 3,
+        stdin="\n".join(lines) + "\n",
+    ).stdout  # fmt: skip
+    found = hypotheses(output)
+    assert "<unk>" not in "".join(found.values())
+    assert [sentence for sentence in found if "Zaphod" in found[sentence].split()] == [0]
+    assert [sentence for sentence in found if "Trillian" in found[sentence].split()] == [1]
+
+    for path in learned.data.glob("dict.*"):
+        (tmp_path / path.name).write_bytes(path.read_bytes())
+    for language in ("xx", "yy"):
+        (tmp_path / f"test.xx-yy.{language}").write_text("\n".join(lines) + "\n")
+    raw = ("--dataset-impl", "raw", "--gen-subset", "test", "--max-len-b", 3)
+    assert hypotheses(fairseq("generate", tmp_path, *options, *raw).stdout) == found
+
+
 # --- Scoring --------------------------------------------------------------------------------------
 
 
