@@ -166,7 +166,7 @@ def test_interactive_translation_equals_that_of_the_test_set(
     assert hypotheses(done.stdout) == translations
 
 
-def test_names_that_the_vocabulary_lacks_survive(learned: Learned, tmp_path: Path) -> None:
+def test_names_that_the_vocabulary_lacks_survive(learned: Training, tmp_path: Path) -> None:
     lines = ["w1 Zaphod w3", "w1 Trillian w3", "w2 w3"]
     # A penalty below zero is a reward: there is an unknown word at every place.
     options = (*languages(), "--path", learned.last, "--replace-unk", "--unkpen", -100)
