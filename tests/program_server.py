@@ -130,12 +130,9 @@ def exit_status(arguments: list[str]) -> int:
         else:
             print(end.code, file=sys.stderr)
             status = 1
-    except KeyboardInterrupt:
-        signal.signal(signal.SIGINT, signal.SIG_DFL)
-        signal.raise_signal(signal.SIGINT)
-    except BaseException:
+    except BaseException as error:
         sys.excepthook(*sys.exc_info())
-        status = 1
+        status = -signal.SIGINT if isinstance(error, KeyboardInterrupt) else 1
     threading._shutdown()
     atexit._run_exitfuncs()
     sys.stderr.flush()
@@ -143,6 +140,9 @@ def exit_status(arguments: list[str]) -> int:
         sys.stdout.flush()
     except OSError:
         status = 120
+    if status == -signal.SIGINT:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+        signal.raise_signal(signal.SIGINT)
     return status
 
 
