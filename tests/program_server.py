@@ -26,13 +26,18 @@ from pathlib import Path
 from programs import NUMBER, Program  # the folder of this file is on the path
 
 OTHERS = (
-    "torch torch.distributed torch.nn.parallel torch.utils.tensorboard numpy scipy.stats "
-    "fairseq fairseq.tasks fairseq.models fairseq.criterions fairseq.optim fairseq.trainer "
-    "fairseq.checkpoint_utils fairseq.dataclass.initialize fairseq.sequence_generator hydra "
-    "hydra.core.config_store hydra._internal.hydra hydra._internal.utils matplotlib.pyplot "
+    "torch torch._dynamo torch.distributed torch.nn.parallel torch.profiler "
+    "torch.utils.tensorboard numpy scipy.stats fairseq fairseq.tasks fairseq.models "
+    "fairseq.criterions fairseq.optim fairseq.trainer fairseq.checkpoint_utils "
+    "fairseq.dataclass.initialize fairseq.sequence_generator hydra hydra.core.config_store "
+    "hydra._internal.hydra hydra._internal.utils matplotlib.pyplot "
     "matplotlib.backends.backend_agg matplotlib.backends.backend_svg faiss ftfy pooch "
     "py3langid requests sacrebleu sacremoses safetensors.torch sentencepiece tensorboardX "
-    "tqdm yaml PIL.Image http.server sqlite3 concurrent.futures.thread"
+    "tqdm yaml PIL.Image http.server sqlite3 concurrent.futures.thread "
+    "fairseq.quantization_utils fairseq.model_parallel.megatron_trainer "
+    "fairseq.data.data_utils_fast fairseq.binarizer sacrebleu.tokenizers.tokenizer_13a "
+    "hydra._internal.core_plugins.basic_launcher omegaconf._impl antlr4.LL1Analyzer "
+    "multiprocessing.popen_fork"
 )
 
 
@@ -46,6 +51,7 @@ def main() -> None:
     assert not ours, ours  # programs import those
     logging.root.handlers.clear()  # fairseq writes a log of its own when it is the first to
     logging.root.setLevel(logging.WARNING)
+    assert threading.active_count() == 1, threading.enumerate()
     gc.collect()
     gc.freeze()  # or the collector would copy every page
     with socket.socket(socket.AF_UNIX) as listener:
