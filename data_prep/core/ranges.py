@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 
 Number = TypeVar("Number", int, float)
 RANGE = "range"  # of a field's metadata
+SHOWN = 40  # characters of a number that a message shows
 
 
 @dataclass(frozen=True)
@@ -35,9 +36,9 @@ class Range:
             number = int(text) if self.whole else float(text)
         except ValueError as error:
             kind = "a whole number" if self.whole else "a number"
-            raise argparse.ArgumentTypeError(f"{text[:40]!r} is not {kind}") from error
+            raise argparse.ArgumentTypeError(f"{text[:SHOWN]!r} is not {kind}") from error
         if number not in self:
-            raise argparse.ArgumentTypeError(f"{text[:40]} is not {self}")
+            raise argparse.ArgumentTypeError(f"{text[:SHOWN]} is not {self}")
         return number
 
     def __contains__(self, number: float) -> bool:
@@ -72,4 +73,4 @@ def outside(options: Any) -> Iterator[str]:
         limits = each.metadata.get(RANGE)
         number = getattr(options, each.name)
         if limits is not None and number not in limits:
-            yield f"{each.name}: {number:g} is not {limits}"
+            yield f"{each.name}: {str(number)[:SHOWN]} is not {limits}"

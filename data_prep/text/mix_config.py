@@ -1,5 +1,6 @@
 """The YAML file of a mix of corpora: what it may say, and what is wrong with it."""
 
+import textwrap
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from io import StringIO
@@ -19,6 +20,7 @@ from data_prep.text.sentencepiece_model import SentencePieceOptions
 FORMATS = ("lines", "sgm", "tsv", "csv", "tmx")
 COLUMNS = Range(1, 10_000)
 MOST_BYTES = 1 << 20  # of a YAML file
+MOST_SHOWN = 500  # characters of what other libraries say of one
 MOST_NODES = 100_000  # of one, with every alias written out
 
 
@@ -78,9 +80,9 @@ def read_mix(path: Path) -> Mix:
         mix: Any = OmegaConf.to_object(given)
     except RecursionError as error:
         raise DataError(f"{path}: nested too deeply; see configs/data for examples") from error
-    except (OmegaConfBaseException, yaml.YAMLError) as error:
+    except (OmegaConfBaseException, yaml.YAMLError, ValueError, OverflowError) as error:
         reason = " ".join(str(error).split())
-        raise DataError(f"{path}: {reason}") from error
+        raise DataError(f"{path}: {textwrap.shorten(reason, MOST_SHOWN)}") from error
     for fault in faults(mix):
         raise DataError(f"{path}: {fault}")
     return mix

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
 
-from data_prep.core.files import read_lines
+from data_prep.core.files import count_lines, read_lines
 from data_prep.core.program import DataError
 from data_prep.core.stages import Stage, Workspace
 from data_prep.text.binarize import count_tokens, run_fairseq_preprocess, write_dictionary
@@ -179,7 +179,13 @@ def share_out(recipe: Recipe, train: Path, folder: Path) -> list[Path]:
 
     Returns:
         Prefixes of the shards' files.
+
+    Raises:
+        DataError: If there are more shards than lines.
     """
+    lines = count_lines(Path(f"{train}.{recipe.languages[0]}"))
+    if lines < recipe.shards:
+        raise DataError(f"--shards {recipe.shards}: the training text has only {lines} pairs left")
     folder.mkdir()
     prefixes = [folder / str(number) for number in range(recipe.shards)]
     for language in recipe.languages:

@@ -15,7 +15,7 @@ import resource
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import NamedTuple
@@ -132,11 +132,11 @@ def table(lines: int) -> Iterator[str]:
             yield f"{title:<26}{cells}{found[0].seconds / found[1].seconds:>8.2f}x"
 
 
-def parse_arguments() -> argparse.Namespace:
+def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     """Parse the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=HelpFormatter)
     parser.add_argument("--lines", type=Range(1, 10**9), default=1_000_000, help="lines to make up")
-    return parser.parse_args()
+    return parser.parse_args(arguments)
 
 
 def main(arguments: argparse.Namespace) -> None:

@@ -190,8 +190,8 @@ def test_two_workers_make_the_same(tmp_path: Path, described: dict[str, Any]) ->
         ({"shards": "many"}, "many.*could not be converted to Integer"),
         ({"cleaning": {"max_word": 3}}, "max_word"),
         ({"shards": 0}, "shards: 0 is not from 1 to 500"),
-        ({"shards": 1_000_000}, "shards: 1e\\+06 is not from 1 to 500"),
-        ({"vocabulary": {"vocab_size": 10**11}}, "vocabulary: vocab_size: 1e\\+11 is not"),
+        ({"shards": 1_000_000}, "shards: 1000000 is not from 1 to 500"),
+        ({"vocabulary": {"vocab_size": 10**11}}, "vocabulary: vocab_size: 100000000000 is not"),
         ({"cleaning": {"max_ratio": float("nan")}}, "cleaning: max_ratio: nan is not at least 1"),
         ({"languages": ["en", "../../de"]}, "language '../../de' cannot be the name of a file"),
         (
@@ -226,7 +226,7 @@ def test_mistakes_are_named(
     [
         ({}, "needs a url or a path"),
         ({"url": "http://x/y.tgz", "path": "y"}, "needs a url or a path"),
-        ({"path": "one.{language}", "weight": 0}, "weight: 0 is not from"),
+        ({"path": "one.{language}", "weight": 0}, "weight: 0.0 is not from"),
         ({"path": "a\0b"}, r"path has a control character: 'a\\x00b'"),
         ({"path": "one.{language}", "weight": float("nan")}, "weight: nan is not from"),
         ({"path": "one.{language}", "weight": float("inf")}, "weight: inf is not from"),

@@ -228,3 +228,8 @@ def test_languages_that_lead_elsewhere_are_refused(
 ) -> None:
     with pytest.raises(DataError, match=r"--source-lang: .*cannot be the name of a file"):
         prepare(corpus, tmp_path / "out", "--source-lang", language)
+
+
+def test_more_shards_than_lines_are_refused(corpus: Path, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"--shards 7: the training text has only 6 pairs left"):
+        prepare(corpus, tmp_path / "out", "--shards", "7")
