@@ -18,7 +18,8 @@ from torch import Tensor
 
 from fairseq_plugins.data.omniglot import OmniglotImages
 from fairseq_plugins.errors import InputError
-from fairseq_plugins.modules.one_shot import classify
+from fairseq_plugins.memory import KeyValueMemory
+from fairseq_plugins.modules.one_shot import VOTE, name_classes
 
 WHITE = 255.0  # the largest value of a pixel
 
@@ -110,11 +111,14 @@ class Protocol:
         ways: classes.
         shots: examples of each.
         queries: other drawings of each, to be classified.
+        rule: by which the memory names a class, see
+            :func:`~fairseq_plugins.modules.one_shot.name_classes`.
     """
 
     ways: int
     shots: int
     queries: int = 15
+    rule: str = VOTE
 
     @property
     def name(self) -> str:
@@ -127,29 +131,34 @@ class Protocol:
 
 
 def play(keys: Tensor, protocol: Protocol, episodes: int, seed: int, temperature: float) -> Tensor:
-    """Play episodes with drawings that are embedded already.
+    """Play episodes with drawings that are embedded already, each with an empty memory.
 
     Args:
         keys: [classes, drawings, D], embeddings of all drawings.
         protocol: of each episode.
         episodes: how many.
         seed: of the draws; episode i is a function of (seed, i).
-        temperature: of the votes, see :func:`~fairseq_plugins.modules.one_shot.classify`.
+        temperature: of the votes: that of the memory in training.
 
     Returns:
         Share of queries that were classified rightly [episodes] float32.
     """
     classes, drawings = keys.shape[:2]
-    need = protocol.shots + protocol.queries
+    ways, shots = protocol.ways, protocol.shots
+    labels = torch.arange(ways, device=keys.device)
+    memory = KeyValueMemory(ways * shots, keys.shape[2], ways, neighbors=ways * shots)
+    memory.to(keys.device).temperature = temperature
     shares = []
     for index in range(episodes):
         rng = generator(seed, index)
-        rows = rng.choice(classes, protocol.ways, replace=False)
-        columns = rng.random((protocol.ways, drawings)).argsort(axis=1)[:, :need]
+        rows = rng.choice(classes, ways, replace=False)
+        columns = rng.random((ways, drawings)).argsort(axis=1)[:, : shots + protocol.queries]
         chosen = keys[rows[:, None], columns]  # [ways, shots + queries, D]
-        support, query = chosen.split([protocol.shots, protocol.queries], dim=1)
-        answer = classify(query.flatten(0, 1), support, temperature).view(protocol.ways, -1)
-        right = answer == torch.arange(protocol.ways, device=keys.device).unsqueeze(1)
+        support, query = chosen.split([shots, protocol.queries], dim=1)
+        memory.clear()
+        memory.write(support.flatten(0, 1), labels.repeat_interleave(shots))
+        answer = name_classes(memory, query.flatten(0, 1), protocol.rule)
+        right = answer == labels.repeat_interleave(protocol.queries)
         shares.append(right.float().mean())
     return torch.stack(shares)
 

@@ -27,11 +27,16 @@ from fairseq_plugins.evaluation.one_shot import (
     showings,
 )
 from fairseq_plugins.evaluation.sequences import learns_within_episodes, sequence_showings
+from fairseq_plugins.modules.one_shot import NEAREST, VOTE
 
 logger = logging.getLogger(__name__)
 
 WRITES = (0, 10, 30, 100, 300, 1000, 3000, 10_000)
 MEMORY_SIZES = (1024, 8192)
+HEADINGS = {  # of N-way K-shot, by the rule
+    NEAREST: "the nearest slot names the class",
+    VOTE: "all slots vote, weighted by their similarity",
+}
 PROTOCOLS = tuple(Protocol(ways, shots) for ways in (5, 20) for shots in (1, 5))
 
 
@@ -57,7 +62,7 @@ class Measures:
     """What is measured.
 
     Attributes:
-        protocols: ways and shots.
+        protocols: ways, shots and the rule; the same rule in all of them.
         episodes: for each protocol.
         showings: numbers of classes, for each accuracy at the k-th showing.
         showings_episodes: for ``showings``.
@@ -101,7 +106,8 @@ class OmniglotReport:
 
     def __str__(self) -> str:
         """Everything for people."""
-        lines = [f"{name:<14} {share} %" for name, share in self.few_shot.items()]
+        lines = [HEADINGS[str(self.setting["rule"])]] if self.few_shot else []
+        lines += [f"{name:<14} {share} %" for name, share in self.few_shot.items()]
         for ways, by_showing in self.showings.items():
             classes = "" if ways is None else f"{ways} classes, "
             lines.append(f"{classes}shown for the k-th time")
@@ -164,7 +170,7 @@ def evaluate(path: Path | None, drawings: Drawings, measures: Measures) -> Omnig
     logger.info("Embedding %d drawings of %d classes", images.images[:, :, 0, 0].size, len(images))
     keys, seed = embedder(images.images), measures.seed
     return OmniglotReport(
-        setting | {"views": measures.views},
+        setting | {"views": measures.views, "rule": rule_of(measures.protocols)},
         images,
         keys,
         few_shot(keys, measures.protocols, measures.episodes, seed, embedder.temperature),
@@ -175,6 +181,12 @@ def evaluate(path: Path | None, drawings: Drawings, measures: Measures) -> Omnig
         retention(keys, MEMORY_SIZES, WRITES, seed) if measures.lifelong else {},
         _lake(embedder, runs) if runs else None,
     )
+
+
+def rule_of(protocols: Sequence[Protocol]) -> str:
+    """Return the one rule by which all protocols let a memory name classes."""
+    (rule,) = {protocol.rule for protocol in protocols} or {VOTE}
+    return rule
 
 
 def _must_be_plain(path: Path, measures: Measures) -> None:

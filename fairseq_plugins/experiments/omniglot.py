@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fairseq_plugins.commands import override
-from fairseq_plugins.evaluation.omniglot import Drawings, Measures
+from fairseq_plugins.evaluation.omniglot import HEADINGS, Drawings, Measures
 from fairseq_plugins.evaluation.omniglot import evaluate as measured
 from fairseq_plugins.evaluation.spread import spread
 from fairseq_plugins.experiments.workshop import Training, Workshop, mean_minutes
+from fairseq_plugins.modules.one_shot import VOTE
 from fairseq_plugins.plots import omniglot as omniglot_plots
 from fairseq_plugins.program import write_json
 
@@ -88,7 +89,8 @@ def evaluate(workshop: Workshop, data: Path, plan: Plan, split: str, seed: int) 
 def table(results: Sequence[dict]) -> str:
     """Mean and standard deviation over seeds, one line a split."""
     protocols = list(results[0]["few_shot"])
-    lines = [f"{'':<24}{'minutes':>8}" + "".join(f"{name:>16}" for name in protocols)]
+    lines = [f"Correct answers in %; {HEADINGS[results[0].get('rule', VOTE)]}."]
+    lines += [f"{'':<24}{'minutes':>8}" + "".join(f"{name:>16}" for name in protocols)]
     for split in dict.fromkeys(result["split"] for result in results):
         own = [result for result in results if result["split"] == split]
         minutes = mean_minutes(own)

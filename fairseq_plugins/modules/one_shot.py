@@ -7,6 +7,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from fairseq_plugins.memory import KeyValueMemory
+
+NEAREST, VOTE = RULES = ("nearest", "vote")  # by which the slots of a memory name a class
+
 
 def neighborhood_loss(query: Tensor, target: Tensor, temperature: float) -> Tensor:
     """Neighbourhood component analysis within a batch (Goldberger et al. 2004).
@@ -32,23 +36,26 @@ def neighborhood_loss(query: Tensor, target: Tensor, temperature: float) -> Tens
     return torch.logsumexp(logits, dim=1) - torch.logsumexp(right, dim=1)
 
 
-def classify(query: Tensor, support: Tensor, temperature: float) -> Tensor:
-    """The class of each query, by the weighted votes of what was shown.
-
-    What a memory answers to which all of ``support`` was written in one commit, if k is not less:
-    each key votes for its class with softmax(temperature x cos).
+def name_classes(memory: KeyValueMemory, query: Tensor, rule: str) -> Tensor:
+    """Ask a memory, whose values are classes, for the class of each query.
 
     Args:
-        query: [..., Q, D].
-        support: [..., ways, shots, D], a row of examples for each class.
-        temperature: t, of the votes.
+        memory: that is asked for its k nearest slots.
+        query: [N, D].
+        rule: ``nearest``, the class of the nearest slot (Kaiser et al. 2017); ``vote``, the class
+            whose slots have the largest sum of weights. Of one slot a class, both say the same.
 
     Returns:
-        [..., Q] int64, rows of ``support``.
+        [N] int64.
+
+    Raises:
+        ValueError: if there is no such rule.
     """
-    ways, shots = support.shape[-3:-1]
-    keys = F.normalize(support.float(), dim=-1).flatten(-3, -2)  # [..., ways x shots, D]
-    with torch.autocast(keys.device.type, enabled=False):
-        similarity = F.normalize(query.float(), dim=-1) @ keys.transpose(-1, -2)
-    votes = torch.softmax(temperature * similarity, dim=-1)  # [..., Q, ways x shots]
-    return votes.unflatten(-1, (ways, shots)).sum(-1).argmax(-1)
+    hits = memory.query(query)
+    if rule == NEAREST:
+        return hits.values[:, 0]
+    if rule != VOTE:
+        raise ValueError(f"rule {rule!r} is not one of {', '.join(RULES)}")
+    votes = hits.weights.new_zeros(len(query), memory.num_values)
+    # What is missing beyond the filled slots has no weight.
+    return votes.scatter_add(1, hits.values.clamp(min=0), hits.weights).argmax(1)

@@ -9,10 +9,12 @@ a network. Of networks that learn within an episode, like mann, only the k-th sh
 """
 
 import argparse
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 
 from fairseq_plugins.arguments import not_negative, positive
+
+RULES = ("nearest", "vote")
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -30,6 +32,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         help="of the drawings, in pixels (that of the training; else 28)")  # fmt: skip
     add("--protocols", type=protocol, nargs="*", metavar="NxK",
         help="ways and shots (5x1 5x5 20x1 20x5)")  # fmt: skip
+    add("--rule", choices=RULES, default="vote",
+        help="how the memory names a class: by the slot nearest to a drawing, or by the votes of "
+        "all slots, weighted by their similarity")  # fmt: skip
     add("--episodes", type=positive, default=1000, help="for each protocol")
     add("--showings", type=positive, nargs="*", default=[], metavar="WAYS",
         help="accuracy at the k-th showing of so many classes: 5 15")  # fmt: skip
@@ -56,7 +61,8 @@ def run(args: argparse.Namespace) -> tuple[str, object]:
 
     measures = {field.name: getattr(args, field.name) for field in fields(Measures)}
     given = args.protocols
-    measures["protocols"] = PROTOCOLS if given is None else [Protocol(*pair) for pair in given]
+    chosen = PROTOCOLS if given is None else [Protocol(*pair) for pair in given]
+    measures["protocols"] = [replace(protocol, rule=args.rule) for protocol in chosen]
     drawings = Drawings(args.data, args.split, args.part, args.image_size)
     report = evaluate(args.path, drawings, Measures(**measures))
     if args.plots:

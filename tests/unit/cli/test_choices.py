@@ -4,11 +4,13 @@ from fairseq_plugins.autocast import CHOICES
 from fairseq_plugins.benchmarks.duels.train import COMPARISONS
 from fairseq_plugins.benchmarks.programs import train
 from fairseq_plugins.cli import fill
+from fairseq_plugins.cli.evaluate import omniglot as evaluate_omniglot
 from fairseq_plugins.evaluation.omniglot import PROTOCOLS
 from fairseq_plugins.experiments import algorithms as all_algorithms
 from fairseq_plugins.experiments import omniglot as all_splits
 from fairseq_plugins.experiments import rare_symbols as all_models
 from fairseq_plugins.experiments.programs import algorithms, omniglot, rare_symbols
+from fairseq_plugins.modules.one_shot import RULES
 from fairseq_plugins.modules.write_policy import POLICIES
 
 
@@ -23,6 +25,10 @@ def test_policies() -> None:
 def test_protocols() -> None:
     names = ["5way_1shot", "5way_5shot", "20way_1shot", "20way_5shot"]
     assert [protocol.name for protocol in PROTOCOLS] == names
+
+
+def test_rules() -> None:
+    assert evaluate_omniglot.RULES == RULES
 
 
 def test_comparisons() -> None:

@@ -19,6 +19,8 @@ from fairseq_plugins.data.episodes import (
 )
 from fairseq_plugins.data.omniglot import OmniglotImages
 from fairseq_plugins.errors import InputError
+from fairseq_plugins.memory import KeyValueMemory
+from fairseq_plugins.modules.one_shot import NEAREST, VOTE
 
 CLASSES, DRAWINGS, SIZE = 9, 6, 8
 
@@ -139,6 +141,28 @@ def test_meaningless_embeddings_are_at_chance() -> None:
     keys = F.normalize(torch.randn(30, 20, 16), dim=-1)
     right = play(keys, Protocol(5, 1), episodes=300, seed=1, temperature=40)
     assert right.mean() == pytest.approx(0.2, abs=0.02)
+
+
+def test_episodes_are_played_with_a_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every example is written to one that was empty, and every other drawing asked for."""
+    happened: list[tuple[str, int, int]] = []
+    for name in ("write", "query"):
+        original = getattr(KeyValueMemory, name)
+
+        def noted(self: Any, query: Any, *args: Any, name: str = name, of: Any = original) -> Any:
+            happened.append((name, len(self), len(query)))
+            return of(self, query, *args)
+
+        monkeypatch.setattr(KeyValueMemory, name, noted)
+    play(torch.randn(9, 20, 4), Protocol(5, 2), episodes=2, seed=1, temperature=40)
+    assert happened == [("write", 0, 10), ("query", 10, 75)] * 2
+
+
+def test_the_rule_decides_where_a_class_has_several_examples() -> None:
+    torch.manual_seed(1)
+    keys = torch.randn(30, 20, 4)
+    voted, nearest = (play(keys, Protocol(5, 5, rule=rule), 50, 1, 10) for rule in (VOTE, NEAREST))
+    assert not torch.equal(voted, nearest)
 
 
 def test_episodes_depend_on_seed_and_number_only() -> None:

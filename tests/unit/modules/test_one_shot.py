@@ -5,9 +5,10 @@ import math
 import pytest
 import torch
 import torch.nn.functional as F
+from torch import Tensor
 
 from fairseq_plugins.memory import KeyValueMemory
-from fairseq_plugins.modules.one_shot import classify, neighborhood_loss
+from fairseq_plugins.modules.one_shot import NEAREST, VOTE, name_classes, neighborhood_loss
 
 
 def test_neighborhood_loss_is_its_definition() -> None:
@@ -23,12 +24,11 @@ def test_neighborhood_loss_is_its_definition() -> None:
 
 
 def test_autocast_makes_no_difference() -> None:
-    torch.manual_seed(1)
     query, target = torch.randn(40, 16), torch.arange(20).repeat(2)
-    support = torch.randn(20, 1, 16)
-    expected = neighborhood_loss(query, target, 0.1), classify(query, support, 40.0)
+    memory = written(torch.randn(20, 1, 16))
+    expected = neighborhood_loss(query, target, 0.1), name_classes(memory, query, VOTE)
     with torch.autocast("cpu", torch.bfloat16):
-        found = neighborhood_loss(query, target, 0.1), classify(query, support, 40.0)
+        found = neighborhood_loss(query, target, 0.1), name_classes(memory, query, VOTE)
     assert found[0].dtype == torch.float32
     assert torch.equal(found[0], expected[0]) and torch.equal(found[1], expected[1])
 
@@ -53,20 +53,27 @@ def test_neighborhood_loss_separates_classes() -> None:
     assert neighborhood_loss(query, target, 0.1).max() < 0.1
 
 
+def written(support: Tensor) -> KeyValueMemory:
+    """A memory to which examples [ways, shots, D] were shown, with fewer slots filled than k."""
+    ways, shots, dim = support.shape
+    memory = KeyValueMemory(size=100, key_dim=dim, num_values=ways, neighbors=64)
+    memory.write(support.flatten(0, 1), torch.arange(ways).repeat_interleave(shots))
+    return memory
+
+
 @pytest.mark.parametrize("shots", [1, 3])
-def test_votes_are_those_of_a_memory_written_once(shots: int) -> None:
-    torch.manual_seed(1)
+def test_classes_are_named_by_the_sum_of_votes(shots: int) -> None:
     support, query = torch.randn(5, shots, 8), torch.randn(40, 8)
-    memory = KeyValueMemory(size=100, key_dim=8, num_values=5, neighbors=64)
-    memory.write(support.flatten(0, 1), torch.arange(5).repeat_interleave(shots))
-    hits = memory.query(query)
-    votes = torch.zeros(40, 6).scatter_add_(1, hits.values + 1, hits.weights)[:, 1:]
-    assert torch.equal(classify(query, support, memory.temperature), votes.argmax(1))
+    memory = written(support)
+    memory.temperature = 2.0  # so low that the votes of several slots can outweigh the nearest
+    cosines = torch.einsum("qd,wsd->qws", F.normalize(query, dim=1), F.normalize(support, dim=2))
+    votes = (memory.temperature * cosines).exp().sum(2)
+    assert torch.equal(name_classes(memory, query, VOTE), votes.argmax(1))
+    nearest = cosines.amax(2).argmax(1)
+    assert torch.equal(name_classes(memory, query, NEAREST), nearest)
+    assert torch.equal(votes.argmax(1), nearest) == (shots == 1)
 
 
-def test_episodes_are_classified_together() -> None:
-    torch.manual_seed(1)
-    support, query = torch.randn(7, 5, 2, 8), torch.randn(7, 10, 8)
-    together = classify(query, support, 10)
-    for one in range(7):
-        assert torch.equal(together[one], classify(query[one], support[one], 10))
+def test_an_unknown_rule_is_an_error() -> None:
+    with pytest.raises(ValueError, match="rule 'mean' is not one of nearest, vote"):
+        name_classes(written(torch.randn(2, 1, 4)), torch.randn(1, 4), "mean")
