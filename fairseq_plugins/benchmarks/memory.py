@@ -90,9 +90,9 @@ class Step:
         query, target = self.batch()
         memory = self.memory
         with Stopwatch(self.sizes.device) as watch:
-            memory.query(query)
-            memory.loss(query, target).sum().backward()
-            memory.stage(query, target)
+            hits = memory.query(query)
+            memory.loss(query, target, hits).sum().backward()
+            memory.stage(query, target, hits)
             memory.commit()
         return Turn(watch.seconds)
 
@@ -157,9 +157,9 @@ def _check(step: Step, where: str) -> Iterator[str]:
     query, target = step.batch()
     expected = _Expected(memory, query.detach(), target)
     hits = memory.query(query)
-    losses = memory.loss(query, target)
+    losses = memory.loss(query, target, hits)
     losses.sum().backward()
-    memory.stage(query, target)
+    memory.stage(query, target, hits)
     report = memory.commit()
 
     found = expected.similarities.gather(1, hits.slots)

@@ -140,9 +140,10 @@ class MemoryCrossEntropy(FairseqCriterion):
     ) -> tuple[Tensor, dict]:
         """The margin loss, and pairs for the next commit."""
         memory, hits = reading.memory, reading.hits
-        margin_loss = memory.loss(reading.query, target).sum()
+        margin_loss = memory.loss(reading.query, target, hits).sum()
         if memory.training:
-            memory.stage(reading.query, target, chosen=self.policy(target, log_prob))
+            chosen = self.policy(target, log_prob)
+            memory.stage(reading.query, target, hits, chosen=chosen)
         log = {
             "memory_loss": float(margin_loss.detach()),
             "memory_right": int((hits.values[:, 0] == target).sum()),

@@ -17,7 +17,6 @@ from torch import Tensor
 from fairseq_plugins.criterions.memory_health import log_memory_health, total
 from fairseq_plugins.data.episodes import Protocol, play
 from fairseq_plugins.errors import InputError
-from fairseq_plugins.memory import KeyValueMemory
 from fairseq_plugins.modules.one_shot import neighborhood_loss
 from fairseq_plugins.modules.options import COUNT, WEIGHT, Range, option
 
@@ -81,21 +80,19 @@ class OneShot(FairseqCriterion):
             nearby = neighborhood_loss(query, target, self.neighborhood_temperature)
             loss = loss + self.neighborhood_weight * nearby.sum()
         memory = extra["memory"]
+        # The loss looks at all neighbours, writing at the best one.
+        hits = memory.query(query, neighbors=None if self.memory_loss_weight else 1)
         if self.memory_loss_weight:
-            margin_loss = memory.loss(query, target).sum()
+            margin_loss = memory.loss(query, target, hits).sum()
             loss = loss + self.memory_loss_weight * margin_loss
             log["memory_loss"] = float(margin_loss.detach())
-        log |= self._remember(memory, query, target) | {"loss": float(loss.detach())}
+        memory.stage(query, target, hits)
+        log |= {
+            "memory_right": int((hits.values[:, 0] == target).sum()),
+            "memory_queries": len(target),
+            "loss": float(loss.detach()),
+        }
         return loss, len(target), log
-
-    @staticmethod
-    @torch.no_grad()
-    def _remember(memory: KeyValueMemory, query: Tensor, target: Tensor) -> dict:
-        """Note pairs for the next commit."""
-        best = memory.query(query, neighbors=1)
-        memory.stage(query, target)
-        right = int((best.values[:, 0] == target).sum())
-        return {"memory_right": right, "memory_queries": len(target)}
 
     def _validate(self, model: Any, sample: dict) -> dict[str, float]:
         """How many per cent of the queries of an episode are classified rightly."""

@@ -10,16 +10,21 @@ from fairseq_plugins.memory.hits import NOTHING
 
 
 class Occupancy:
-    """Counts of filled and pinned slots, and the empty ones, lowest first.
+    """Counts of filled and pinned slots, their mean age, and the empty ones, lowest first.
 
     Looks through the memory once, when it is made; from then on it is told what changes.
 
     Args:
         values: [S] int64, -1 where a slot is empty.
         pinned: [S] bool.
+        touched: [S] int64.
+
+    Attributes:
+        pinned: how many slots are.
+        touched: the sum over filled slots, in commits.
     """
 
-    def __init__(self, values: Tensor, pinned: Tensor) -> None:
+    def __init__(self, values: Tensor, pinned: Tensor, touched: Tensor) -> None:
         filled = values != NOTHING
         ends = torch.nonzero(filled)[-1:]
         self.size = len(values)
@@ -27,6 +32,7 @@ class Occupancy:
         # In ascending order, and so a heap.
         self.holes: list[int] = torch.nonzero(~filled[: self.end]).squeeze(1).tolist()
         self.pinned = int(pinned.sum())
+        self.touched = int((touched * filled).sum())
 
     @property
     def filled(self) -> int:

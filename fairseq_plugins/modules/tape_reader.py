@@ -92,7 +92,6 @@ class TapeReading:
             chosen([self.hits[step].weights for step in range(steps)]),
         )
         memory = self.reader.memory
-        memory.recall(query, hits)
         if self.reader.mode == "embed":
             return MemoryReading(memory, query, hits, positions)
         log_weights, seen = self.reader.log_weights(hits), state[positions]

@@ -93,13 +93,12 @@ class CommitsMemory:
     @staticmethod
     def _commit(memory: KeyValueMemory) -> dict[str, float]:
         report = memory.commit()
-        filled = memory.values >= 0
         return {
             "memory_commits": 1,
             "memory_written": report.pairs - report.merged,
             "memory_evicted": report.evicted,
             "memory_fill": len(memory) / memory.size,
-            "memory_age": float(memory.ages[filled].float().mean()) if len(memory) else 0.0,
+            "memory_age": memory.mean_age,
         }
 
 

@@ -85,7 +85,7 @@ def test_a_right_memory_passes_the_check(clustered: bool, dtype: str) -> None:
         ),
         (
             (KeyValueMemory, "loss"),
-            lambda self, query, target: LOSS(self, query, target) * 1.001,
+            lambda self, query, target, hits: LOSS(self, query, target, hits) * 1.001,
             "loss is wrong",
         ),
         (

@@ -68,10 +68,10 @@ def test_noise_on_ages_decides_what_is_forgotten(
 ) -> None:
     oracle = Oracle.of(memory)
     best = memory.query(batch.query).slots[:, :1].tolist()
-    jitter = torch.from_numpy(np.random.default_rng(seed).random(memory.size, dtype=np.float32))
-    with patch("torch.rand", return_value=jitter):
+    jitter = torch.from_numpy(np.random.default_rng(seed).random(memory.size))
+    with patch("fairseq_plugins.memory.slots.noise", lambda slots, *_: jitter[slots]):
         memory.write(batch.query, batch.target)
-    noise = 3.0 * (2 * jitter.double().numpy() - 1)
+    noise = 3.0 * (2 * jitter.numpy() - 1)
     oracle.commit(batch.query.double().numpy(), batch.target.numpy(), best, noise)
     oracle.assert_same_state(memory)
 

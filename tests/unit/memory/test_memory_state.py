@@ -7,7 +7,7 @@ import pickle
 import pytest
 import torch
 
-from fairseq_plugins.memory import KeyValueMemory, MemoryConfig, MemoryHits
+from fairseq_plugins.memory import KeyValueMemory, MemoryConfig
 from tests.unit.memory import states
 
 SHAPE = {"size": 300, "key_dim": 8, "num_values": 20, "neighbors": 4}
@@ -120,46 +120,55 @@ def test_buffers_changed_from_outside_are_noticed() -> None:
     assert len(memory) == 0 and (memory.query(query).slots == -1).all()
 
 
-def test_query_changed_in_place_is_asked_again() -> None:
-    memory, query = lived(), torch.randn(4, 8)
-    before = memory.query(query).slots
-    query.neg_()
-    after = memory.query(query).slots
-    assert not torch.equal(before, after)
-    assert torch.equal(after, memory.query(query.clone()).slots)
+def test_mean_age_is_that_of_the_filled_slots() -> None:
+    memory = KeyValueMemory(300, 8, 20)
+    assert memory.mean_age == 0.0
+    for rounds in (1, 1, 3):
+        live_on(memory, rounds, seed=rounds)
+        taught = memory.teach(torch.randn(3, 8), torch.arange(3), origin=1)
+        memory.commit()
+        memory.forget(taught[:2])
+        expected = memory.ages[memory.values >= 0].double().mean()
+        assert memory.mean_age == pytest.approx(float(expected))
+    memory.ages = memory.ages + 5
+    assert memory.mean_age == pytest.approx(float(expected) + 5)
 
 
-def counted(memory: KeyValueMemory) -> list:
-    """As long as the number of searches since now."""
-    searches: list = []
-    search = memory._search.search
-    memory._search.search = lambda *args: searches.append(1) or search(*args)  # type: ignore[method-assign, func-returns-value]
-    return searches
-
-
-def test_same_query_is_searched_once() -> None:
-    memory, query = lived(), torch.randn(4, 8)
-    searches = counted(memory)
-    memory.query(query)
-    memory.loss(query, torch.zeros(4, dtype=torch.int64))
-    memory.stage(query, torch.zeros(4, dtype=torch.int64))
-    assert len(searches) == 1
-    memory.commit()
-    memory.query(query)
-    assert len(searches) == 2
-
-
-def test_writing_searches_for_the_best_slot_only() -> None:
-    memory, query, target = lived(), torch.randn(4, 8), torch.arange(4)
-    asked = copy.deepcopy(memory)
-    asked.query(query)
+def counted(memory: KeyValueMemory) -> list[int]:
+    """How many neighbours each search since now was asked for."""
     counts: list[int] = []
     search = memory._search.search
     memory._search.search = lambda query, k: counts.append(k) or search(query, k)  # type: ignore[method-assign, func-returns-value]
+    return counts
+
+
+def test_a_step_that_passes_its_answers_on_searches_once() -> None:
+    memory, query, target = lived(), torch.randn(4, 8), torch.arange(4)
+    searched, counts = copy.deepcopy(memory), counted(memory)
+    hits = memory.query(query.requires_grad_())
+    loss = memory.loss(query, target, hits)
+    loss.mean().backward()
+    report = memory.write(query.detach(), target, hits=hits)
+    assert counts == [4]
+    assert torch.equal(loss, searched.loss(query, target))
+    assert report == searched.write(query, target)
+    states.assert_same(memory, searched)
+
+
+def test_loss_and_write_search_for_themselves() -> None:
+    memory, query, target = lived(), torch.randn(4, 8), torch.arange(4)
+    counts = counted(memory)
+    memory.loss(query, target)
     memory.write(query, target)
-    assert counts == [1]
-    asked.write(query, target)
-    assert torch.equal(memory.keys, asked.keys) and torch.equal(memory.values, asked.values)
+    assert counts == [4, 1]  # to write, only the best slot matters
+
+
+def test_hits_of_other_queries_are_refused() -> None:
+    memory, query, target = lived(), torch.randn(4, 8), torch.arange(4)
+    hits = memory.query(query[:3])
+    for use in (memory.loss, memory.stage):
+        with pytest.raises(ValueError, match="hits of 3 queries were given for 4"):
+            use(query, target, hits)
 
 
 def test_fewer_neighbors_can_be_asked_for() -> None:
@@ -167,43 +176,14 @@ def test_fewer_neighbors_can_be_asked_for() -> None:
     few, all_of_them = memory.query(query, neighbors=2), memory.query(query)
     assert few.slots.shape == (4, 2)
     assert torch.equal(few.slots, all_of_them.slots[:, :2])
-    again = memory.query(query, neighbors=2)  # the others are known now, and left out
-    assert torch.equal(again.similarities, few.similarities)
-    torch.testing.assert_close(again.weights.sum(1), torch.ones(4))
+    torch.testing.assert_close(few.weights.sum(1), torch.ones(4))
 
 
 def test_more_neighbors_than_its_own_change_no_loss() -> None:
     memory, query, target = lived(), torch.randn(40, 8), torch.arange(40) % SHAPE["num_values"]
     memory.neighbors = 1
-    expected = memory.loss(query.clone(), target)
-    assert memory.query(query, neighbors=9).slots.shape == (40, 9)
-    assert torch.equal(memory.loss(query, target), expected)
-
-
-def asked_in_parts(memory: KeyValueMemory, query: torch.Tensor) -> MemoryHits:
-    parts = [memory.query(part) for part in query.split(2)]
-    return MemoryHits(
-        *(torch.cat([getattr(part, name) for part in parts])
-          for name in ("values", "similarities", "slots", "weights"))
-    )  # fmt: skip
-
-
-def test_what_was_asked_in_parts_is_not_searched_again() -> None:
-    memory, query, target = lived(), torch.randn(6, 8), torch.arange(6)
-    expected = memory.loss(query.clone(), target)
-    hits, searches = asked_in_parts(memory, query), counted(memory)
-    memory.recall(query, hits)
-    torch.testing.assert_close(memory.loss(query, target), expected)
-    memory.stage(query, target)
-    assert not searches
-
-
-def test_what_was_asked_before_a_commit_is_searched_again() -> None:
-    memory, query, target = lived(), torch.randn(6, 8), torch.arange(6)
-    hits = asked_in_parts(memory, query)
-    memory.write(torch.randn(6, 8), target)
-    memory.recall(query, hits)
-    assert torch.equal(memory.loss(query, target), memory.loss(query.clone(), target))
+    expected = memory.loss(query, target)
+    assert torch.equal(memory.loss(query, target, memory.query(query, neighbors=9)), expected)
 
 
 def test_strides_of_a_query_do_not_matter() -> None:

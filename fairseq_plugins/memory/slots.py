@@ -1,0 +1,304 @@
+"""The slots of a memory: what they hold, which are empty, and what teaching does to them."""
+
+import math
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from fairseq_plugins.memory import state
+from fairseq_plugins.memory.config import MemoryConfig
+from fairseq_plugins.memory.eviction import AgeOrder, noise
+from fairseq_plugins.memory.hits import NOTHING
+from fairseq_plugins.memory.occupancy import Occupancy
+from fairseq_plugins.memory.search.exact import BACKENDS, NearestNeighbors
+
+# A full memory that is taught grows by this part of its size, so that it is seldom copied.
+_GROWTH = 8
+# Notes of ages a slot, above which they are dropped and made anew when a slot has to be forgotten.
+_NOTES = 2
+
+
+class MemorySlots(nn.Module):
+    """Buffers of a memory, and those that follow their changes: the search, counts, ages.
+
+    Whoever changes buffers from outside need not say so. What changes them here costs what is
+    changed, not what the memory holds.
+
+    Args:
+        config: sizes, search and seed.
+
+    Raises:
+        ValueError: if a setting makes no sense or the backend is unknown.
+    """
+
+    keys: Tensor
+    values: Tensor
+    touched: Tensor
+    origins: Tensor
+    pinned: Tensor
+    recent: Tensor
+    commits: Tensor
+    layout: Tensor
+
+    def __init__(self, config: MemoryConfig) -> None:
+        super().__init__()
+        config.check()
+        if config.search not in BACKENDS:
+            raise ValueError(f"memory search {config.search!r} is not one of {', '.join(BACKENDS)}")
+        self.age_noise, self.seed = config.age_noise, config.seed
+        buffers = state.empty_memory(config.size, config.key_dim, config.num_values)
+        for name, buffer in buffers.items():
+            self.register_buffer(name, buffer)
+        self._search: NearestNeighbors = BACKENDS[config.search](
+            config.search_dtype, config.search_budget_mb
+        )
+        self._occupancy = Occupancy(self.values, self.pinned, self.touched)
+        self._age_order: AgeOrder | None = None  # until a slot has to be forgotten
+        self._seen: tuple[Any, ...] = ()  # the state of the buffers that these know
+
+    def __len__(self) -> int:
+        """Filled slots."""
+        self._refresh()
+        return self._occupancy.filled
+
+    def __bool__(self) -> bool:
+        """A memory is a module, and true also when it is empty."""
+        return True
+
+    def __getstate__(self) -> dict:
+        """Copies and pickles leave behind what belongs to the running process."""
+        return self.__dict__ | {"_seen": (), "_age_order": None}
+
+    @property
+    def size(self) -> int:
+        """S, slots."""
+        return self.keys.shape[0]
+
+    @property
+    def key_dim(self) -> int:
+        """D, width of keys and queries."""
+        return self.keys.shape[1]
+
+    @property
+    def num_values(self) -> int:
+        """Values are integers below it."""
+        return len(self.recent)
+
+    @property
+    def ages(self) -> Tensor:
+        """Commits since each slot was written last [S] int64, a copy; set it to change them."""
+        return self.commits - self.touched
+
+    @ages.setter
+    def ages(self, ages: Tensor) -> None:
+        self.touched.copy_(self.commits - ages)
+
+    @property
+    def mean_age(self) -> float:
+        """Of filled slots, in commits; 0 if there are none."""
+        filled = len(self)
+        return int(self.commits) - self._occupancy.touched / filled if filled else 0.0
+
+    # --- Teaching -----------------------------------------------------------------------------
+
+    @torch.no_grad()
+    def teach(self, query: Tensor, target: Tensor, origin: int | Tensor) -> Tensor:
+        """Remember each pair in an empty slot of its own, until it is forgotten on purpose.
+
+        No other slot changes: nothing is merged, nothing is evicted, and where no slot is empty
+        the memory grows. The life-long rule of :meth:`commit` does not see taught slots: it writes
+        and forgets as if they were not there. They answer questions like all others, but
+        ``recent`` does not know them. So ``forget(teach(...))`` leaves all buffers as they were,
+        except for empty slots of a memory that grew. With several ranks, all must teach the same.
+
+        Args:
+            query: [N, D].
+            target: [N] int64.
+            origin: who teaches, one number or [N] int64; -1 means unknown.
+
+        Returns:
+            The slots [N] int64.
+
+        Raises:
+            ValueError: if a query is not finite or a target is outside [0, num_values).
+        """
+        self._check_target(query, target)
+        unit = self._unit(query)
+        origins = self._origins_of(target, origin)
+        self._refresh()
+        lacking = len(query) - self._occupancy.empty
+        if lacking > 0:
+            self.grow(self.size + max(lacking, self.size // _GROWTH))
+        slots = self._take_empty(len(query))
+        self._touch(slots)
+        self.keys[slots] = unit
+        self.values[slots] = target
+        self.origins[slots] = origins
+        self.pinned[slots] = True
+        self._occupancy.pinned += len(slots)
+        self._refresh(changed=slots)
+        return slots
+
+    @torch.no_grad()
+    def forget(self, slots: Tensor) -> None:
+        """Empty slots, whoever filled them; those that are empty stay so.
+
+        Args:
+            slots: [N] int64.
+
+        Raises:
+            ValueError: if a slot is outside [0, size).
+        """
+        if slots.dim() != 1 or slots.dtype != torch.int64:
+            raise ValueError(f"slots must be [N] int64, not {list(slots.shape)} {slots.dtype}")
+        if len(slots) and not bool(((slots >= 0) & (slots < self.size)).all()):
+            raise ValueError(f"a slot is outside [0, {self.size})")
+        self._refresh()
+        slots = torch.unique(slots.to(self.values.device))
+        slots = slots[self.values[slots] != NOTHING]
+        self._occupancy.pinned -= int(self.pinned[slots].sum())
+        self._occupancy.touched -= int(self.touched[slots].sum())
+        self._occupancy.give_back(slots.tolist())
+        for name, empty in state.EMPTY.items():
+            self.get_buffer(name)[slots] = empty
+        self.recent[torch.isin(self.recent, slots)] = NOTHING
+        self._refresh(changed=slots)
+
+    @torch.no_grad()
+    @torch.inference_mode(False)  # buffers must outlive a caller's inference mode
+    def grow(self, size: int) -> None:
+        """Add empty slots; what is held stays where it is.
+
+        Args:
+            size: slots there are to be.
+
+        Raises:
+            ValueError: if there are more already.
+        """
+        if size < self.size:
+            raise ValueError(f"a memory of {self.size} slots cannot grow to {size}")
+        more = state.empty_slots(size - self.size, self.key_dim, self.keys.device)
+        for name, rows in more.items():
+            setattr(self, name, torch.cat([self.get_buffer(name), rows]))
+        self._refresh()
+
+    def clear(self) -> None:
+        """Forget everything."""
+        for name, empty in state.EMPTY.items():
+            self.get_buffer(name).fill_(empty)
+        self.recent.fill_(NOTHING)
+        self.commits.zero_()
+
+    # --- For the life-long rule ---------------------------------------------------------------
+
+    def _take_empty(self, count: int) -> Tensor:
+        """The lowest empty slots, ``count`` or all there are; they are to be filled now."""
+        slots = torch.tensor(self._occupancy.take(count), dtype=torch.int64)
+        return slots.to(self.values.device)
+
+    def _slots_to_write(self, count: int) -> Tensor:
+        """Slots [count] for new pairs: empty ones, lowest first, then the oldest."""
+        empty = self._take_empty(count)
+        needed = count - len(empty)
+        return torch.cat([empty, self._oldest(needed)]) if needed else empty
+
+    def _oldest(self, count: int) -> Tensor:
+        """The slots [count] of greatest age + noise that are not pinned, ties to the lower slot."""
+        if self._age_order is None:
+            self._age_order = AgeOrder(self.touched, self._evictable(slice(None)))
+        reach = 2 * self.age_noise
+        slots = self._age_order.oldest(count, reach, self.touched, self._evictable).sort().values
+        jitter = 2 * noise(slots, self.seed, int(self.commits)) - 1
+        age = self.commits - self.touched[slots] + self.age_noise * jitter
+        return slots[torch.sort(age, descending=True, stable=True).indices[:count]]
+
+    def _evictable(self, slots: Tensor | slice) -> Tensor:
+        """Which of some slots hold something that may be forgotten: bool."""
+        return (self.values[slots] != NOTHING) & ~self.pinned[slots]
+
+    def _touch(self, slots: Tensor) -> None:
+        """Make distinct slots as young as can be; to be called before they are filled."""
+        filled = self.values[slots] != NOTHING
+        was = int((self.touched[slots] * filled).sum())
+        self._occupancy.touched += int(self.commits) * len(slots) - was
+        self.touched[slots] = self.commits
+        if self._age_order is not None:
+            self._age_order.touch(slots, self.commits)
+            if self._age_order.length > _NOTES * self.size + len(slots):
+                self._age_order = None
+
+    def _search_nearest(self, unit: Tensor, count: int) -> tuple[Tensor, Tensor]:
+        """Similarities and slots [N, count] of the nearest slots of unit queries [N, D]."""
+        self._refresh()
+        with torch.autocast(unit.device.type, enabled=False):
+            return self._search.search(unit.detach(), count)
+
+    def _refresh(self, changed: Tensor | None = None) -> None:
+        """Let search, counts and ages follow the buffers, also if somebody else wrote to them.
+
+        Args:
+            changed: slots that this memory changed itself, of which counts and ages know.
+        """
+        watched = self.keys, self.values, self.touched, self.pinned
+        seen = tuple((buffer, _version(buffer)) for buffer in watched)
+        if changed is None:
+            if len(self._seen) == len(seen) and all(
+                a is b and version == known
+                for (a, version), (b, known) in zip(seen, self._seen, strict=True)
+            ):
+                return
+            self._occupancy = Occupancy(self.values, self.pinned, self.touched)
+            self._age_order = None
+        self._search.update(self.keys, self.values, changed)
+        self._seen = seen
+
+    # --- What comes in ------------------------------------------------------------------------
+
+    def _unit(self, query: Tensor) -> Tensor:
+        """Unit vectors in float32 [N, D]; ValueError if the queries are none."""
+        if query.dim() != 2 or query.shape[1] != self.key_dim:
+            raise ValueError(f"queries must be [N, {self.key_dim}], not {list(query.shape)}")
+        if not math.isfinite(query.detach().float().norm(dim=1).sum()):
+            raise ValueError("a query holds a number that is not finite, or too large to square")
+        with torch.autocast(query.device.type, enabled=False):
+            return F.normalize(query.float().contiguous(), dim=1)
+
+    def _check_target(self, query: Tensor, target: Tensor) -> None:
+        if target.shape != query.shape[:1] or target.dtype != torch.int64:
+            raise ValueError(
+                f"targets must be [{len(query)}] int64, not {list(target.shape)} {target.dtype}"
+            )
+        if len(target) and not bool(((target >= 0) & (target < self.num_values)).all()):
+            raise ValueError(f"a target is outside [0, {self.num_values})")
+
+    @staticmethod
+    def _origins_of(target: Tensor, origin: int | Tensor | None) -> Tensor:
+        """[N] int64."""
+        if isinstance(origin, Tensor):
+            if origin.shape != target.shape or origin.dtype != torch.int64:
+                raise ValueError(
+                    f"origins must be one number or [{len(target)}] int64, not "
+                    f"{list(origin.shape)} {origin.dtype}"
+                )
+            return origin
+        return torch.full_like(target, NOTHING if origin is None else origin)
+
+    def _apply(self, fn: Any, recurse: bool = True) -> "MemorySlots":
+        """Move with the model, but keep the keys in float32 when the model becomes half."""
+        keys = self.keys
+        super()._apply(fn, recurse)
+        if self.keys.dtype != torch.float32:
+            self.keys = keys.to(self.keys.device, torch.float32)
+        return self
+
+    def _load_from_state_dict(self, state_dict: Any, prefix: str, *args: Any) -> None:
+        """Load buffers of any version of their layout."""
+        state.upgrade(state_dict, prefix)
+        super()._load_from_state_dict(state_dict, prefix, *args)
+
+
+def _version(tensor: Tensor) -> Any:
+    """Changes when the tensor does. One made in inference mode may always have changed."""
+    return object() if tensor.is_inference() else tensor._version
