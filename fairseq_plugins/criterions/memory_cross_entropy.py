@@ -17,6 +17,7 @@ from torch import Tensor
 
 from fairseq_plugins.criterions.memory_health import log_memory_health, total
 from fairseq_plugins.errors import InputError
+from fairseq_plugins.memory import MemoryHits
 from fairseq_plugins.modules.cross_entropy import token_log_probs
 from fairseq_plugins.modules.memory_reader import MemoryReading
 from fairseq_plugins.modules.options import SHARE, WEIGHT, Range, option
@@ -115,11 +116,11 @@ class MemoryCrossEntropy(FairseqCriterion):
         )
         log: dict[str, float] = {}
         reading: MemoryReading | None = extra.get("memory")
-        if reading is not None:
+        if reading is not None and reading.hits is not None:
             # The same number, but the softmax learns by it only as much as not alone.
             alone = self.softmax_alone
             mixed = reading.mix_target(torch.lerp(log_prob, log_prob.detach(), alone), target[real])
-            margin_loss, log = self._learn(reading, target[real], mixed)
+            margin_loss, log = self._learn(reading, reading.hits, target[real], mixed)
             if reading.gate is not None:
                 # The gate learns when not to trust the memory.
                 nll = -mixed.sum()
@@ -136,10 +137,10 @@ class MemoryCrossEntropy(FairseqCriterion):
         return loss, size, log
 
     def _learn(
-        self, reading: MemoryReading, target: Tensor, log_prob: Tensor
+        self, reading: MemoryReading, hits: MemoryHits, target: Tensor, log_prob: Tensor
     ) -> tuple[Tensor, dict]:
         """The margin loss, and pairs for the next commit."""
-        memory, hits = reading.memory, reading.hits
+        memory = reading.memory
         margin_loss = memory.loss(reading.query, target, hits).sum()
         if memory.training:
             chosen = self.policy(target, log_prob)

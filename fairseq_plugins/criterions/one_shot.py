@@ -17,6 +17,7 @@ from torch import Tensor
 from fairseq_plugins.criterions.memory_health import log_memory_health, total
 from fairseq_plugins.data.episodes import Protocol, play
 from fairseq_plugins.errors import InputError
+from fairseq_plugins.memory import KeyValueMemory
 from fairseq_plugins.modules.one_shot import neighborhood_loss
 from fairseq_plugins.modules.options import COUNT, WEIGHT, Range, option
 
@@ -79,25 +80,29 @@ class OneShot(FairseqCriterion):
         if self.neighborhood_weight:
             nearby = neighborhood_loss(query, target, self.neighborhood_temperature)
             loss = loss + self.neighborhood_weight * nearby.sum()
-        memory = extra["memory"]
+        margin_loss, told = self._learn(extra["memory"].memory, query, target)
+        loss = loss + margin_loss
+        return loss, len(target), log | told | {"loss": float(loss.detach())}
+
+    def _learn(self, memory: KeyValueMemory, query: Tensor, target: Tensor) -> tuple[Tensor, dict]:
+        """Weighted margin loss, and pairs for the next commit."""
         # The loss looks at all neighbours, writing at the best one.
         hits = memory.query(query, neighbors=None if self.memory_loss_weight else 1)
-        if self.memory_loss_weight:
-            margin_loss = memory.loss(query, target, hits).sum()
-            loss = loss + self.memory_loss_weight * margin_loss
-            log["memory_loss"] = float(margin_loss.detach())
-        memory.stage(query, target, hits)
-        log |= {
+        log: dict[str, float] = {
             "memory_right": int((hits.values[:, 0] == target).sum()),
             "memory_queries": len(target),
-            "loss": float(loss.detach()),
         }
-        return loss, len(target), log
+        margin_loss = query.new_zeros(())
+        if self.memory_loss_weight:
+            margin_loss = memory.loss(query, target, hits).sum()
+            log["memory_loss"] = float(margin_loss.detach())
+        memory.stage(query, target, hits)
+        return self.memory_loss_weight * margin_loss, log
 
     def _validate(self, model: Any, sample: dict) -> dict[str, float]:
         """How many per cent of the queries of an episode are classified rightly."""
         parts = [model(part) for part in sample["net_input"]["images"].split(AT_ONCE)]
-        query, memory = torch.cat([part[0] for part in parts]), parts[0][1]["memory"]
+        query, memory = torch.cat([part[0] for part in parts]), parts[0][1]["memory"].memory
         keys = query.view(-1, sample["drawings"], query.shape[1])  # [classes, drawings, D]
         log: dict[str, float] = {"episodes": self.episodes}
         for protocol in PROTOCOLS:

@@ -15,8 +15,9 @@ from fairseq_plugins.models.gnmt import (
     GNMTTinyConfig,
     GNMTWMTConfig,
 )
+from fairseq_plugins.modules.memory_decoder import MemoryDecoder
 from fairseq_plugins.modules.memory_options import JoiningMemoryOptions, empty_memory
-from fairseq_plugins.modules.memory_reader import MODES, MemoryReader, MemoryReading
+from fairseq_plugins.modules.memory_reader import MODES, MemoryReader, mix_memory
 from fairseq_plugins.modules.options import option
 
 QUERIES = ("attention", "output", "both")
@@ -44,16 +45,11 @@ class GNMTMemoryConfig(GNMTMemoryOptions, GNMTConfig):
     """``gnmt`` with a memory."""
 
 
-class GNMTMemoryDecoder(GNMTDecoder):
-    """A decoder that asks its memory before the logits.
-
-    Attributes:
-        asks: False does without the memory, and tells as ``extra["query"]`` what it would ask.
-    """
+class GNMTMemoryDecoder(MemoryDecoder, GNMTDecoder):
+    """A decoder that asks its memory before the logits."""
 
     reader: MemoryReader
     memory_query: str
-    asks = True
 
     def read(self, output: Tensor, context: Tensor, tokens: Tensor, extra: dict) -> Tensor:
         """Ask at every token, for all sentences and steps at once."""
@@ -61,9 +57,8 @@ class GNMTMemoryDecoder(GNMTDecoder):
         source = torch.cat(sources[self.memory_query], dim=-1)
         positions = tokens != self.dictionary.pad()  # [batch, time]
         if not self.asks:
-            extra["query"] = self.reader.questions(source, positions)
             return self.reader.unasked(output)
-        output, extra["memory"] = self.reader(source, output, positions)
+        output, extra["memory"] = self.reader(source, output, positions, self.searches)
         return output
 
 
@@ -72,17 +67,11 @@ class GNMTMemoryModel(GNMTModel):
     """GNMT with the memory of Kaiser et al. 2017, section 3."""
 
     decoder_class = GNMTMemoryDecoder
-    memory_from_update = 0
-
-    def set_num_updates(self, num_updates: int) -> None:
-        """Let the memory join in when it is time."""
-        super().set_num_updates(num_updates)
-        self.decoder.asks = num_updates >= self.memory_from_update
 
     def add_memory(self, cfg: GNMTMemoryConfig) -> None:
         """Give the decoder an empty memory."""
-        self.memory_from_update = cfg.memory_from_update
         decoder = self.decoder
+        decoder.joins_at = cfg.memory_from_update
         context_dim, output_dim = decoder.layers.source_dim, cfg.units
         widths = {
             "attention": context_dim,
@@ -102,9 +91,7 @@ class GNMTMemoryModel(GNMTModel):
         self, net_output: tuple[Tensor, dict], log_probs: bool, sample: dict | None = None
     ) -> Tensor:
         """(Log-)probabilities [batch, time, vocabulary] in float32, the memory mixed in."""
-        result = super().get_normalized_probs(net_output, True, sample)
-        reading: MemoryReading | None = net_output[1].get("memory")
-        result = result if reading is None else reading.mix_all(result)
+        result = mix_memory(super().get_normalized_probs(net_output, True, sample), net_output[1])
         return result if log_probs else result.exp()
 
 

@@ -18,8 +18,9 @@ from fairseq_plugins.errors import InputError
 from fairseq_plugins.models.gnmt import embeddings
 from fairseq_plugins.modules.cgru import CGRUStack
 from fairseq_plugins.modules.gnmt import pad_on_the_right
+from fairseq_plugins.modules.memory_decoder import MemoryDecoder
 from fairseq_plugins.modules.memory_options import JoiningMemoryOptions, empty_memory
-from fairseq_plugins.modules.memory_reader import MODES, MemoryReading
+from fairseq_plugins.modules.memory_reader import MODES, mix_memory
 from fairseq_plugins.modules.neural_gpu import (
     QUERY_ROW,
     SYMBOL_ROW,
@@ -139,14 +140,10 @@ class PlainDecoder(FairseqIncrementalDecoder):
         return self.longest
 
 
-class ExtendedDecoder(PlainDecoder):
-    """fairseq's face of :class:`NeuralGPUDecoder`.
+class ExtendedDecoder(MemoryDecoder, PlainDecoder):
+    """fairseq's face of :class:`NeuralGPUDecoder`, with or without a memory."""
 
-    Attributes:
-        asks: False does without the memory.
-    """
-
-    asks = True
+    reader: TapeReader | None
 
     def __init__(
         self,
@@ -337,9 +334,7 @@ class NeuralGPUModel(FairseqEncoderDecoderModel):
         Beyond its last column, a sequence is at its end.
         """
         logits, extra = net_output
-        result = torch.log_softmax(logits.float(), dim=-1)
-        reading: MemoryReading | None = extra.get("memory")
-        result = result if reading is None else reading.mix_all(result)
+        result = mix_memory(torch.log_softmax(logits.float(), dim=-1), extra)
         if "ended" in extra and bool(extra["ended"].any()):
             end = torch.full_like(result[:1, :1], -torch.inf)
             end[..., self.decoder.dictionary.eos()] = 0
@@ -389,7 +384,7 @@ class ExtendedNeuralGPUMemoryConfig(JoiningMemoryOptions, NeuralGPUConfig):
 class ExtendedNeuralGPUMemoryModel(ExtendedNeuralGPUModel):
     """With the memory of Kaiser et al. 2017, figure 3."""
 
-    memory_from_update = gold_updates = 0
+    gold_updates = 0
 
     @classmethod
     def build_model(cls, cfg: Any, task: Any) -> "ExtendedNeuralGPUMemoryModel":
@@ -399,7 +394,7 @@ class ExtendedNeuralGPUMemoryModel(ExtendedNeuralGPUModel):
                 f"--height {cfg.height}: the query is in the second row; give at least 2"
             )
         model = super().build_model(cfg, task)
-        model.memory_from_update = cfg.memory_from_update
+        model.decoder.joins_at = cfg.memory_from_update
         model.gold_updates = cfg.memory_gold_updates
         return model
 
@@ -423,10 +418,9 @@ class ExtendedNeuralGPUMemoryModel(ExtendedNeuralGPUModel):
             )
 
     def set_num_updates(self, num_updates: int) -> None:
-        """Let the memory join in when it is time; then show the right answer less and less."""
+        """From when the memory joins in, show the right answer less and less."""
         super().set_num_updates(num_updates)
-        asked = num_updates - self.memory_from_update
-        self.decoder.asks = asked >= 0
+        asked = num_updates - self.decoder.joins_at
         left = 1 - asked / self.gold_updates if self.gold_updates else 0.0
         self.decoder.reader.gold_share = min(max(0.0, left), 1.0)
 

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
+import torch
 from fairseq.dataclass import ChoiceEnum, FairseqDataclass
 from fairseq.models import BaseFairseqModel, register_model
 from omegaconf import II
@@ -12,6 +13,7 @@ from fairseq_plugins.errors import InputError
 from fairseq_plugins.memory import KeyValueMemory
 from fairseq_plugins.modules.convnet import NETWORKS, ConvEmbedder
 from fairseq_plugins.modules.memory_options import MemoryOptions, empty_memory
+from fairseq_plugins.modules.memory_reader import MemoryReading
 from fairseq_plugins.modules.options import DROPOUT, option
 
 
@@ -57,8 +59,13 @@ class OmniglotConvnetMemory(BaseFairseqModel):
         return cls(embedder, empty_memory(cfg, task.classes))
 
     def forward(self, images: Tensor) -> tuple[Tensor, dict]:
-        """[N, size, size], ink 1 and paper 0 -> queries [N, key_dim], and whom to ask."""
-        return self.project(self.embedder(images)).float(), {"memory": self.memory}
+        """[N, size, size], ink 1 and paper 0 -> queries [N, key_dim], and a reading without hits.
+
+        Who has only to know the queries, to compare them with each other, needs no search.
+        """
+        query = self.project(self.embedder(images)).float()
+        everywhere = torch.ones(len(query), dtype=torch.bool, device=query.device)
+        return query, {"memory": MemoryReading(self.memory, query, None, everywhere)}
 
     def max_positions(self) -> None:
         """There are no positions."""

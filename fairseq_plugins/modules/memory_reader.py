@@ -27,7 +27,7 @@ class MemoryReading:
     Attributes:
         memory: what was asked.
         query: [N, key_dim], the questions; the criterion learns and writes with them.
-        hits: what answered.
+        hits: what answered; None if there was no search.
         positions: [batch, time] bool with N times True, where it was asked.
         log_weights: [N, k], log w, -inf for missing neighbours; None unless interpolating.
         gate: [N], logit of g; None unless interpolating.
@@ -36,7 +36,7 @@ class MemoryReading:
 
     memory: KeyValueMemory
     query: Tensor
-    hits: MemoryHits
+    hits: MemoryHits | None
     positions: Tensor
     log_weights: Tensor | None = None
     gate: Tensor | None = None
@@ -44,18 +44,16 @@ class MemoryReading:
 
     def mix_target(self, log_prob: Tensor, target: Tensor) -> Tensor:
         """log p(target) of the mixture, from the softmax's own log p(target) [N]."""
-        if self.gate is None or self.log_weights is None:
+        if self.hits is None or self.gate is None or self.log_weights is None:
             return log_prob
-        right = self.hits.values == target.unsqueeze(1)  # [N, k]
-        of_memory = _masked_logsumexp(self.log_weights, right)
-        return _mix(log_prob, of_memory, self.gate)
+        return mix_target(log_prob, target, self.hits.values, self.log_weights, self.gate)
 
     def mix(self, log_probs: Tensor) -> Tensor:
         """Log-probabilities [N, vocabulary] of the mixture, from those of the softmax.
 
         Without gradients the result takes the place of ``log_probs``.
         """
-        if self.gate is None or self.log_weights is None:
+        if self.hits is None or self.gate is None or self.log_weights is None:
             return log_probs
         missing = self.hits.values < 0  # [N, k]
         # A missing neighbour repeats the first one, which changes nothing.
@@ -87,6 +85,33 @@ class MemoryReading:
             return self.mix(log_probs.flatten(0, 1)).view_as(log_probs)
         mixed = self.mix(log_probs[self.positions])
         return log_probs.index_put((self.positions,), mixed)
+
+
+def mix_target(
+    log_prob: Tensor, target: Tensor, values: Tensor, log_weights: Tensor, gate: Tensor
+) -> Tensor:
+    """Return log p(target) [N] of the mixture of a softmax and a memory.
+
+    Args:
+        log_prob: [N], log p(target) of the softmax.
+        target: [N].
+        values: [N, k], of the neighbours.
+        log_weights: [N, k], of the neighbours.
+        gate: [N], logit of the memory's share g.
+    """
+    right = values == target.unsqueeze(1)  # [N, k]
+    return _mix(log_prob, _masked_logsumexp(log_weights, right), gate)
+
+
+def mix_memory(log_probs: Tensor, extra: dict) -> Tensor:
+    """Mix what a model read from its memory into log-probabilities [batch, time, vocabulary].
+
+    Args:
+        log_probs: of the softmax.
+        extra: second part of the model's output; without a reading, nothing is mixed in.
+    """
+    reading: MemoryReading | None = extra.get("memory")
+    return log_probs if reading is None else reading.mix_all(log_probs)
 
 
 def _masked_logsumexp(log_weights: Tensor, mask: Tensor) -> Tensor:
@@ -147,7 +172,7 @@ class MemoryReader(nn.Module):
             nn.init.constant_(self.gate.bias, -2.0)
 
     def forward(
-        self, source: Tensor, state: Tensor, positions: Tensor
+        self, source: Tensor, state: Tensor, positions: Tensor, search: bool = True
     ) -> tuple[Tensor, MemoryReading]:
         """Ask at every position that holds a token.
 
@@ -155,11 +180,14 @@ class MemoryReader(nn.Module):
             source: [batch, time, query_dim], projected to the queries.
             state: [batch, time, state_dim].
             positions: [batch, time] bool, where to ask.
+            search: False only tells what is asked; nothing is read.
 
         Returns:
             The state with what was read, and what was read.
         """
-        query = self.questions(source, positions)
+        query = self.project(source[positions]).float()
+        if not search:
+            return state, MemoryReading(self.memory, query, None, positions)
         hits = self.memory.query(query)
         log_weights = gate = seen = None
         if self.mode != "interpolate":
@@ -170,10 +198,6 @@ class MemoryReader(nn.Module):
             seen = state[positions]
             gate = self.gate_logit(seen, hits, log_weights)
         return state, MemoryReading(self.memory, query, hits, positions, log_weights, gate, seen)
-
-    def questions(self, source: Tensor, positions: Tensor) -> Tensor:
-        """What is asked [N, key_dim], for a source [batch, time, query_dim]."""
-        return self.project(source[positions]).float()
 
     def unasked(self, state: Tensor) -> Tensor:
         """The state as it is, where the memory has no say yet.

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from fairseq_plugins.errors import InputError
 from fairseq_plugins.memory import MemoryHits
-from fairseq_plugins.modules.memory_reader import MemoryReader, MemoryReading
+from fairseq_plugins.modules.memory_reader import MemoryReader, mix_target
 from fairseq_plugins.teaching.fill import Translator
 
 STEPS = 300
@@ -56,12 +56,12 @@ class _Tokens:
         """Mean negative log-likelihood of the reader's mixture."""
         log_weights = reader.log_weights(self.hits)
         gate = reader.gate_logit(self.state, self.hits, log_weights)
-        return float(self.nll(reader, log_weights, gate))
+        return float(self.nll(log_weights, gate))
 
-    def nll(self, reader: MemoryReader, log_weights: Tensor, gate: Tensor) -> Tensor:
+    def nll(self, log_weights: Tensor, gate: Tensor) -> Tensor:
         """The same, with weights [N, k] and the logit of a gate [N] that are given."""
-        reading = MemoryReading(reader.memory, self.state, self.hits, self.state, log_weights, gate)
-        return -reading.mix_target(self.log_prob, self.target).mean()
+        values = self.hits.values
+        return -mix_target(self.log_prob, self.target, values, log_weights, gate).mean()
 
 
 def calibrate(translator: Translator, split: str) -> Calibration:
@@ -110,7 +110,7 @@ def _fit(reader: MemoryReader, tokens: _Tokens) -> None:
         seen = torch.cat([tokens.state, (features - mean) / deviation], dim=1)
         gate = F.linear(seen, weight, bias).squeeze(1)
         change = (weight[:, : -reader.FEATURES] - start).square().sum()
-        loss = tokens.nll(reader, log_weights, gate) + STIFFNESS / len(tokens.target) * change
+        loss = tokens.nll(log_weights, gate) + STIFFNESS / len(tokens.target) * change
         optimizer.zero_grad()
         loss.backward(inputs=[reader.log_temperature, weight, bias])
         optimizer.step()
@@ -126,9 +126,10 @@ def _collect(translator: Translator, split: str) -> _Tokens:
     parts: list[tuple[MemoryHits, Tensor, Tensor]] = []
     for sample in translator.batches(split):
         decoded = translator.decode(sample)
-        assert decoded.reading is not None and decoded.reading.state is not None
-        states.append(decoded.reading.state.float())
-        parts.append((decoded.reading.hits, decoded.target, decoded.log_prob()))
+        state, hits = decoded.reading.state, decoded.reading.hits
+        assert state is not None and hits is not None  # of a reader that interpolates
+        states.append(state.float())
+        parts.append((hits, decoded.target, decoded.log_prob()))
     all_hits, targets, log_probs = zip(*parts, strict=True)
     names = [field.name for field in fields(MemoryHits)]
     hits = MemoryHits(*(torch.cat([getattr(hits, name) for hits in all_hits]) for name in names))

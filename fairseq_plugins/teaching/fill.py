@@ -8,6 +8,7 @@ domain, or be made anew for averaged weights.
 
 import logging
 from collections.abc import Iterator
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -74,10 +75,8 @@ class FillReport:
 class Decoded:
     """A sample with N target tokens, decoded."""
 
-    query: Tensor
-    """[N, key_dim], what the memory is asked at each of them."""
-    reading: MemoryReading | None
-    """What it answered, if it was asked."""
+    reading: MemoryReading
+    """What the memory is asked at each of them, and what it answered, if there was a search."""
     target: Tensor
     """[N], the right tokens."""
     logits: Tensor
@@ -181,16 +180,14 @@ class Translator:
 
         Args:
             sample: of the task.
-            ask: the memory; done anyway if what is asked depends on what was answered.
+            ask: False only notes what would be asked of the memory, without searching for
+                answers, unless what is asked depends on them.
         """
-        self.model.decoder.asks = ask or self.model.decoder.reader.feeds_back
-        with context(self.autocast, self.device):
+        searching = nullcontext() if ask else self.model.decoder.questions_only()
+        with searching, context(self.autocast, self.device):
             logits, extra = self.model(**sample["net_input"])
-        self.model.decoder.asks = True
-        reading: MemoryReading | None = extra.get("memory")
-        query = extra["query"] if reading is None else reading.query
         real = sample["target"] != self.task.target_dictionary.pad()  # [batch, time]
-        return Decoded(query, reading, sample["target"][real], logits, real)
+        return Decoded(extra["memory"], sample["target"][real], logits, real)
 
     def save(self, path: Path) -> None:
         """Write the checkpoint with its memory, whole or not at all."""
@@ -229,7 +226,7 @@ def _fill_batch(
 ) -> FillReport:
     memory = translator.memory
     decoded = translator.decode(sample, ask=False)
-    query, target = decoded.query, decoded.target
+    query, target = decoded.reading.query, decoded.target
     chosen = policy(target, decoded.log_prob())
     done = memory.write(query[chosen], target[chosen])
     return replace(

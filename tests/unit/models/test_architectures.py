@@ -8,6 +8,7 @@ import torch
 from fairseq import options
 from fairseq.dataclass.utils import convert_namespace_to_omegaconf
 from fairseq.models import ARCH_MODEL_REGISTRY, MODEL_DATACLASS_REGISTRY
+from torch import Tensor
 
 from fairseq_plugins.memory import KeyValueMemory
 from tests.tiny_models import (
@@ -176,4 +177,31 @@ def test_the_memory_joins_in_when_it_is_time() -> None:
     output[0].sum().backward()
     assert all(parameter.grad is not None for parameter in model.decoder.reader.parameters())
     model.set_num_updates(5)
+    assert "memory" in model(**sample["net_input"])[1]
+
+
+def test_questions_can_be_noted_without_searching_for_answers() -> None:
+    model, sample = remembering(), batch()
+    _, asked = model(**sample["net_input"])
+    alone, _ = without_memory(model, sample)
+    with model.decoder.questions_only():
+        logits, extra = model(**sample["net_input"])
+    assert torch.equal(extra["memory"].query, asked["memory"].query)
+    assert asked["memory"].hits is not None and extra["memory"].hits is None
+    assert torch.equal(logits, alone)
+    own = model.get_normalized_probs((logits, extra), log_probs=True)
+    assert torch.equal(own, model.get_normalized_probs((logits, {}), log_probs=True))
+    assert model(**sample["net_input"])[1]["memory"].hits is not None
+
+
+def without_memory(model: Any, sample: dict) -> tuple[Tensor, dict]:
+    with model.decoder.without_memory():
+        return model(**sample["net_input"])
+
+
+def test_a_memory_has_no_say_where_there_is_to_be_none() -> None:
+    model, sample = remembering(), batch()
+    assert "memory" not in without_memory(model, sample)[1]
+    with pytest.raises(KeyError), model.decoder.without_memory():
+        raise KeyError
     assert "memory" in model(**sample["net_input"])[1]

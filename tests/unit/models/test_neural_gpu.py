@@ -154,7 +154,7 @@ def test_the_answer_on_the_tape_changes_what_follows() -> None:
 
 def test_the_memory_joins_in_when_it_is_time() -> None:
     subject, sample = remembering("both"), batch()
-    subject.memory_from_update = 5
+    subject.decoder.joins_at = 5
     alone, together = 4, 5
     subject.set_num_updates(alone)
     logits, extra = subject(**sample["net_input"])
@@ -166,6 +166,15 @@ def test_the_memory_joins_in_when_it_is_time() -> None:
     logits_of_empty, extra = subject(**sample["net_input"])
     assert "memory" in extra
     torch.testing.assert_close(logits, logits_of_empty)
+
+
+def test_questions_that_depend_on_answers_are_always_answered() -> None:
+    subject, sample = remembering("both"), batch()
+    _, expected = subject(**sample["net_input"])
+    with subject.decoder.questions_only():
+        _, extra = subject(**sample["net_input"])
+    assert torch.equal(extra["memory"].query, expected["memory"].query)
+    assert extra["memory"].hits is not None
 
 
 def test_the_right_answer_is_shown_less_and_less() -> None:

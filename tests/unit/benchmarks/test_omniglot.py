@@ -1,0 +1,16 @@
+"""What is measured beside a memory that is never asked has none to ask."""
+
+from pathlib import Path
+
+import pytest
+
+from fairseq_plugins.benchmarks.omniglot import OneShotTraining, make_drawings
+
+
+@pytest.mark.parametrize("asks", [False, True])
+def test_only_a_memory_that_is_asked_is_written_to(tmp_path: Path, asks: bool) -> None:
+    make_drawings(tmp_path, 16)
+    training = OneShotTraining(tmp_path, 4, 64, "none", 1, asks, "cpu")
+    training(0)
+    assert training.memory is not None
+    assert (len(training.memory) > 0) == asks
