@@ -8,23 +8,17 @@ Text passes through in chunks: memory does not grow with the corpus, but for eig
 know duplicates by.
 """
 
-import multiprocessing.connection
-import os
-import threading
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 from tqdm import tqdm
 
 from data_prep.core.files import aligned_writer, count_lines, read_lines
+from data_prep.core.processes import in_parallel
 from data_prep.core.program import DataError
 from data_prep.text.duplicates import Seen
 from data_prep.text.quality import CleaningOptions, Judge, Verdict
@@ -32,11 +26,7 @@ from data_prep.text.quality import CleaningOptions, Judge, Verdict
 EXAMPLES = 5  # shown for each reason
 EXAMPLE_WIDTH = 100  # characters of a line that the report quotes
 CHUNK = 5000  # pairs
-WAITING = 2  # chunks for each worker
 DUPLICATE, ALSO_TESTED = "duplicate", "also in development or test text"
-
-In = TypeVar("In")
-Out = TypeVar("Out")
 
 
 @dataclass(frozen=True)
@@ -162,48 +152,6 @@ def read_chunks(corpus: Corpus) -> Iterator[Chunk]:
                 yield Chunk(corpus.shown(source), first, weight, pairs)
                 first += len(pairs)
                 bar.update(len(pairs))
-
-
-def in_parallel(function: Callable[[In], Out], items: Iterable[In], workers: int) -> Iterator[Out]:
-    """Yield function(item) of all items, in their order, never reading far ahead.
-
-    Raises:
-        DataError: If a process is killed.
-    """
-    if workers == 1:
-        yield from map(function, items)
-        return
-    with ProcessPoolExecutor(workers, initializer=_end_with_parent) as pool, _killed_processes():
-        waiting: deque[Future[Out]] = deque()
-        for item in items:
-            waiting.append(pool.submit(function, item))
-            if len(waiting) > WAITING * workers:
-                yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
-
-
-def _end_with_parent() -> None:
-    """For a worker: a program that is killed shall not leave it behind, and with it its lock."""
-    parent = multiprocessing.parent_process()
-    assert parent is not None, "a worker has one"
-
-    def watch() -> None:
-        multiprocessing.connection.wait([parent.sentinel])
-        os._exit(1)
-
-    threading.Thread(target=watch, daemon=True).start()
-
-
-@contextmanager
-def _killed_processes() -> Iterator[None]:
-    try:
-        yield
-    except BrokenProcessPool as error:
-        raise DataError(
-            "a process was killed, perhaps for want of memory; run the same command again with "
-            "fewer --workers"
-        ) from error
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,15 @@ from dataclasses import dataclass
 from itertools import product
 from random import Random
 
-from data_prep.toy import words as toy_words
+from data_prep.toy.words import (
+    ADJECTIVES,
+    DITRANSITIVE,
+    INTRANSITIVE,
+    PEOPLE,
+    PLACES,
+    THINGS,
+    TRANSITIVE,
+)
 
 CASES = {"nominative": "", "accusative": "m", "oblique": "s"}
 TENSES = {"present": "a", "past": "i", "future": "u"}
@@ -135,17 +143,15 @@ class Lexicon:
     def __init__(self, seed: int, words: int | None = None, names: int = NAMES) -> None:
         self._random = Random(f"lexicon {seed}")
         self._taken: set[str] = set()
-        lists = {"people": toy_words.PEOPLE, "things": toy_words.THINGS, "places": toy_words.PLACES}
+        lists = {"people": PEOPLE, "things": THINGS, "places": PLACES}
         self.nouns = {
             kind: [self._noun(entry) for entry in lists[kind].split()[:words]] for kind in lists
         }
-        self.adjectives = [
-            Adjective(word, self._stem()) for word in toy_words.ADJECTIVES.split()[:words]
-        ]
+        self.adjectives = [Adjective(word, self._stem()) for word in ADJECTIVES.split()[:words]]
         frames = {
-            "transitive": toy_words.TRANSITIVE,
-            "intransitive": toy_words.INTRANSITIVE,
-            "ditransitive": toy_words.DITRANSITIVE,
+            "transitive": TRANSITIVE,
+            "intransitive": INTRANSITIVE,
+            "ditransitive": DITRANSITIVE,
         }
         self.verbs = {
             frame: [self._verb(entry) for entry in frames[frame].split()[:words]]

@@ -1,4 +1,4 @@
-"""The ordinary words of the toy corpus, English side: what `toy_language` builds its lexicon from.
+"""The ordinary words of the toy corpus, English side: what the lexicon is made of.
 
 Plain lists, the more frequent words first. `word:form` gives a form that the rule would miss: the
 past tense of a verb, the plural of a noun.

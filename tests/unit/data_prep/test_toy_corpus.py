@@ -6,9 +6,10 @@ from pathlib import Path
 import pytest
 
 from data_prep.core.program import DataError
+from data_prep.toy.corpus import BUCKETS, Sizes, Writer, make_corpus
 from data_prep.toy.language import names_in
 from data_prep.toy.lexicon import Lexicon
-from data_prep.toy_corpus import BUCKETS, PARTS, Sizes, Writer, make_corpus, write_corpus
+from data_prep.toy_corpus import PARTS, write_corpus
 
 SIZES = Sizes(train=3000, valid=50, test=120, held_out=20)
 

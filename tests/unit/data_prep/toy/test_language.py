@@ -5,7 +5,7 @@ from random import Random
 
 import pytest
 
-from data_prep.toy import language as toy_language
+from data_prep.toy import language
 from data_prep.toy.language import WORDS, Clause, Phrase, Speaker, english, names_in, yy
 from data_prep.toy.lexicon import ENDINGS, Adjective, Lexicon, Name, Noun, Verb, ending
 
@@ -128,7 +128,7 @@ def test_documented_example_is_what_the_program_says() -> None:
         preposition="in",
         adjunct=Phrase((names["Cirinford"],)),
     )
-    documentation = str(toy_language.__doc__).splitlines()
+    documentation = str(language.__doc__).splitlines()
     start = documentation.index("    " + " ".join(english(clause)))
     glossed = [line[:31].strip() for line in documentation[start + 2 :]]
     assert " ".join(glossed).strip() == " ".join(yy(clause))
