@@ -2,6 +2,8 @@
 
 import argparse
 
+LARGEST_SEED = 2**31 - 1  # numpy takes twice as large ones, of which epochs need some room
+
 
 class HelpFormatter(argparse.ArgumentDefaultsHelpFormatter, argparse.RawDescriptionHelpFormatter):
     """Shows a program's description as it is written, and defaults that say something."""
@@ -20,6 +22,14 @@ def positive(text: str) -> int:
 def not_negative(text: str) -> int:
     """Parse a number of at least 0, for argparse."""
     return _at_least(0, text)
+
+
+def seed(text: str) -> int:
+    """Parse a seed of random numbers, for argparse."""
+    number = not_negative(text)
+    if number > LARGEST_SEED:
+        raise argparse.ArgumentTypeError(f"{text} is larger than {LARGEST_SEED:,}")
+    return number
 
 
 def _at_least(least: int, text: str) -> int:

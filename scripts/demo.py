@@ -10,7 +10,7 @@ import os
 import time
 from pathlib import Path
 
-from fairseq_plugins.arguments import positive
+from fairseq_plugins.arguments import positive, seed
 from fairseq_plugins.experiments import demo
 from fairseq_plugins.program import start
 
@@ -25,7 +25,7 @@ def parse() -> argparse.Namespace:
     add = parser.add_argument
     add("--out", type=Path, default=Path("demo"), help="folder for all that is made (demo)")
     add("--updates", type=positive, default=1900, help="training steps (1900)")
-    add("--seed", type=int, default=1, help="another seed, another language (1)")
+    add("--seed", type=seed, default=1, help="another seed, another language (1)")
     add("--threads", type=positive, default=os.cpu_count() or 1, help="processor cores to use")
     return parser.parse_args()
 

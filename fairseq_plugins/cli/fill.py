@@ -11,7 +11,7 @@ import argparse
 from dataclasses import asdict, fields
 from pathlib import Path
 
-from fairseq_plugins.arguments import not_negative, positive
+from fairseq_plugins.arguments import not_negative, positive, seed
 
 AUTOCAST = ("auto", "none", "bfloat16")
 POLICIES = ("all", "surprise", "rare")
@@ -21,7 +21,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     """Say what is remembered, and how."""
     add = parser.add_argument
     add("--path", type=Path, required=True, help="checkpoint of a model with memory")
-    add("--data", type=Path, help="folder that fairseq-preprocess wrote")
+    add("--data", type=Path,
+        help="folder that fairseq-preprocess wrote, or several, FIRST:SECOND, that hold the "
+        "shards of the corpus")  # fmt: skip
     add("--split", default="train", help="part of the data that is remembered")
     add("--output", type=Path, required=True, help="checkpoint to write")
     add("--memory-size", type=positive, metavar="SLOTS", help="change the number of slots")
@@ -36,7 +38,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     add("--calibrate", metavar="SPLIT",
         help="fit gate and temperature on this part of the data, for instance valid")  # fmt: skip
     add("--max-tokens", type=positive, default=4000, help="target tokens a batch")
-    add("--seed", type=int, default=1, help="of the order of the batches")
+    add("--seed", type=seed, default=1, help="of the order of the batches")
     add("--autocast", choices=AUTOCAST, default="auto",
         help="number format of matrix products; auto is bfloat16 where the processor multiplies it "
         "natively, and float32, or none, elsewhere")  # fmt: skip

@@ -36,7 +36,8 @@ class Corpus:
     """A binarised corpus, and how it is read."""
 
     data: Path | None
-    """Folder that fairseq-preprocess wrote; None if the task makes its data itself."""
+    """Folder that fairseq-preprocess wrote, or several with a colon between them, its shards; None
+    if the task makes its data itself."""
     max_tokens: int = 4000
     """Target tokens a batch."""
     seed: int = 1
@@ -138,6 +139,11 @@ class Translator:
             if task_cfg.algorithm == "rare_symbols":  # and every example
                 task_cfg.batches = -(-task_cfg.examples // task_cfg.batch_size)
         self.task = tasks.setup_task(task_cfg)
+        if self.task.target_dictionary is None:
+            raise InputError(
+                f"{path}: its memory holds classes of drawings, which no corpus tells; give a "
+                "checkpoint of a translator"
+            )
         models, _, _ = checkpoint_utils.load_model_ensemble_and_task(
             [str(path)], task=self.task, state=self.state
         )
@@ -145,31 +151,44 @@ class Translator:
         self.memory = memories_in(self.model)[0]
         self._names = memories[0]
 
-    def batches(self, split: str) -> Iterator[dict]:
-        """All batches of a split in an order that the seed decides, with a progress bar.
+    def batches(self, split: str, epoch: int = 1) -> Iterator[dict]:
+        """Read all batches of a split, of all its shards, with a progress bar.
+
+        Args:
+            split: of the corpus. The one that was trained on has as many shards as folders.
+            epoch: of the corpus, from 1; it decides the order, together with the seed.
 
         Raises:
             InputError: if the data has no such split, or nothing in it.
         """
+        shards = 1
+        if split == getattr(self.task.cfg, "train_subset", None):
+            shards = len(utils.split_paths(self.task.cfg.data))
+        for shard in range(shards):  # fairseq calls a pass over one of them an epoch
+            yield from self._shard(split, (epoch - 1) * shards + shard + 1)
+
+    def _shard(self, split: str, epoch: int) -> Iterator[dict]:
         try:
-            self.task.load_dataset(split)
+            self.task.load_dataset(split, epoch=epoch)
         except FileNotFoundError as error:
             raise InputError(
                 f"{self.corpus.data}: has no split {split!r}; name one that was binarised"
             ) from error
         dataset = self.task.dataset(split)
         longest = utils.resolve_max_positions(self.task.max_positions(), self.model.max_positions())
-        epoch = self.task.get_batch_iterator(
+        batches = self.task.get_batch_iterator(
             dataset,
             max_tokens=self.corpus.max_tokens,
             max_positions=longest,
             ignore_invalid_inputs=True,
             seed=self.corpus.seed,
+            epoch=epoch,
+            disable_iterator_cache=True,  # or all shards stay in memory
         ).next_epoch_itr(shuffle=True)
         sizes = getattr(dataset, "tgt_sizes", None)  # what is drawn on the fly has none
         total = sizes if sizes is None else int(sizes.sum())
         with Progress(total=total, desc=split, unit=" tokens", unit_scale=True) as bar:
-            for sample in epoch:
+            for sample in batches:
                 yield utils.move_to_cuda(sample) if self.device.type == "cuda" else sample
                 bar.update(sample["ntokens"])
                 return_freed_memory()
@@ -214,8 +233,8 @@ def fill(translator: Translator, split: str, policy: WritePolicy, epochs: int = 
     """
     memory = translator.memory
     report = FillReport()
-    for _ in range(epochs):
-        for sample in translator.batches(split):
+    for epoch in range(1, epochs + 1):
+        for sample in translator.batches(split, epoch):
             report = _fill_batch(translator, sample, policy, report)
     return replace(report, filled=len(memory), size=memory.size)
 

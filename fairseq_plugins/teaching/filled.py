@@ -18,7 +18,8 @@ class Filling:
     """What a memory is filled with, and how.
 
     Attributes:
-        data: folder that fairseq-preprocess wrote; None if the task makes its data itself.
+        data: folder that fairseq-preprocess wrote, or several with a colon between them, its
+            shards; None if the task makes its data itself.
         split: part of the data that is remembered.
         memory_size: slots the memory is to have; None leaves it as it is.
         memory_write: which tokens are remembered, one of ``write_policy.POLICIES``.

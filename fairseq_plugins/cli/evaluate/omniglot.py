@@ -12,7 +12,7 @@ import argparse
 from dataclasses import fields, replace
 from pathlib import Path
 
-from fairseq_plugins.arguments import not_negative, positive
+from fairseq_plugins.arguments import positive, seed
 
 RULES = ("nearest", "vote")
 
@@ -41,7 +41,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     add("--showings-episodes", type=positive, default=200, metavar="N", help="for --showings")
     add("--lifelong", action="store_true", help="what is remembered after up to 10,000 writes")
     add("--lake", type=Path, metavar="ALL_RUNS", help="Lake's 20 runs: their folder or zip file")
-    add("--seed", type=not_negative, default=1, help="of the episodes")
+    add("--seed", type=seed, default=1, help="of the episodes")
     add("--plots", type=Path, metavar="DIR", help="draw pictures there")
 
 

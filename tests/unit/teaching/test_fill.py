@@ -1,5 +1,6 @@
 """Filling a memory with a corpus."""
 
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -102,6 +103,40 @@ def test_several_epochs_see_everything_again(trained: Any) -> None:
     report = fill(filled, "test", ALL, epochs=2)
     assert report.seen == 2 * tokens(trained, "test")
     assert report.merged > fill(translator(trained, memory_size=2000), "test", ALL).merged
+
+
+@pytest.fixture(scope="module")
+def shards(trained: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The training text in two folders: all of it, and what validation reads."""
+    folder = tmp_path_factory.mktemp("shards")
+    for shard, split in (("first", "train"), ("second", "valid")):
+        (folder / shard).mkdir()
+        for file in trained.data.glob("dict.*"):
+            (folder / shard / file.name).symlink_to(file)
+        for file in trained.data.glob(f"{split}.*"):
+            (folder / shard / file.name.replace(split, "train")).symlink_to(file)
+    return Path(f"{folder / 'first'}:{folder / 'second'}")
+
+
+def test_all_shards_are_remembered(trained: Any, shards: Path) -> None:
+    filled = Translator(trained.last, Corpus(shards, max_tokens=100), memory_size=2000)
+    report = fill(filled, "train", ALL, epochs=2)
+    assert report.seen == 2 * (tokens(trained, "train") + tokens(trained, "valid"))
+
+
+def test_another_epoch_reads_in_another_order(trained: Any, shards: Path) -> None:
+    filled = Translator(trained.last, Corpus(shards, max_tokens=100))
+    one, again, two = (
+        [batch["id"].tolist() for batch in filled.batches("train", epoch)] for epoch in (1, 1, 2)
+    )
+    assert one == again and one != two and sorted(chain(*one)) == sorted(chain(*two))
+
+
+def test_drawings_are_no_corpus(trained: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    task = type(translator(trained).task)
+    monkeypatch.setattr(task, "target_dictionary", None)
+    with pytest.raises(InputError, match=r"checkpoint_last\.pt: its memory holds classes of draw"):
+        translator(trained)
 
 
 def test_rare_words_only(trained: Any) -> None:

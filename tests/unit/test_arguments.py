@@ -1,0 +1,21 @@
+"""Kinds of numbers on our command lines."""
+
+import argparse
+
+import pytest
+
+from fairseq_plugins.arguments import not_negative, positive, seed
+
+
+@pytest.mark.parametrize(
+    ("kind", "text"), [(positive, "0"), (not_negative, "-1"), (seed, "-1"), (seed, str(2**70))]
+)
+def test_numbers_out_of_range_are_refused(kind: object, text: str) -> None:
+    parser = argparse.ArgumentParser(exit_on_error=False)
+    parser.add_argument("--number", type=kind)
+    with pytest.raises(argparse.ArgumentError, match=text):
+        parser.parse_args(["--number", text])
+
+
+def test_the_others_are_taken() -> None:
+    assert (positive("1"), not_negative("0"), seed("2147483647")) == (1, 0, 2147483647)
