@@ -12,10 +12,10 @@ from typing import Any
 import torch
 
 from fairseq_plugins import allocator
+from fairseq_plugins.atomic import write_json
 from fairseq_plugins.benchmarks.duel import Duel, Turn
 from fairseq_plugins.errors import InputError
 from fairseq_plugins.number_formats import native_bfloat16
-from fairseq_plugins.program import write_json
 
 logger = logging.getLogger(__name__)
 

@@ -1,14 +1,13 @@
 """Reading, changing and writing fairseq's checkpoints outside of fairseq."""
 
-import os
 import re
-import tempfile
 from pathlib import Path
 from typing import Any
 
 import torch
 from omegaconf import DictConfig, OmegaConf, open_dict
 
+from fairseq_plugins.atomic import replacing
 from fairseq_plugins.errors import InputError
 from fairseq_plugins.patches.checkpoints import check_memories, reading
 
@@ -65,24 +64,8 @@ def write_checkpoint(state: dict[str, Any], path: Path) -> None:
     if isinstance(state.get("cfg"), DictConfig):
         plain = OmegaConf.to_container(state["cfg"], resolve=True, enum_to_str=True)
         state = state | {"cfg": plain}
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            torch.save(state, file)
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(temporary, 0o666 & ~_umask())
-        os.replace(temporary, path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
+    with replacing(path) as unfinished, unfinished.open("wb") as file:
+        torch.save(state, file)
 
 
 def last_checkpoints(folder: Path, count: int) -> list[Path]:

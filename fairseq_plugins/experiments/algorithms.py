@@ -3,13 +3,13 @@
 import json
 from collections.abc import Mapping, Sequence
 
+from fairseq_plugins.atomic import write_json
 from fairseq_plugins.evaluation.algorithmic import Solver, watch
 from fairseq_plugins.evaluation.algorithmic_report import Measures
 from fairseq_plugins.evaluation.algorithmic_report import evaluate as measured
 from fairseq_plugins.evaluation.spread import Spread, spread
 from fairseq_plugins.experiments.workshop import Training, Workshop, mean_minutes
 from fairseq_plugins.plots import algorithmic as algorithmic_plots
-from fairseq_plugins.program import write_json
 
 CONFIG = "algorithms"
 TRAINED = 20  # the longest length in training, as the configuration says

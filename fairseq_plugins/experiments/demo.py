@@ -17,6 +17,7 @@ import sacrebleu
 import torch
 from tqdm import tqdm
 
+from fairseq_plugins.atomic import write_json
 from fairseq_plugins.commands import (
     PLUGINS,
     end,
@@ -30,7 +31,6 @@ from fairseq_plugins.errors import InputError
 from fairseq_plugins.evaluation.hypotheses import read_lines
 from fairseq_plugins.evaluation.rare_words import accuracy_by_frequency
 from fairseq_plugins.number_formats import native_bfloat16
-from fairseq_plugins.program import write_json
 from fairseq_plugins.teaching.filled import Filling, fill_checkpoint
 
 logger = logging.getLogger(__name__)

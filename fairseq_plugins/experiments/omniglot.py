@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from fairseq_plugins.atomic import write_json
 from fairseq_plugins.commands import override
 from fairseq_plugins.evaluation.omniglot import HEADINGS, Drawings, Measures
 from fairseq_plugins.evaluation.omniglot import evaluate as measured
@@ -12,7 +13,6 @@ from fairseq_plugins.evaluation.spread import spread
 from fairseq_plugins.experiments.workshop import Training, Workshop, mean_minutes
 from fairseq_plugins.modules.one_shot import VOTE
 from fairseq_plugins.plots import omniglot as omniglot_plots
-from fairseq_plugins.program import write_json
 
 CONFIG = "omniglot_vinyals"
 

@@ -4,13 +4,13 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
+from fairseq_plugins.atomic import write_json
 from fairseq_plugins.evaluation.algorithmic import Solver
 from fairseq_plugins.evaluation.algorithmic_report import Measures
 from fairseq_plugins.evaluation.algorithmic_report import evaluate as measured
 from fairseq_plugins.evaluation.spread import Spread, spread
 from fairseq_plugins.experiments.workshop import Training, Workshop, mean_minutes
 from fairseq_plugins.plots import algorithmic as algorithmic_plots
-from fairseq_plugins.program import write_json
 from fairseq_plugins.teaching.filled import Filling
 
 TRANSLATOR, NEURAL_GPU = "rare_symbols", "rare_symbols_neural_gpu"

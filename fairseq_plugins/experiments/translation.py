@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from fairseq_plugins.atomic import write_text
 from fairseq_plugins.checkpoints.averaging import average_checkpoints
 from fairseq_plugins.checkpoints.files import last_checkpoints, write_checkpoint
 from fairseq_plugins.commands import override, read_hypotheses
@@ -16,7 +17,6 @@ from fairseq_plugins.evaluation.hypotheses import Generation, read_lines, transl
 from fairseq_plugins.evaluation.scoring import Scorer
 from fairseq_plugins.evaluation.spread import spread
 from fairseq_plugins.experiments.workshop import Training, Workshop, mean_minutes
-from fairseq_plugins.program import write_text
 from fairseq_plugins.teaching.filled import Filling
 
 

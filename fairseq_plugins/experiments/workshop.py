@@ -16,11 +16,11 @@ from pathlib import Path
 
 import torch
 
+from fairseq_plugins.atomic import write_json, write_text
 from fairseq_plugins.checkpoints.files import num_updates, read_checkpoint
 from fairseq_plugins.commands import PLUGINS, end_all, override, program, run
 from fairseq_plugins.errors import InputError
 from fairseq_plugins.experiments.options import CONFIGS
-from fairseq_plugins.program import write_json, write_text
 from fairseq_plugins.teaching.filled import Filling, fill_checkpoint
 
 logger = logging.getLogger(__name__)

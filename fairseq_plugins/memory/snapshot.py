@@ -10,7 +10,7 @@ import json
 import math
 import os
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, NoReturn, get_type_hints
@@ -20,6 +20,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from fairseq_plugins.atomic import replacing
 from fairseq_plugins.memory import state
 from fairseq_plugins.memory.config import MemoryConfig
 from fairseq_plugins.memory.hits import NOTHING
@@ -71,7 +72,7 @@ def save_memory(
 
     Args:
         memory: to save.
-        path: of the file; its folder must exist.
+        path: of the file.
         fingerprint: :func:`model_fingerprint` of the model that asks the memory.
         extra: more to put into the header, anything that JSON can say.
 
@@ -94,25 +95,15 @@ def save_memory(
     )
     header = replace(header, checksum=_checksum(header, tensors))
     metadata = {"header": json.dumps(asdict(header))}
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        temporary.touch()
-        mode = temporary.stat().st_mode  # as the user's umask wants it; save_file has its own
-        save_file(tensors, temporary, metadata)
-        temporary.chmod(mode)
-        _flush(temporary)
-        os.replace(temporary, path)
-        with suppress(OSError):  # not every file system can do it
-            _flush(path.parent)
+        with replacing(path) as unfinished:
+            save_file(tensors, unfinished, metadata)
     except (OSError, SafetensorError) as error:
         why = os.strerror(error.errno) if isinstance(error, OSError) and error.errno else error
         raise SnapshotError(
             f"cannot write the memory to {path}: {why}; see to the folder and the space on its "
             "disk, what was there is unchanged"
         ) from error
-    finally:
-        with suppress(OSError):
-            temporary.unlink(missing_ok=True)
     return header
 
 
@@ -354,12 +345,3 @@ def _sha256(tensors: Iterable[tuple[str, Tensor]]) -> str:
         flat = tensor.detach().cpu().reshape(-1).contiguous()
         digest.update(flat.view(torch.uint8).numpy().data)
     return digest.hexdigest()
-
-
-def _flush(path: Path) -> None:
-    """Make sure that a file, or the names in a folder, are on the disk."""
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

@@ -1,7 +1,6 @@
 """fairseq's checkpoints: written whole or not at all."""
 
 import contextlib
-import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,7 @@ import torch
 from fairseq import checkpoint_utils
 from fairseq.file_io import PathManager
 
+from fairseq_plugins.atomic import replacing
 from fairseq_plugins.errors import InputError
 
 _save = checkpoint_utils.torch_persistent_save
@@ -17,33 +17,20 @@ _copy = PathManager.copy
 
 
 @contextlib.contextmanager
-def _whole(path: str) -> Iterator[str]:
+def _whole(path: str) -> Iterator[Path]:
     """Write a file under another name, which it loses once it is complete.
 
     Raises:
         InputError: if it cannot be written; nothing is left behind.
     """
-    unfinished = f"{path}.tmp"
     try:
-        yield unfinished
-        os.replace(unfinished, path)
-    except BaseException as error:
-        with contextlib.suppress(OSError):
-            Path(unfinished).unlink(missing_ok=True)
-        if isinstance(error, OSError | RuntimeError):
-            raise InputError(
-                f"{path}: cannot be written ({_reason(error)}); make room or permit it, and start "
-                "the same command again: it goes on from the last whole checkpoint"
-            ) from error
-        raise
-
-
-def _reason(error: BaseException) -> str:
-    """What the system says; torch tells it as the context of an error of its own."""
-    cause: BaseException | None = error
-    while cause is not None and not isinstance(cause, OSError):
-        cause = cause.__context__
-    return str(error).splitlines()[0] if cause is None else cause.strerror or str(cause)
+        with replacing(path) as unfinished:
+            yield unfinished
+    except OSError as error:
+        raise InputError(
+            f"{path}: cannot be written ({error.strerror or error}); make room or permit it, and "
+            "start the same command again: it goes on from the last whole checkpoint"
+        ) from error
 
 
 def _save_whole(obj: Any, filename: str, async_write: bool = False) -> None:
@@ -51,7 +38,7 @@ def _save_whole(obj: Any, filename: str, async_write: bool = False) -> None:
     if async_write or not PathManager.supports_rename(filename):
         _save(obj, filename, async_write)
         return
-    with _whole(filename) as unfinished, open(unfinished, "wb") as file:
+    with _whole(filename) as unfinished, unfinished.open("wb") as file:
         torch.save(obj, file)
 
 
@@ -60,7 +47,7 @@ def _copy_whole(source: str, destination: str, overwrite: bool = False) -> bool:
     if not PathManager.supports_rename(destination):
         return _copy(source, destination, overwrite)
     with _whole(destination) as unfinished:
-        if not _copy(source, unfinished, overwrite=True):
+        if not _copy(source, str(unfinished), overwrite=True):
             raise OSError(f"{source} could not be copied")
     return True
 

@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from fairseq_plugins.atomic import replacing
 from fairseq_plugins.errors import InputError
 
 # Beside fairseq, whose logging shows everything, matplotlib would tell of its own business.
@@ -25,10 +26,10 @@ SIMPLE_LINE = re.compile(r"valid on 'valid' subset \| (.*)")
 
 
 def save(figure: plt.Figure, path: Path) -> None:
-    """Write a picture, and forget it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    """Write a picture, whole or not at all, and forget it."""
     figure.tight_layout()
-    figure.savefig(path, dpi=DPI)
+    with replacing(path) as unfinished:
+        figure.savefig(unfinished, dpi=DPI, format=path.suffix[1:] or None)
     plt.close(figure)
 
 

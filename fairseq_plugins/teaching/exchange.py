@@ -7,8 +7,8 @@ they hold is never in memory at once.
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
+from fairseq_plugins.atomic import replacing_text
 from fairseq_plugins.errors import InputError
-from fairseq_plugins.program import replacing
 from fairseq_plugins.teaching.entries import Entry, checked, code, main_code
 from fairseq_plugins.teaching.exchange_tables import READERS as TABLE_READERS
 from fairseq_plugins.teaching.exchange_tables import WRITERS as TABLE_WRITERS
@@ -93,7 +93,7 @@ def write_lessons(path: Path, lessons: Iterable[Lesson], languages: tuple[str, s
             yield lesson.unit or str(lesson.id), lesson
             count += 1
 
-    with replacing(path) as file:
+    with replacing_text(path) as file:
         file.writelines(writer(named(), languages))
     return count
 

@@ -25,8 +25,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> str:
     """Measure, tell."""
+    from fairseq_plugins.atomic import write_json
     from fairseq_plugins.benchmarks.scaling import Load, as_data, measure, table
-    from fairseq_plugins.program import write_json
 
     load = Load(args.tokens, args.key_dim, args.slots, args.steps)
     costs = [measure(ranks, load) for ranks in args.ranks]

@@ -14,6 +14,7 @@ package.__path__ = ["fairseq_plugins"]
 sys.modules["fairseq_plugins"] = package
 
 import torch
+from fairseq_plugins import atomic
 from fairseq_plugins.memory import KeyValueMemory, snapshot
 
 assert "fairseq" not in sys.modules
