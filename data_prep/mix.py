@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from data_prep.core.download import Downloads
-from data_prep.core.program import HelpFormatter, run_program
+from data_prep.core.program import HelpFormatter, given_path, run_program
 from data_prep.core.ranges import SHARDS, WORKERS
 from data_prep.core.stages import Workspace
 from data_prep.text.cleaning import Corpus
@@ -89,19 +89,23 @@ def parse_arguments(
     parser = argparse.ArgumentParser(description=doc, formatter_class=HelpFormatter)
     add = parser.add_argument
     if config is None:
-        add("config", type=Path, help="the YAML file")
+        add("config", type=given_path, help="YAML file that describes the mix")
     else:
         parser.set_defaults(config=config)
-    add("--out", type=Path, required=True, help="folder for all that is made")
+    add("--out", type=given_path, required=True, help="folder that everything is written to")
     add(
         "--source",
-        type=Path,
-        help="folder that paths are relative to; the YAML file's if not given",
+        type=given_path,
+        help="folder that the paths in the YAML file are relative to; by default its own",
     )
-    add("--mirror", help="folder or address with files of the same names, instead of the originals")
-    add("--shards", type=SHARDS, help="instead of what the file says")
-    add("--workers", type=WORKERS, default=1, help="processes; changes no result")
-    add("--dry-run", action="store_true", help="show what would be done")
+    add("--mirror", help="folder or address to take downloads from, under the same file names")
+    add(
+        "--shards",
+        type=SHARDS,
+        help="folders to share the training text among; by default, as the file says",
+    )
+    add("--workers", type=WORKERS, default=1, help="number of processes; the result is the same")
+    add("--dry-run", action="store_true", help="show the plan and do nothing")
     return parser.parse_args(arguments)
 
 

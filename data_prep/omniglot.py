@@ -24,7 +24,13 @@ import numpy as np
 import pooch
 
 from data_prep.core.download import for_pooch
-from data_prep.core.program import DataError, HelpFormatter, comma_separated, run_program
+from data_prep.core.program import (
+    DataError,
+    HelpFormatter,
+    comma_separated,
+    given_path,
+    run_program,
+)
 from data_prep.core.ranges import SEEDS
 from data_prep.core.stages import Stage, Workspace, write_atomically
 from data_prep.drawings.images import (
@@ -112,13 +118,22 @@ def image_size(text: str) -> int:
 def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     """Parse the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=HelpFormatter)
-    parser.add_argument("--out", type=Path, required=True, help="folder for all that is made")
-    parser.add_argument("--source", type=Path, help="folder with the archives; default: download")
     parser.add_argument(
-        "--sizes", type=comma_separated, default=SIZES, help="of the images, in pixels"
+        "--out", type=given_path, required=True, help="folder that everything is written to"
     )
-    parser.add_argument("--seed", type=SEEDS, default=1, help="of the random splits")
-    parser.add_argument("--url", default=URL, help="where to download from")
+    parser.add_argument(
+        "--source",
+        type=given_path,
+        help="folder that holds the archives; by default they are downloaded",
+    )
+    parser.add_argument(
+        "--sizes",
+        type=comma_separated,
+        default=SIZES,
+        help="sizes of the images to make, in pixels",
+    )
+    parser.add_argument("--seed", type=SEEDS, default=1, help="seed of the random splits")
+    parser.add_argument("--url", default=URL, help="address to download from")
     return parser.parse_args(arguments)
 
 

@@ -31,7 +31,13 @@ from dataclasses import asdict, fields
 from pathlib import Path
 
 from data_prep.core.files import aligned_writer, plain_name, read_with_progress
-from data_prep.core.program import DataError, HelpFormatter, comma_separated, run_program
+from data_prep.core.program import (
+    DataError,
+    HelpFormatter,
+    comma_separated,
+    given_path,
+    run_program,
+)
 from data_prep.core.ranges import range_of
 from data_prep.core.stages import Stage, Workspace
 from data_prep.text.cleaning import Corpus, check_alignment
@@ -132,12 +138,23 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespac
         description=__doc__, formatter_class=HelpFormatter, usage="%(prog)s [options]"
     )
     add = parser.add_argument_group("text").add_argument
-    names = {"type": comma_separated, "metavar": "PREFIX[,PREFIX...]"}
-    add("--text", required=True, help="beginnings of the files' names, or documents", **names)  # type: ignore[arg-type]
-    add("--training", default=(), help="text that the translator was trained on", **names)  # type: ignore[arg-type]
+    prefixes = "PREFIX[,PREFIX...]"
+    add(
+        "--text",
+        type=comma_separated,
+        required=True,
+        metavar=prefixes,
+        help="text to choose from: beginnings of the files' names, or .tmx, .tsv or .csv files",
+    )
+    add(
+        "--training",
+        type=comma_separated,
+        metavar=prefixes,
+        help="text that the translator was trained on, named in the same way",
+    )
     add("--source-lang", required=True, help="end of the source files' names, before .gz")
     add("--target-lang", required=True, help="end of the target files' names, before .gz")
-    add("--out", type=Path, required=True, help="folder for all that is made")
+    add("--out", type=given_path, required=True, help="folder that everything is written to")
     add = parser.add_argument_group("choice").add_argument
     defaults = OneLookOptions()
     for name, meaning in MEANINGS.items():
@@ -152,16 +169,17 @@ def main(arguments: argparse.Namespace) -> None:
     for option, language in zip(("--source-lang", "--target-lang"), languages, strict=True):
         plain_name(language, option)
     options = OneLookOptions(**{f.name: getattr(arguments, f.name) for f in fields(OneLookOptions)})
-    own = not arguments.training
+    named_training = arguments.training or []
+    own = not named_training
     if own and (len(arguments.text) > 1 or is_document(arguments.text[0])):
         raise DataError(
             f"--text {','.join(arguments.text)}: lines to be left out of training are numbered in "
             "one pair of files; give the beginning of their names, or name --training"
         )
-    prefixes = [*arguments.text, *arguments.training]
+    prefixes = [*arguments.text, *named_training]
     text, training = (
         [pair_of(prefix, languages, arguments.out) for prefix in part]
-        for part in (arguments.text, arguments.training)
+        for part in (arguments.text, named_training)
     )
     documents = extractions(prefixes, languages)
     kinds = ("lessons", "questions", "other")

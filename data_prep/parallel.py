@@ -26,7 +26,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from data_prep.core.files import plain_name
-from data_prep.core.program import DataError, HelpFormatter, comma_separated, run_program
+from data_prep.core.program import (
+    DataError,
+    HelpFormatter,
+    comma_separated,
+    given_path,
+    run_program,
+)
 from data_prep.core.ranges import SHARDS, WORKERS, range_of
 from data_prep.core.stages import Stage, Workspace
 from data_prep.text.cleaning import Corpus
@@ -92,13 +98,13 @@ def add_vocabulary_options(parser: argparse.ArgumentParser, vocab_size: int) -> 
         "--model-type",
         choices=["bpe", "unigram"],
         default=default.model_type,
-        help="how sentencepiece learns them",
+        help="method by which sentencepiece learns the pieces",
     )
     add(
         "--normalization",
         choices=["identity", "nmt_nfkc"],
         default=default.normalization,
-        help="by sentencepiece, after Unicode NFC",
+        help="normalisation that sentencepiece applies after Unicode NFC",
     )
     add(
         "--character-coverage",
@@ -110,9 +116,9 @@ def add_vocabulary_options(parser: argparse.ArgumentParser, vocab_size: int) -> 
         "--seed",
         type=range_of(default, "seed"),
         default=default.seed,
-        help="of the sample of a very large corpus",
+        help="seed of the sample that is taken of a very large corpus",
     )
-    add("--workers", type=WORKERS, default=1, help="processes; changes no result")
+    add("--workers", type=WORKERS, default=1, help="number of processes; the result is the same")
 
 
 def vocabulary_options(arguments: argparse.Namespace) -> SentencePieceOptions:
@@ -133,17 +139,18 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespac
         description=__doc__, formatter_class=HelpFormatter, usage="%(prog)s [options]"
     )
     add = parser.add_argument_group("text").add_argument
-    for part in ("train", "valid", "test"):
+    meanings = {"train": "training text", "valid": "development text", "test": "test texts"}
+    for part, meaning in meanings.items():
         add(
             f"--{part}",
             type=comma_separated,
             required=True,
             metavar="PREFIX[,PREFIX...]",
-            help="beginnings of the files' names, or documents: .tmx, .tsv, .csv",
+            help=f"{meaning}: beginnings of the files' names, or .tmx, .tsv or .csv files",
         )
     add("--source-lang", required=True, help="end of the source files' names, before .gz")
     add("--target-lang", required=True, help="end of the target files' names, before .gz")
-    add("--out", type=Path, required=True, help="folder for all that is made")
+    add("--out", type=given_path, required=True, help="folder that everything is written to")
     add_vocabulary_options(parser, SentencePieceOptions().vocab_size)
     limits = CleaningOptions()
     add = parser.add_argument_group("training pairs that are dropped").add_argument
@@ -159,11 +166,20 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespac
         action="store_true",
         help="keep repeated pairs, and pairs that are in the development or test text too",
     )
-    add("--check-language", action="store_true", help="drop long lines of other languages")
+    add(
+        "--check-language",
+        action="store_true",
+        help="drop pairs with a long line that is surely of another language",
+    )
     add = parser.add_argument_group("form of the text").add_argument
-    add("--normalise-punctuation", action="store_true", help="as Moses does")
-    add("--tokenise", action="store_true", help="as Moses does")
-    add("--shards", type=SHARDS, default=1, help="folders to share the training text among")
+    add("--normalise-punctuation", action="store_true", help="normalise punctuation as Moses does")
+    add("--tokenise", action="store_true", help="separate words and punctuation as Moses does")
+    add(
+        "--shards",
+        type=SHARDS,
+        default=1,
+        help="number of folders to share the training text among",
+    )
     return parser.parse_args(arguments)
 
 

@@ -30,7 +30,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict, fields
 from pathlib import Path
 
-from data_prep.core.program import HelpFormatter, run_program
+from data_prep.core.program import HelpFormatter, given_path, run_program
 from data_prep.core.ranges import SEEDS, WORKERS, Range, range_of
 from data_prep.core.stages import Stage, Workspace
 from data_prep.text.binarize import count_tokens, run_fairseq_preprocess, write_dictionary
@@ -111,8 +111,12 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespac
     """Parse the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=HelpFormatter)
     sizes = Sizes()
-    parser.add_argument("--out", type=Path, required=True, help="folder for all that is made")
-    parser.add_argument("--seed", type=SEEDS, default=1, help="another seed, another language")
+    parser.add_argument(
+        "--out", type=given_path, required=True, help="folder that everything is written to"
+    )
+    parser.add_argument(
+        "--seed", type=SEEDS, default=1, help="seed of the corpus; each seed makes another language"
+    )
     for name, meaning in {
         "train": "training sentences",
         "valid": "development sentences",
@@ -127,12 +131,17 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespac
             help=meaning,
         )
     parser.add_argument(
-        "--words", type=Range(1), help="ordinary words of each kind (all: up to 44)"
+        "--words", type=Range(1), help="ordinary words of each kind; by default all, up to 44"
     )
     parser.add_argument(
-        "--binarize", action=argparse.BooleanOptionalAction, default=True, help="make data-bin/ too"
+        "--binarize",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="also make data-bin/",
     )
-    parser.add_argument("--workers", type=WORKERS, default=1, help="processes")
+    parser.add_argument(
+        "--workers", type=WORKERS, default=1, help="number of processes; the result is the same"
+    )
     return parser.parse_args(arguments)
 
 

@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable
 from contextlib import nullcontext, suppress
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
+from urllib.parse import SplitResult, unquote, urlsplit
 
 import pooch
 import requests
@@ -52,7 +52,9 @@ class Downloads:
 
     def path(self, url: str, name: str | None = None) -> Path:
         """Where the file of an address lies, or will."""
-        path = inside(self.folder, name or file_name(url), url)
+        name = name or file_name(url)
+        _split(url)  # what is no address is refused here
+        path = inside(self.folder, name, url)
         if path == self.record:
             raise DataError(f"{url}: {path.name} is the name of the record of what was fetched")
         return path
@@ -108,7 +110,9 @@ class Downloads:
             known = json.loads(self.record.read_text("utf-8")) if self.record.exists() else {}
             # Earlier versions noted the checksum alone.
             return {
-                key: dict(entry) if isinstance(entry, dict) else {"checksum": entry}
+                key: {part: str(text) for part, text in entry.items()}
+                if isinstance(entry, dict)
+                else {"checksum": str(entry)}
                 for key, entry in known.items()
             }
         except (ValueError, AttributeError, RecursionError) as error:
@@ -119,7 +123,7 @@ class Downloads:
     def _refuse_another(self, url: str, path: Path, fetched: str) -> None:
         """One name, one file; another computer may have the same one, at the same path."""
         now = self._asked.get(path, url)
-        if now != url or urlsplit(fetched)[2:] != urlsplit(url)[2:]:
+        if now != url or _split(fetched)[2:] != _split(url)[2:]:
             raise DataError(
                 f"{url}: {path} is what {now if now != url else fetched} has; only one file can "
                 f"have this name: remove it with its entry in {self.record}, or fetch one of the "
@@ -147,11 +151,14 @@ def file_name(url: str) -> str:
     Raises:
         DataError: If the address is none, or its last part cannot be a file's name.
     """
+    return plain_name(unquote(_split(url).path.rsplit("/", 1)[-1]), url)
+
+
+def _split(url: str) -> SplitResult:
     try:
-        path = urlsplit(url).path
+        return urlsplit(url)
     except ValueError as error:
         raise DataError(f"{url}: not an address ({error})") from error
-    return plain_name(unquote(path.rsplit("/", 1)[-1]), url)
 
 
 def fetch(url: str, output: Path) -> None:

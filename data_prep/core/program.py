@@ -4,6 +4,7 @@ import argparse
 import logging
 import sys
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 logger = logging.getLogger(__name__)
 
@@ -51,6 +52,13 @@ def run_program(main: Callable[[argparse.Namespace], None], arguments: argparse.
         logger.error("Interrupted. Run the same command again to go on.")
         return INTERRUPTED
     return 0
+
+
+def given_path(text: str) -> Path:
+    """Parse the name of a file or folder, for argparse; an empty one is not the current folder."""
+    if not text:
+        raise argparse.ArgumentTypeError("an empty name; write `.` for the current folder")
+    return Path(text)
 
 
 def comma_separated(text: str) -> Sequence[str]:

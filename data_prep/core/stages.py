@@ -151,7 +151,7 @@ class Workspace:
             foreign = output.exists() and name not in self.made
             if foreign or any(_lies_in(path, output) for path in stage.inputs):
                 raise DataError(
-                    f"{output}: was not made here and would be replaced by what is; move it, or "
+                    f"{output}: this program did not make it and will not replace it; move it, or "
                     "choose another --out"
                 )
 

@@ -180,3 +180,8 @@ def test_a_record_that_is_damaged(tmp_path: Path, content: str) -> None:
     downloads.record.write_text(content)
     with pytest.raises(DataError, match=r"checksums\.json: does not say what was fetched"):
         downloads.get("http://127.0.0.1:9/a.tgz")
+
+
+def test_an_address_that_is_none_for_a_file_with_a_name(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="not an address"):
+        Downloads(tmp_path / "downloads").get("http://[::1/a", "tok/train.en")

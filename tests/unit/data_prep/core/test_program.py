@@ -6,7 +6,7 @@ import logging
 
 import pytest
 
-from data_prep.core.program import DataError, comma_separated, run_program
+from data_prep.core.program import DataError, comma_separated, given_path, run_program
 
 
 @pytest.mark.parametrize(
@@ -43,3 +43,8 @@ def test_programming_errors_are_not_hidden() -> None:
 
 def test_comma_separated() -> None:
     assert comma_separated("a,b,") == ["a", "b"]
+
+
+def test_an_empty_name_is_not_the_current_folder() -> None:
+    with pytest.raises(argparse.ArgumentTypeError, match="an empty name"):
+        given_path("")

@@ -88,7 +88,7 @@ def test_folders_of_the_users_are_never_replaced(
     own = tmp_path / "a" / "corpus.txt"
     own.parent.mkdir()
     own.write_text("all my work")
-    with pytest.raises(DataError, match=r"a: was not made here and would be replaced"):
+    with pytest.raises(DataError, match=r"a: this program did not make it and will not replace it"):
         chain(tmp_path, own if inside else source, made)
     assert not made and own.read_text() == "all my work"
 
@@ -99,7 +99,7 @@ def test_not_even_in_a_folder_that_was_made_here(
     chain(tmp_path, source, made)
     own = tmp_path / "a" / "corpus.txt"
     own.write_text("all my work")
-    with pytest.raises(DataError, match="would be replaced"):
+    with pytest.raises(DataError, match="will not replace it"):
         chain(tmp_path, own, made)
     assert own.read_text() == "all my work"
 
@@ -111,7 +111,7 @@ def test_nor_where_something_outdated_was_removed(
     source.write_text("second")
     run(tmp_path, lambda: copy_stage(made, "one", source, "a"))  # "b" was made of the first
     (tmp_path / "b").write_text("all my work")
-    with pytest.raises(DataError, match="b: was not made here"):
+    with pytest.raises(DataError, match="b: this program did not make it"):
         chain(tmp_path, source, made)
     assert (tmp_path / "b").read_text() == "all my work"
 
