@@ -4,7 +4,7 @@ import argparse
 import os
 from pathlib import Path
 
-from fairseq_plugins.arguments import positive
+from fairseq_plugins.arguments import positive, seed
 
 CONFIGS = Path(__file__).resolve().parents[1] / "configs"
 
@@ -26,7 +26,7 @@ def add_options(
     """
     add = parser.add_argument
     add("--out", type=Path, default=Path(out), help="folder for all that is made")
-    add("--seeds", type=int, nargs="+", default=seeds, help="one training each")
+    add("--seeds", type=seed, nargs="+", default=seeds, help="one training each")
     add("--threads", type=positive, default=os.cpu_count() or 1, help="processor cores to use")
     add("--parallel", type=positive, default=1, help="trainings at a time, which share the cores")
     add("overrides", nargs="*", help="changes to the configuration, as hydra writes them")

@@ -21,6 +21,8 @@ from fairseq_plugins.checkpoints.files import num_updates, read_checkpoint
 from fairseq_plugins.commands import PLUGINS, end_all, override, program, run
 from fairseq_plugins.errors import InputError
 from fairseq_plugins.experiments.options import CONFIGS
+from fairseq_plugins.experiments.show_command import composed
+from fairseq_plugins.patches.arguments import check_arguments
 from fairseq_plugins.teaching.filled import Filling, fill_checkpoint
 
 logger = logging.getLogger(__name__)
@@ -170,7 +172,17 @@ def mean_minutes(results: Sequence[dict]) -> float:
     return statistics.fmean(result["training_seconds"] for result in results) / 60
 
 
-def workshop(args: argparse.Namespace) -> Workshop:
-    """Make the place to train, as :func:`experiments.options.add_options` was told."""
+def workshop(args: argparse.Namespace, *configs: str) -> Workshop:
+    """Make the place to train, as :func:`experiments.options.add_options` was told.
+
+    Args:
+        args: of the program.
+        configs: names of the configurations that it trains by.
+
+    Raises:
+        InputError: if the changes to a configuration do not fit it: before there is work to lose.
+    """
+    for config in configs:
+        check_arguments(composed(config, args.overrides, CONFIGS))
     torch.set_num_threads(args.threads)  # of what is measured in this process
     return Workshop(args.out.resolve(), args.threads, args.parallel)

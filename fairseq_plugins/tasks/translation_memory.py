@@ -45,9 +45,17 @@ class TranslationMemoryTask(CommitsMemory, RemembersDictionaries, TranslationTas
 
         Which sentences share a batch is drawn once, from the seed. fairseq would draw it from the
         epoch too in which a program starts: another training after every interruption.
+
+        Raises:
+            InputError: if a batch is to have fewer tokens than a sentence has.
         """
         kwargs["required_batch_size_multiple"] = 1
-        iterator = super().get_batch_iterator(*args, epoch=1, **kwargs)
+        try:
+            iterator = super().get_batch_iterator(*args, epoch=1, **kwargs)
+        except AssertionError as error:
+            if "max_tokens" not in str(error):
+                raise
+            raise InputError(f"--max-tokens: too few for the longest sentence; {error}") from error
         if iterator.next_epoch_idx == 1:  # a new one
             iterator.epoch = max(epoch, 1)
         return iterator

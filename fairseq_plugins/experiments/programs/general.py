@@ -29,7 +29,7 @@ def run(args: argparse.Namespace) -> str:
     from fairseq_plugins.experiments.translation import GENERAL, table, translations
     from fairseq_plugins.experiments.workshop import workshop
 
-    shop = workshop(args)
+    shop = workshop(args, GENERAL.config)
     source = source_options(args.source)
     args.prepare("mix", "--out", shop.data, *source, args.mix, "--workers", args.threads)
     results = translations(GENERAL, shop, shop.data, args.archs, args.seeds, args.overrides)

@@ -26,7 +26,7 @@ def run(args: argparse.Namespace) -> str:
     from fairseq_plugins.experiments.translation import MULTI30K, table, translations
     from fairseq_plugins.experiments.workshop import workshop
 
-    shop = workshop(args)
+    shop = workshop(args, MULTI30K.config)
     args.prepare("multi30k", "--out", shop.data, *source_options(args.source))
     results = translations(MULTI30K, shop, shop.data, args.archs, args.seeds, args.overrides)
     shop.save(results)

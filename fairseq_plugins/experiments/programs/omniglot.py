@@ -26,10 +26,10 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> str:
     """Prepare, train, evaluate, tell."""
-    from fairseq_plugins.experiments.omniglot import QUICK, WHOLE, omniglot, table
+    from fairseq_plugins.experiments.omniglot import CONFIG, QUICK, WHOLE, omniglot, table
     from fairseq_plugins.experiments.workshop import workshop
 
-    shop = workshop(args)
+    shop = workshop(args, CONFIG)
     args.prepare("omniglot", "--out", shop.data, *source_options(args.source), "--sizes", 28)
     plan = QUICK if args.quick else WHOLE
     results = omniglot(shop, plan, shop.data, args.splits, args.seeds, args.overrides)

@@ -26,11 +26,11 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> str:
     """Train, fill, measure, tell."""
-    from fairseq_plugins.experiments.rare_symbols import draw, rare_symbols, table
+    from fairseq_plugins.experiments import rare_symbols as experiment
     from fairseq_plugins.experiments.workshop import workshop
 
-    shop = workshop(args)
-    results = rare_symbols(shop, args.models, args.seeds, args.overrides)
+    shop = workshop(args, *(experiment.MODELS[model][0] for model in args.models))
+    results = experiment.rare_symbols(shop, args.models, args.seeds, args.overrides)
     shop.save(results)
-    draw(results, shop.out)
-    return table(results)
+    experiment.draw(results, shop.out)
+    return experiment.table(results)

@@ -132,6 +132,12 @@ def test_another_epoch_reads_in_another_order(trained: Any, shards: Path) -> Non
     assert one == again and one != two and sorted(chain(*one)) == sorted(chain(*two))
 
 
+def test_batches_smaller_than_a_sentence_are_refused(trained: Any) -> None:
+    filled = Translator(trained.last, Corpus(trained.data, max_tokens=1))
+    with pytest.raises(InputError, match="--max-tokens: too few for the longest sentence"):
+        fill(filled, "train", ALL)
+
+
 def test_drawings_are_no_corpus(trained: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     task = type(translator(trained).task)
     monkeypatch.setattr(task, "target_dictionary", None)
