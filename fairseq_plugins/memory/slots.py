@@ -12,7 +12,7 @@ from fairseq_plugins.memory.config import MemoryConfig
 from fairseq_plugins.memory.eviction import AgeOrder, noise
 from fairseq_plugins.memory.hits import NOTHING
 from fairseq_plugins.memory.occupancy import Occupancy
-from fairseq_plugins.memory.search.exact import BACKENDS, NearestNeighbors
+from fairseq_plugins.memory.search import BACKENDS, NearestNeighbors
 
 # A full memory that is taught grows by this part of its size, so that it is seldom copied.
 _GROWTH = 8

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from fairseq_plugins.memory import KeyValueMemory
-from fairseq_plugins.memory.search.exact import BACKENDS
+from fairseq_plugins.memory.search import BACKENDS
 from fairseq_plugins.memory.search.mirror import DTYPES
 from fairseq_plugins.modules.options import SIZE, SLOTS, UPDATES, OneOf, Range, option
 

@@ -73,20 +73,40 @@ class Mirror:
         rounded = (query - self.center).to(self.keys.dtype)
         return torch.cat([rounded, rounded.new_ones(len(query), 2)], dim=1)
 
-    def bound(self, query: Tensor, coarse: Tensor) -> Tensor:
-        """Greatest float32 similarity [n] that may hide behind a coarse one [n] for [n, D]."""
-        unit = torch.finfo(self.keys.dtype).eps / 2  # of the coarse similarity's own rounding
-        bound = (coarse + unit * coarse.abs()).double()
-        accumulated = query.shape[1] * torch.finfo(torch.float32).eps / 2  # of a sum of D products
+    def errors(self, query: Tensor) -> Tensor:
+        """How far [n] a coarse similarity may be from the float32 one less q . c, before it is
+        rounded to its type, for queries [n, D]."""
+        accumulated = (query.shape[1] + 2) * torch.finfo(torch.float32).eps / 2  # of a sum
         if self.center is None:
-            return bound + 2 * accumulated
+            return query.new_full((len(query),), 2 * accumulated)
         x = query - self.center
         # x . (K - c) = x' . K' + (x - x') . (K - c) + x' . (K - c - K'), where ' is rounded.
-        length = x.norm(dim=1) * (1 + unit)
-        bound += (x - x.to(self.keys.dtype)).norm(dim=1) * self.radius + length * self.error
-        bound += query.double() @ self.center.double()
+        length = x.norm(dim=1) * (1 + self._unit)
+        lost = (x - x.to(self.keys.dtype)).norm(dim=1) * self.radius + length * self.error
         # The float32 sums: of the similarity itself, of c . (K - c), of the coarse product.
-        return bound + self.offset_error + accumulated * (1 + self.radius * (1 + length))
+        return lost + self.offset_error + accumulated * (1 + self.radius * (1 + length))
+
+    def floor(self, kth: Tensor, errors: Tensor) -> Tensor:
+        """The least coarse similarity [n] of a slot that may be nearer than one with ``kth`` [n].
+
+        Both are rounded to the coarse type, as is what is returned; it is in float64.
+        """
+        kth, errors = kth.double(), errors.double()
+        rounding = (
+            3 * self._unit * (1 + 4 * self._unit)
+        )  # of all three, each below |kth| + 2 errors
+        tiny = 4 * torch.finfo(self.keys.dtype).smallest_normal  # whose rounding is not relative
+        return kth - 2 * errors - rounding * (kth.abs() + 2 * errors) - tiny * self._unit
+
+    def bound(self, query: Tensor, coarse: Tensor) -> Tensor:
+        """Greatest float32 similarity [n] that may hide behind a coarse one [n] for [n, D]."""
+        bound = (coarse + self._unit * coarse.abs()).double() + self.errors(query)
+        return bound if self.center is None else bound + query.double() @ self.center.double()
+
+    @property
+    def _unit(self) -> float:
+        """Greatest relative error when a number is rounded to the coarse type."""
+        return torch.finfo(self.keys.dtype).eps / 2
 
 
 @contextmanager

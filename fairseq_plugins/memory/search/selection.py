@@ -1,21 +1,156 @@
-"""The best of every row by selection, and pairs packed so that one number orders them.
+"""Exact search by a fixed number of candidates: what accelerators do well.
 
-What :mod:`fairseq_plugins.memory.search.exact` is made of. On a CPU numpy selects, with vector
-instructions: several times faster than torch. (Threads of its own would only wait for those of
-torch.)
+1. *Coarse*: one matrix product of all queries with all keys, less their mean.
+2. *Select*: the m > k best of every query by their coarse similarity. A long row is first cut
+   into groups; the m best slots lie in the m groups with the greatest maxima.
+3. *Re-score*: the m candidates in float32, and the k best of those, ties to the lower slot.
+
+A query whose k-th similarity is not clear of everything that step 2 left out is in doubt, and is
+searched again: without rounding, and then with a larger m. Nothing waits for the device before
+that is known.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field, replace
+from math import log2
 
-import numpy as np
 import torch
 from torch import Tensor
 
-LOW_WORD = 0xFFFFFFFF  # the lower half of a packed (similarity, slot) pair
+from fairseq_plugins.memory.search.contents import Contents, Workspace
+from fairseq_plugins.memory.search.mirror import Mirror, float32_sums
+from fairseq_plugins.memory.search.ordering import from_order, in_order, pack, unpack
+
+TILE = 8192  # slots whose similarities are made at once
+
+
+@dataclass
+class Selection:
+    """Searches any device; on a CPU it is several times slower than ``Threshold``."""
+
+    budget: int
+    """Bytes that coarse similarities and the selection of candidates may take at once."""
+    spare: int = 64
+    """How many candidates beyond k are re-scored at least; half of k if that is more."""
+    workspace: Workspace = field(default_factory=Workspace)
+
+    def search(self, query: Tensor, k: int, contents: Contents) -> tuple[Tensor, Tensor]:
+        """Return similarities and slots [N, k] of the k best, best first; k <= extent."""
+        return self._search_rows(query, k, k + max(k // 2, self.spare), contents)
+
+    def _search_rows(
+        self, query: Tensor, k: int, candidates: int, contents: Contents
+    ) -> tuple[Tensor, Tensor]:
+        """Search, and again where in doubt: with the keys as they are, then with 4 times m."""
+        candidates = min(candidates, contents.extent)
+        blocks = query.split(self._rows(candidates, contents))
+        found = [self._search_block(rows, k, candidates, contents) for rows in blocks]
+        similarities, slots, doubt = (torch.cat(parts) for parts in zip(*found, strict=True))
+        again = torch.nonzero(doubt).squeeze(1)
+        if len(again):
+            if contents.mirror.center is None:
+                candidates *= 4
+            unrounded = Mirror(contents.keys, contents.extent, torch.float32)
+            similarities[again], slots[again] = self._search_rows(
+                query[again], k, candidates, replace(contents, mirror=unrounded)
+            )
+        return similarities, slots
+
+    def _search_block(
+        self, query: Tensor, k: int, candidates: int, contents: Contents
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """One block of rows: similarities and slots [n, k], and which rows are in doubt [n]."""
+        n = len(query)
+        if candidates == contents.extent:
+            slots = torch.arange(contents.extent, device=query.device).expand(n, -1)
+            return *_rescore(query, slots, k, contents), query.new_zeros(n, dtype=torch.bool)
+        tiles = self._coarse(query, candidates, contents)
+        slots, left_out = select(tiles, candidates)  # [n, candidates], [n]
+        similarities, slots = _rescore(query, slots, k, contents)
+        bound = contents.mirror.bound(query, left_out)
+        return similarities, slots, (bound >= similarities[:, -1]) & (left_out > -torch.inf)
+
+    def _shape(self, candidates: int, extent: int) -> tuple[int, int, int]:
+        """How slots are grouped: slots a group, groups, and how many of its slots a tile has.
+
+        A group has about the square root of slots over candidates, a power of two.
+        """
+        ratio = extent / candidates
+        members = 1 << max(0, round(log2(ratio) / 2)) if ratio > 4 else 1
+        groups = -(-extent // members)
+        return members, groups, min(members, max(1, TILE // groups))
+
+    def _rows(self, candidates: int, contents: Contents) -> int:
+        """How many rows to search at once."""
+        members, groups, at_once = self._shape(candidates, contents.extent)
+        packed = 3 * groups  # each group's maximum, and packed with its place
+        row = members * groups + at_once * groups + packed
+        return max(1, self.budget // contents.mirror.keys.element_size() // row)
+
+    def _coarse(
+        self, query: Tensor, candidates: int, contents: Contents
+    ) -> Iterator[tuple[Tensor, Tensor]]:
+        """Coarse similarities tile by tile, -inf where no key is; and space of the same shape."""
+        members, groups, at_once = self._shape(candidates, contents.extent)
+        rounded = contents.mirror.queries(query)
+        n, row, tile = len(query), members * groups, at_once * groups
+        space = self.workspace.take(n * (row + tile) * rounded.element_size(), query.device)
+        coarse, scratch = space.view(rounded.dtype).split([n * row, n * tile])
+        for begin in range(0, row, tile):
+            end = min(begin + tile, row)
+            filled = min(end, contents.extent)
+            similarity = coarse[n * begin : n * end].view(n, end - begin)
+            with float32_sums():
+                out = similarity[:, : filled - begin]
+                torch.mm(rounded, contents.mirror.keys[begin:filled].t(), out=out)
+            similarity[:, filled - begin :] = -torch.inf
+            similarity.index_fill_(1, contents.holes_between(begin, end) - begin, -torch.inf)
+            shape = n, -1, groups
+            yield similarity.view(shape), scratch[: similarity.numel()].view(shape)
+
+
+def _rescore(query: Tensor, slots: Tensor, k: int, contents: Contents) -> tuple[Tensor, Tensor]:
+    """The k best of candidate ``slots`` [n, m] by float32 similarity, best first."""
+    if not len(contents.holes):
+        return best(dot_products(query, contents.keys, slots), slots, k)
+    # Where keys are fewer than candidates, some of these are holes, or beyond the last slot.
+    missing = torch.isin(slots, contents.holes) | (slots >= contents.extent)
+    slots = slots.clamp(max=contents.extent - 1)
+    similarities = dot_products(query, contents.keys, slots).masked_fill(missing, -torch.inf)
+    return best(similarities, slots, k)
+
+
+def dot_products(query: Tensor, keys: Tensor, slots: Tensor) -> Tensor:
+    """Return q_n . K[slots[n, j]] in float32: [N, D], [S, D], [N, m] -> [N, m]."""
+    n, m = slots.shape
+    if query.is_cuda:
+        return torch.bmm(keys[slots], query.unsqueeze(2)).squeeze(2)
+    # On CPU a product sampled at given places needs no copy of the keys: 5 times faster.
+    rows = torch.arange(0, n * m + 1, m)
+    with torch.sparse.check_sparse_tensor_invariants(False):
+        places = torch.sparse_csr_tensor(
+            rows, slots.reshape(-1), query.new_zeros(n * m), (n, len(keys))
+        )
+        sampled = torch.sparse.sampled_addmm(places, query, keys.t(), beta=0.0)
+    return sampled.values().view(n, m)
+
+
+def best(similarity: Tensor, slot: Tensor, k: int) -> tuple[Tensor, Tensor]:
+    """Return the k best of every row, best first, ties to the lower slot.
+
+    Args:
+        similarity: [n, m] float32.
+        slot: [n, m] int64, not negative.
+        k: how many.
+
+    Returns:
+        Similarities [n, k] and slots [n, k]; -1 where the first is -inf.
+    """
+    return unpack(pack(similarity, slot).topk(k, dim=1, largest=False).values)
 
 
 def select(tiles: Iterable[tuple[Tensor, Tensor]], m: int) -> tuple[Tensor, Tensor]:
-    """The m greatest columns of every row, in any order.
+    """Return the m greatest columns of every row, in any order.
 
     Args:
         tiles: consecutive members of all groups, [n, members, groups] of any float type, each with
@@ -29,7 +164,7 @@ def select(tiles: Iterable[tuple[Tensor, Tensor]], m: int) -> tuple[Tensor, Tens
     members: list[Tensor] = []
     maxima = None
     for tile, scratch in tiles:
-        ordered = _order(tile, scratch)
+        ordered = in_order(tile, scratch)
         members.append(ordered)
         for member in ordered.unbind(1):  # several times faster than amax
             maxima = member.clone() if maxima is None else torch.maximum(maxima, member, out=maxima)
@@ -43,12 +178,11 @@ def select(tiles: Iterable[tuple[Tensor, Tensor]], m: int) -> tuple[Tensor, Tens
         best = best.gather(1, chosen % m) + chosen // m * groups
     # A group that was left out has no value above the least of m group maxima, and so none
     # above the least of the m greatest values.
-    least = values.amin(1)
-    return best, (least ^ _mask(least)).view(dtype).float()
+    return best, from_order(values.amin(1), dtype).float()
 
 
 def largest(values: Tensor, m: int) -> tuple[Tensor, Tensor]:
-    """The m greatest of every row, in any order.
+    """Return the m greatest of every row, in any order.
 
     Value and column are packed into one integer: to select numbers is twice as fast as to select
     their places.
@@ -65,75 +199,5 @@ def largest(values: Tensor, m: int) -> tuple[Tensor, Tensor]:
     word, shift = (torch.int32, 16) if small else (torch.int64, 32)
     column = torch.arange(columns, dtype=word, device=values.device)
     packed = values.to(word).bitwise_left_shift_(shift).bitwise_or_(column)
-    if packed.is_cuda:
-        packed = packed.topk(m, dim=1, sorted=False).values
-    else:
-        cut = columns - m
-        packed = torch.from_numpy(np.partition(packed.numpy(), cut, axis=1)[:, cut:])
+    packed = packed.topk(m, dim=1, sorted=False).values
     return (packed >> shift).to(values.dtype), (packed & ((1 << shift) - 1)).long()
-
-
-def _mask(bits: Tensor, out: Tensor | None = None) -> Tensor:
-    """What has to be flipped in the bits of floats to make integers of the same order.
-
-    The integers of negative floats run the other way: all bits but the sign are flipped. To flip
-    the result again gives the floats back.
-    """
-    sign = torch.bitwise_right_shift(bits, 8 * bits.element_size() - 1, out=out)  # 0 or -1
-    return sign.bitwise_and_(torch.iinfo(bits.dtype).max)
-
-
-def _order(values: Tensor, scratch: Tensor) -> Tensor:
-    """Floats [n, members, groups] as integers of the same order, in their place."""
-    integer = {2: torch.int16, 4: torch.int32}[values.element_size()]
-    bits = values.view(integer)
-    return bits.bitwise_xor_(_mask(bits, out=scratch.view(integer)))
-
-
-def dot_products(query: Tensor, keys: Tensor, slots: Tensor) -> Tensor:
-    """q_n . K[slots[n, j]] in float32: [N, D], [S, D], [N, m] -> [N, m]."""
-    n, m = slots.shape
-    if query.is_cuda:
-        return torch.bmm(keys[slots], query.unsqueeze(2)).squeeze(2)
-    # On CPU a product sampled at given places needs no copy of the keys: 5 times faster.
-    rows = torch.arange(0, n * m + 1, m)
-    with torch.sparse.check_sparse_tensor_invariants(False):
-        places = torch.sparse_csr_tensor(
-            rows, slots.reshape(-1), query.new_zeros(n * m), (n, len(keys))
-        )
-        sampled = torch.sparse.sampled_addmm(places, query, keys.t(), beta=0.0)
-    return sampled.values().view(n, m)
-
-
-def best(similarity: Tensor, slot: Tensor, k: int) -> tuple[Tensor, Tensor]:
-    """The k best of every row, best first, ties to the lower slot.
-
-    Args:
-        similarity: [n, m] float32.
-        slot: [n, m] int64, not negative.
-        k: how many.
-
-    Returns:
-        Similarities [n, k] and slots [n, k]; -1 where the first is -inf.
-    """
-    packed = pack(similarity, slot)
-    if packed.is_cuda:
-        return unpack(packed.topk(k, dim=1, largest=False).values)
-    rows = packed.numpy()
-    if k < rows.shape[1]:
-        rows = np.partition(rows, k - 1, axis=1)[:, :k]
-    return unpack(torch.from_numpy(np.sort(rows, axis=1)))
-
-
-def pack(similarity: Tensor, slot: Tensor) -> Tensor:
-    """One int64 per pair, the smaller the better: by similarity, then by lower slot."""
-    bits = (similarity + 0.0).view(torch.int32)  # + 0.0 makes -0.0 and 0.0 equal
-    descending = (bits ^ _mask(bits)).bitwise_not_()
-    return (descending.long() << 32) | slot
-
-
-def unpack(packed: Tensor) -> tuple[Tensor, Tensor]:
-    """Similarities (float32) and slots (int64) of packed pairs; -1 where the first is -inf."""
-    ordered = (packed >> 32).int().bitwise_not_()
-    similarity = (ordered ^ _mask(ordered)).view(torch.float32)
-    return similarity, (packed & LOW_WORD).masked_fill_(similarity == -torch.inf, -1)

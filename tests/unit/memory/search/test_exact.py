@@ -13,8 +13,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from fairseq_plugins.memory.search.exact import TILE, ExactSearch
-from fairseq_plugins.memory.search.selection import best, dot_products
+from fairseq_plugins.memory.search import selection, threshold
+from fairseq_plugins.memory.search.exact import ExactSearch
+from fairseq_plugins.memory.search.mirror import Mirror
+from fairseq_plugins.memory.search.selection import Selection, dot_products
+from fairseq_plugins.memory.search.threshold import NOTED
 
 DTYPES = ["float32", "bfloat16", "float16"]
 ROUNDING = 2e-6
@@ -22,8 +25,22 @@ DEVICES = ["cpu", pytest.param("cuda", marks=pytest.mark.skipif(
     not torch.cuda.is_available(), reason="needs a CUDA device"))]  # fmt: skip
 
 
-def searcher(keys: Tensor, dtype: str, values: Tensor | None = None, budget: int = 64, **more: int):  # type: ignore[no-untyped-def]
-    found = ExactSearch(dtype, budget, **more)
+WAYS = ["threshold", "small tiles", "selection"]
+
+
+def searcher(
+    keys: Tensor,
+    dtype: str,
+    values: Tensor | None = None,
+    budget: int = 64,
+    way: str = "threshold",
+) -> ExactSearch:
+    """Search as a CPU does, in large or small tiles, or as accelerators do."""
+    found = ExactSearch(dtype, budget)
+    if way == "selection":
+        found.on_cpu = found.elsewhere  # type: ignore[assignment]
+    if way == "small tiles":
+        found.on_cpu.first, found.on_cpu.cache = 128, 1
     found.update(keys, torch.zeros(len(keys), dtype=torch.int64) if values is None else values)
     return found
 
@@ -85,41 +102,46 @@ def opposite(size: int, dim: int) -> Tensor:
 KEYS = [spread, identical, crowded, clustered, opposite]
 
 
+@pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("make", KEYS)
 @pytest.mark.parametrize(("size", "dim", "k"), [(3001, 16, 5), (1777, 33, 40), (4096, 8, 256)])
-def test_result_is_that_of_a_full_search(make, size: int, dim: int, k: int, dtype: str) -> None:  # type: ignore[no-untyped-def]
+def test_result_is_that_of_a_full_search(  # type: ignore[no-untyped-def]
+    make, size: int, dim: int, k: int, dtype: str, way: str
+) -> None:
     keys = make(size, dim)
     query = torch.cat([keys[:10], unit(10, dim), -keys[:3], F.normalize(keys[:5] + unit(5, dim))])
-    similarity, slots = searcher(keys, dtype).search(query, k)
+    similarity, slots = searcher(keys, dtype, way=way).search(query, k)
     assert torch.equal(slots, full_search(keys, query, k))
     assert_brute_force(query, keys, similarity, slots)
 
 
+@pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("dtype", DTYPES)
-def test_exact_ties_of_numbers_without_rounding(dtype: str) -> None:
+def test_exact_ties_of_numbers_without_rounding(dtype: str, way: str) -> None:
     """Small multiples of 1/16: float32 is exact, so float64 must agree in every bit."""
     keys = torch.randint(-3, 4, (2500, 6)) / 16.0
     query = torch.randint(-3, 4, (40, 6)) / 16.0
-    similarity, slots = searcher(keys, dtype).search(query, 30)
+    similarity, slots = searcher(keys, dtype, way=way).search(query, 30)
     exact = (query.double() @ keys.double().t()).numpy()
     order = np.lexsort((np.broadcast_to(np.arange(2500), exact.shape), -exact), axis=1)[:, :30]
     assert slots.tolist() == order.tolist()
     assert similarity.tolist() == np.take_along_axis(exact, order, 1).tolist()
 
 
-@settings(max_examples=60)
+@settings(max_examples=100)
 @given(
     st.integers(1, 2500), st.integers(1, 300), st.sampled_from(DTYPES), st.integers(1, 40),
     st.integers(0, 99), st.sampled_from([0.0, 0.02, 0.6, 0.99]), st.sampled_from(KEYS),
+    st.sampled_from(WAYS),
 )  # fmt: skip
 def test_any_extent_any_k_any_holes(  # type: ignore[no-untyped-def]
-    size: int, k: int, dtype: str, dim: int, seed: int, holes: float, make
+    size: int, k: int, dtype: str, dim: int, seed: int, holes: float, make, way: str
 ) -> None:
     torch.manual_seed(seed)
     keys, query = make(size, dim), unit(7, dim)
     values = torch.zeros(size, dtype=torch.int64).masked_fill(torch.rand(size) < holes, -1)
-    similarity, slots = searcher(keys, dtype, values).search(query, k)
+    similarity, slots = searcher(keys, dtype, values, way=way).search(query, k)
     assert torch.equal(slots, full_search(keys, query, k, values))
     assert torch.equal(slots == -1, similarity == -torch.inf)
 
@@ -135,46 +157,48 @@ def test_products_are_summed_in_float32_and_settings_left_alone(
         return plain(*given, **named)
 
     monkeypatch.setattr(torch, "mm", product)
-    searcher(spread(500, 8), "bfloat16").search(unit(5, 8), 3)
+    searcher(spread(500, 8), "bfloat16", way="selection").search(unit(5, 8), 3)
     assert seen and not any(seen)
     assert settings.allow_bf16_reduced_precision_reduction == before
 
 
+@pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("dtype", DTYPES)
-def test_memory_of_which_hardly_anything_is_left(dtype: str) -> None:
+def test_memory_of_which_hardly_anything_is_left(dtype: str, way: str) -> None:
     keys, values = spread(1001, 8), torch.full((1001,), -1)
     values[:10] = values[-10:] = 1
     query = unit(5, 8)
-    similarity, slots = searcher(keys, dtype, values).search(query, 30)
+    similarity, slots = searcher(keys, dtype, values, way=way).search(query, 30)
     assert torch.equal(slots, full_search(keys, query, 30, values))
     assert (slots >= 0).sum(1).tolist() == [20] * 5
     assert torch.equal(slots == -1, similarity == -torch.inf)
 
 
+@pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("extent", [1, 2, 63, 64, 65, 127, 129, 257, 1023, 1025, 5003])
-def test_memory_that_grows(extent: int, dtype: str) -> None:
+def test_memory_that_grows(extent: int, dtype: str, way: str) -> None:
     keys, values = spread(5003, 12), torch.full((5003,), -1)
     values[:extent] = 1
     query = unit(9, 12)
-    _, slots = searcher(keys, dtype, values).search(query, 10)
+    _, slots = searcher(keys, dtype, values, way=way).search(query, 10)
     assert torch.equal(slots, full_search(keys, query, 10, values))
 
 
-# --- Doubt ------------------------------------------------------------------------------------
+# --- Doubt of accelerators --------------------------------------------------------------------
 
 
 @pytest.fixture
 def searches(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[tuple[int, int]]]:
     """Rows and candidates of every pass over the keys."""
     passes: list[tuple[int, int]] = []
-    plain = ExactSearch._search_rows
+    plain = Selection._search_rows
 
-    def counting(self, query, k, candidates, mirror):  # type: ignore[no-untyped-def]
-        passes.append((len(query), min(candidates, self.extent)))
-        return plain(self, query, k, candidates, mirror)
+    def counting(self, query, k, candidates, contents):  # type: ignore[no-untyped-def]
+        passes.append((len(query), min(candidates, contents.extent)))
+        return plain(self, query, k, candidates, contents)
 
-    monkeypatch.setattr(ExactSearch, "_search_rows", counting)
+    monkeypatch.setattr(Selection, "_search_rows", counting)
     yield passes
 
 
@@ -183,7 +207,7 @@ def test_only_rows_in_doubt_are_searched_again(dtype: str, searches: list) -> No
     keys = spread(6000, 16)
     keys[3000:] = F.normalize(keys[3000] + 1e-7 * torch.randn(3000, 16), dim=1)  # thousands of ties
     query = torch.cat([unit(30, 16), keys[3000:3004]])
-    _, slots = searcher(keys, dtype).search(query, 20)
+    _, slots = searcher(keys, dtype, way="selection").search(query, 20)
     assert searches[0][0] == 34
     assert 4 <= searches[-1][0] < 34 and searches[-1][1] > 3000  # until no tie is left out
     assert torch.equal(slots, full_search(keys, query, 20))
@@ -191,7 +215,7 @@ def test_only_rows_in_doubt_are_searched_again(dtype: str, searches: list) -> No
 
 def test_without_near_ties_nothing_is_searched_twice(searches: list) -> None:
     keys = spread(6000, 64)
-    searcher(keys, "bfloat16").search(unit(50, 64), 20)
+    searcher(keys, "bfloat16", way="selection").search(unit(50, 64), 20)
     assert len(searches) == 1
 
 
@@ -200,7 +224,7 @@ def test_a_narrow_cone_of_keys_is_told_apart(radius: float, searches: list) -> N
     """A young network's queries and keys all point one way; that alone must cost nothing."""
     axis = unit(1, 64)
     keys, query = F.normalize(axis + radius * unit(6050, 64), dim=1).split([6000, 50])
-    _, slots = searcher(keys, "bfloat16").search(query, 20)
+    _, slots = searcher(keys, "bfloat16", way="selection").search(query, 20)
     assert len(searches) == 1
     assert torch.equal(slots, full_search(keys, query, 20))
 
@@ -221,13 +245,57 @@ def test_bound_holds_for_every_key(make_keys, make_query, dtype: str) -> None:  
     of the product, is left to be bounded.
     """
     keys, query = make_keys(500, 24), make_query(60, 24)
-    mirror = searcher(keys, dtype).mirror
-    assert mirror is not None
+    mirror = Mirror(keys, len(keys), getattr(torch, dtype))
     coarse = (mirror.queries(query) @ mirror.keys.t()).float()  # [60, 500]
     bound = torch.stack([mirror.bound(query, column) for column in coarse.t()], dim=1)
     assert (query.double() @ keys.double().t() <= bound).all()
     every_slot = torch.arange(500).expand(60, -1)
     assert (dot_products(query, keys, every_slot) <= bound).all()  # what ranks the candidates
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("make_query", [unit, coarse_grained])
+@pytest.mark.parametrize("make_keys", [*KEYS, coarse_grained])
+def test_what_is_below_a_floor_is_farther(make_keys, make_query, dtype: str) -> None:  # type: ignore[no-untyped-def]
+    keys, query = make_keys(300, 24), make_query(40, 24)
+    mirror = Mirror(keys, len(keys), getattr(torch, dtype))
+    coarse = (mirror.queries(query) @ mirror.keys.t()).float()  # [40, 300]
+    exact = dot_products(query, keys, torch.arange(300).expand(40, -1))
+    order = coarse.sort(dim=1, descending=True)
+    nearer = exact.gather(1, order.indices).cummin(dim=1).values  # of the k greatest, the farthest
+    errors = mirror.errors(query)
+    for k in range(1, 301, 13):
+        floor = mirror.floor(order.values[:, k - 1], errors).to(mirror.keys.dtype).float()
+        below = exact.masked_fill(coarse >= floor[:, None], -torch.inf).amax(dim=1)
+        assert (below < nearer[:, k - 1]).all()
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_floor_allows_for_all_rounding(dtype: str) -> None:
+    """Two slots are off by the greatest error in opposite directions, and then rounded."""
+    short = getattr(torch, dtype)
+    mirror = Mirror(unit(9, 4), 9, short)
+    errors = 10 ** (-3 - 3 * torch.rand(20_000, dtype=torch.float64))
+    exact = 2 * torch.rand(20_000, dtype=torch.float64) - 1
+    kth, nearer = (exact + errors).to(short), (exact - errors).to(short)
+    assert (nearer >= mirror.floor(kth.float(), errors).to(short)).all()
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_little_more_than_the_neighbours_is_scored_again(
+    dtype: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scored, plain = [], threshold.pair_products
+
+    def counting(query, keys, queries, slots):  # type: ignore[no-untyped-def]
+        scored.append(len(slots))
+        return plain(query, keys, queries, slots)
+
+    monkeypatch.setattr(threshold, "pair_products", counting)
+    keys, query = spread(40_000, 64), unit(50, 64)
+    _, slots = searcher(keys, dtype).search(query, 20)
+    assert torch.equal(slots, full_search(keys, query, 20))
+    assert 20 * 50 <= sum(scored) < 2 * 20 * 50
 
 
 # --- Changes ----------------------------------------------------------------------------------
@@ -262,31 +330,43 @@ def test_keys_that_drift_from_their_mean_are_still_found() -> None:
 # --- Memory in use ----------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("way", ["threshold", "selection"])
 @pytest.mark.parametrize("dtype", DTYPES)
-def test_scratch_space_stays_within_its_budget_and_is_used_again(dtype: str) -> None:
+def test_scratch_space_stays_within_its_budget_and_is_used_again(dtype: str, way: str) -> None:
     keys, query = spread(20_000, 8), unit(300, 8)  # 12 MB of bfloat16 similarities, 24 of float32
-    found = searcher(keys, dtype, budget=1)
-    expected = searcher(keys, dtype, budget=64).search(query, 10)
+    found = searcher(keys, dtype, budget=1, way=way)
+    expected = searcher(keys, dtype, budget=64, way=way).search(query, 10)
     first = found.search(query, 10)
-    space = found._workspace
-    # A row takes its similarities, a tile, and for each of 1,250 groups its maximum, then packed.
-    size = 4 if dtype == "float32" else 2
-    similarities = (20_000 + 6 * 1_250) * size
-    row = similarities + 1_250 * (size + 2 * size)
-    assert space is not None and len(space) % similarities == 0
-    rows = len(space) // similarities
-    assert rows * row <= 1 << 20 < (rows + 1) * row
+    space = found.on_cpu.workspace.space
+    assert (1 << 20) / 4 < len(space) <= 1 << 20
     again = found.search(query, 10)
-    assert found._workspace is space
+    assert found.on_cpu.workspace.space is space
     for a, b, c in zip(expected, first, again, strict=True):
         assert torch.equal(a, b) and torch.equal(b, c)
 
 
-def test_one_row_is_held_even_beyond_the_budget() -> None:
-    found = searcher(spread(300_000, 2), "float32", budget=1)
+def test_ties_stay_within_the_budget(monkeypatch: pytest.MonkeyPatch) -> None:
+    """All slots are ties: queries are searched in ever smaller blocks, one at least."""
+    held, plain = [], threshold.pair_products
+
+    def counting(query, keys, queries, slots):  # type: ignore[no-untyped-def]
+        held.append((len(query), len(slots)))
+        return plain(query, keys, queries, slots)
+
+    monkeypatch.setattr(threshold, "pair_products", counting)
+    keys = unit(1, 8).expand(5000, 8).contiguous()
+    _, slots = searcher(keys, "float32", budget=1).search(unit(11, 8), 3)
+    assert slots.tolist() == [[0, 1, 2]] * 11
+    assert sum(rows for rows, _ in held) == 11
+    assert all(rows == 1 or pairs * NOTED <= 1 << 20 for rows, pairs in held)
+
+
+@pytest.mark.parametrize(("way", "size"), [("threshold", 8192 * 5), ("selection", 308_192 * 4)])
+def test_one_row_is_held_even_beyond_the_budget(way: str, size: int) -> None:
+    found = searcher(spread(300_000, 2), "float32", budget=1, way=way)
+    found.on_cpu.budget = 1
     found.search(unit(3, 2), 1)
-    assert found._workspace is not None
-    assert len(found._workspace) == pytest.approx((300_000 + TILE) * 4, rel=0.02)
+    assert len(found.on_cpu.workspace.space) == pytest.approx(size, rel=0.02)
 
 
 def test_copies_leave_the_scratch_space_behind() -> None:
@@ -294,7 +374,7 @@ def test_copies_leave_the_scratch_space_behind() -> None:
     found = searcher(keys, "bfloat16")
     found.search(query, 4)
     other = copy.deepcopy(found)
-    assert other._workspace is None
+    assert len(other.on_cpu.workspace.space) == 0
     assert torch.equal(other.search(query, 4)[1], found.search(query, 4)[1])
 
 
@@ -342,10 +422,14 @@ def test_the_best_are_ordered_by_similarity_then_by_lower_slot(
     k = data.draw(st.integers(1, len(numbers)))
     order = data.draw(st.permutations(range(len(numbers))))
     similarity = torch.tensor([[numbers[slot] for slot in order]])
-    similarities, slots = best(similarity, torch.tensor([order]), k)
-    expected = sorted(order, key=lambda slot: (-numbers[slot], slot))[:k]
-    assert similarities[0].tolist() == [numbers[slot] for slot in expected]
-    assert slots[0].tolist() == [slot if numbers[slot] != -np.inf else -1 for slot in expected]
+    for similarities, slots in (
+        selection.best(similarity, torch.tensor([order]), k),
+        threshold.best(similarity[0], np.zeros(len(order), dtype=int), np.array(order), 1, k),
+    ):
+        expected = sorted(order, key=lambda slot: (-numbers[slot], slot))[:k]
+        assert similarities[0].tolist() == [numbers[slot] for slot in expected]
+        found = [slot if numbers[slot] != -np.inf else -1 for slot in expected]
+        assert slots[0].tolist() == found
 
 
 @pytest.mark.parametrize("device", DEVICES)

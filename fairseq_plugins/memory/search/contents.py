@@ -1,0 +1,44 @@
+"""What a search looks at: the keys, their mirror, and where no key is."""
+
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from fairseq_plugins.memory.search.mirror import Mirror
+
+
+@dataclass(frozen=True)
+class Contents:
+    """The slots of a memory that can be answered."""
+
+    keys: Tensor
+    """Unit keys [S, D] in float32."""
+    mirror: Mirror
+    extent: int
+    """One more than the highest filled slot."""
+    holes: Tensor
+    """Empty slots below ``extent``, in ascending order."""
+
+    def holes_between(self, begin: int, end: int) -> Tensor:
+        """Return the empty slots in [begin, end)."""
+        edges = torch.tensor([begin, end], device=self.holes.device)
+        first, last = torch.searchsorted(self.holes, edges).tolist() if len(self.holes) else (0, 0)
+        return self.holes[first:last]
+
+
+@dataclass
+class Workspace:
+    """Scratch space that is kept: fresh memory costs more than what is done with it."""
+
+    space: Tensor = field(default_factory=lambda: torch.empty(0, dtype=torch.uint8))
+
+    def take(self, size: int, device: torch.device) -> Tensor:
+        """Return ``size`` bytes on a device, not cleared; the last ones taken are lost."""
+        if len(self.space) < size or self.space.device != device:
+            self.space = torch.empty(size, dtype=torch.uint8, device=device)
+        return self.space[:size]
+
+    def __getstate__(self) -> dict:
+        """Leave the space behind in copies and pickles."""
+        return {"space": torch.empty(0, dtype=torch.uint8)}
