@@ -1,0 +1,57 @@
+"""Chosen tests once more, on an x86-64 processor with AVX2 only, as most laptops have.
+
+A better processor stands in for one: environment variables keep torch, oneDNN, faiss and numpy from
+the instructions that came after AVX2, bfloat16 among them.
+"""
+
+import os
+import subprocess
+import sys
+
+import pytest
+import torch
+
+from tests.conftest import ROOT
+
+AVX2 = {
+    "ATEN_CPU_CAPABILITY": "avx2",
+    "ONEDNN_MAX_CPU_ISA": "AVX2",
+    "FAISS_OPT_LEVEL": "AVX2",
+    "NPY_DISABLE_CPU_FEATURES": "X86_V4 AVX512_ICL AVX512_SPR",
+}
+TESTS = {
+    "training": ["tests/unit/modules/test_lstm.py", "tests/unit/tasks"],
+    "filling": ["tests/unit/teaching/test_fill.py", "tests/unit/teaching/test_calibrate.py"],
+    "generation": ["tests/integration/test_train_translate.py"],
+    "benchmarks": ["tests/integration/test_benchmarks.py"],
+    "search": ["tests/unit/memory/search"],
+}
+OF_THIS_SESSION = ("PYTEST", "TEST_")  # variables that tell its parts of each other
+
+pytestmark = [
+    pytest.mark.integration,
+    pytest.mark.slow,
+    pytest.mark.skipif(
+        torch.backends.cpu.get_cpu_capability() != "AVX512",
+        reason="all tests run without AVX-512 here already",
+    ),
+]
+
+
+def emulated(*command: str) -> subprocess.CompletedProcess[str]:
+    """Run Python as if the processor had nothing beyond AVX2."""
+    own = {k: v for k, v in os.environ.items() if not k.startswith(OF_THIS_SESSION)}
+    return subprocess.run(
+        [sys.executable, *command], capture_output=True, text=True, cwd=ROOT, env=own | AVX2
+    )
+
+
+def test_the_processor_is_taken_for_one_without_bfloat16() -> None:
+    code = "from fairseq_plugins.number_formats import native_bfloat16 as n; print(n('cpu'))"
+    assert emulated("-c", code).stdout == "False\n"
+
+
+@pytest.mark.parametrize("work", TESTS)
+def test_work_is_done_with_avx2_only(work: str) -> None:
+    done = emulated("-m", "pytest", "-q", "-p", "no:cacheprovider", *TESTS[work])
+    assert done.returncode == 0, done.stdout[-5000:]
