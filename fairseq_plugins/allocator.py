@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 GROWTH = 2  # of a process, until it gives memory back
+STATM = Path("/proc/self/statm")  # sizes of this process in pages, on Linux
 
 
 def keep_freed_memory() -> None:
@@ -46,16 +47,16 @@ return_freed_memory = FreedMemory()
 
 
 def resident_bytes() -> int:
-    """Of this process in memory; 0 if the system does not tell."""
+    """Return how much of this process is in memory; 0 if the system does not tell."""
     try:
-        pages = int(Path("/proc/self/statm").read_text().split()[1])
+        pages = int(STATM.read_text().split()[1])
     except OSError:
         return 0
     return pages * os.sysconf("SC_PAGE_SIZE")
 
 
 def _glibc(function: str, *arguments: int) -> None:
-    """Call it, if this is the C library here."""
+    """Call one of glibc's own functions; do nothing where another C library is in use."""
     if sys.platform != "linux":
         return
     with contextlib.suppress(AttributeError, OSError):

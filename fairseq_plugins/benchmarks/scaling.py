@@ -60,7 +60,7 @@ class Cost:
         commit: seconds of a commit, the exchange in it included.
         received: bytes for each rank, computed.
         measured: bytes that went over the loopback network for each rank, everything included;
-            0 where the system does not tell.
+            None where the system does not count them.
         identical: whether all ranks end with the same memory.
     """
 
@@ -68,7 +68,7 @@ class Cost:
     exchange: float
     commit: float
     received: int
-    measured: float
+    measured: float | None
     identical: bool
 
 
@@ -82,7 +82,7 @@ def measure(ranks: int, load: Load) -> Cost:
         max(result["exchange"] for result in found),
         max(result["commit"] for result in found),
         load.received(ranks),
-        found[0]["sent"] / ranks,
+        None if found[0]["sent"] is None else found[0]["sent"] / ranks,
         len({result["digest"] for result in found}) == 1,
     )
 
@@ -111,8 +111,9 @@ def _rank(rank: int, ranks: int, load: Load, port: int, folder: str) -> None:
     for _ in range(load.steps):
         gather_rows(query, target, target)
     dist.barrier()
+    after = _loopback_bytes()
     result = {
-        "sent": (_loopback_bytes() - before) / load.steps,
+        "sent": None if before is None or after is None else (after - before) / load.steps,
         "exchange": statistics.median(exchange[WARM_UP:]),
         "commit": statistics.median(commit[WARM_UP:]),
         "digest": _digest([memory.keys, memory.values, memory.ages]),
@@ -121,12 +122,12 @@ def _rank(rank: int, ranks: int, load: Load, port: int, folder: str) -> None:
     dist.destroy_process_group()
 
 
-def _loopback_bytes() -> int:
-    """Sent so far over the network of this machine with itself, by all programs."""
+def _loopback_bytes() -> int | None:
+    """Return what all programs sent so far over the network of this machine with itself."""
     if not COUNTERS.exists():
-        return 0
-    (line,) = (line for line in COUNTERS.read_text().splitlines() if line.strip().startswith("lo:"))
-    return int(line.split(":")[1].split()[0])
+        return None
+    lines = (line.split() for line in COUNTERS.read_text().splitlines())
+    return next((int(line[1]) for line in lines if line[:1] == ["lo:"]), None)
 
 
 def _digest(tensors: Sequence[torch.Tensor]) -> str:
@@ -144,10 +145,14 @@ def table(costs: Sequence[Cost]) -> Iterator[str]:
     )
     for cost in costs:
         yield (
-            f"{cost.ranks:>5}{cost.received / 2**20:>10.2f} MiB{cost.measured / 2**20:>10.2f} MiB"
+            f"{cost.ranks:>5}{_mib(cost.received):>14}{_mib(cost.measured):>14}"
             f"{1000 * cost.exchange:>9.2f} ms{1000 * cost.commit:>9.2f} ms"
             f"{'yes' if cost.identical else 'NO':>18}"
         )
+
+
+def _mib(count: float | None) -> str:
+    return "not counted" if count is None else f"{count / 2**20:.2f} MiB"
 
 
 def as_data(load: Load, costs: Sequence[Cost]) -> dict:

@@ -1,6 +1,8 @@
 """Memory that the allocator keeps, and gives back."""
 
+import ctypes
 import mmap
+import sys
 from pathlib import Path
 
 import pytest
@@ -19,6 +21,31 @@ def test_memory_is_given_back_once_it_has_doubled(monkeypatch: pytest.MonkeyPatc
         after.append(len(given_back))
     assert after == [0, 0, 0, 1, 1, 1, 2, 2]
     assert set(given_back) == {("malloc_trim", 0)}
+
+
+@pytest.mark.parametrize("system", ["darwin", "linux"])
+def test_nothing_is_done_without_glibc(system: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    class OtherLibrary:
+        """musl, for instance, which has none of these functions."""
+
+        def __init__(self, name: str | None) -> None:
+            assert system == "linux", "no library is looked for elsewhere"
+
+    monkeypatch.setattr(sys, "platform", system)
+    monkeypatch.setattr(ctypes, "CDLL", OtherLibrary)
+    allocator.keep_freed_memory()
+
+
+def test_freed_memory_is_left_alone_where_the_size_of_the_process_is_unknown(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    given_back = []
+    monkeypatch.setattr(allocator, "STATM", Path("/nosuch"))
+    monkeypatch.setattr(allocator, "_glibc", lambda *call: given_back.append(call))
+    freed = allocator.FreedMemory()
+    freed()
+    freed()
+    assert allocator.resident_bytes() == 0 and not given_back
 
 
 def test_the_size_of_the_process_is_known_on_linux() -> None:
