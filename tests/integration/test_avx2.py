@@ -12,6 +12,7 @@ import pytest
 import torch
 
 from tests.conftest import ROOT
+from tests.programs import ADDRESS
 
 AVX2 = {
     "ATEN_CPU_CAPABILITY": "avx2",
@@ -19,18 +20,19 @@ AVX2 = {
     "FAISS_OPT_LEVEL": "AVX2",
     "NPY_DISABLE_CPU_FEATURES": "X86_V4 AVX512_ICL AVX512_SPR",
 }
-TESTS = {
-    "training": ["tests/unit/modules/test_lstm.py", "tests/unit/tasks"],
-    "filling": ["tests/unit/teaching/test_fill.py", "tests/unit/teaching/test_calibrate.py"],
-    "generation": ["tests/integration/test_train_translate.py"],
-    "benchmarks": ["tests/integration/test_benchmarks.py"],
-    "search": ["tests/unit/memory/search"],
-}
-OF_THIS_SESSION = ("PYTEST", "TEST_")  # variables that tell its parts of each other
+TESTS = (
+    "tests/unit/modules/test_lstm.py",
+    "tests/unit/memory/search",
+    "tests/unit/tasks",
+    "tests/unit/teaching/test_calibrate.py",
+    "tests/unit/teaching/test_fill.py",
+    "tests/integration/test_benchmarks.py",
+    "tests/integration/test_train_translate.py",
+)
+OF_THIS_SESSION = ("PYTEST", ADDRESS)  # variables that tell its parts of each other
 
 pytestmark = [
     pytest.mark.integration,
-    pytest.mark.slow,
     pytest.mark.skipif(
         torch.backends.cpu.get_cpu_capability() != "AVX512",
         reason="all tests run without AVX-512 here already",
@@ -51,7 +53,6 @@ def test_the_processor_is_taken_for_one_without_bfloat16() -> None:
     assert emulated("-c", code).stdout == "False\n"
 
 
-@pytest.mark.parametrize("work", TESTS)
-def test_work_is_done_with_avx2_only(work: str) -> None:
-    done = emulated("-m", "pytest", "-q", "-p", "no:cacheprovider", *TESTS[work])
+def test_search_training_filling_generation_and_benchmarks_need_no_more_than_avx2() -> None:
+    done = emulated("-m", "pytest", "-q", "-p", "no:cacheprovider", "--durations=10", *TESTS)
     assert done.returncode == 0, done.stdout[-5000:]

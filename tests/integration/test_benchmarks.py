@@ -6,7 +6,10 @@ from typing import Any
 
 import pytest
 
+from fairseq_plugins.number_formats import native_bfloat16
 from tests.programs import script, succeeded
+
+NATIVE = int(native_bfloat16())  # how many of the number formats beside float32 are measured
 
 pytestmark = pytest.mark.integration
 
@@ -40,16 +43,16 @@ def test_the_benchmark_of_search_alone_reports_both_products(tmp_path: Path) -> 
     table, report = benchmark(tmp_path, "memory", "--search")
     check(report, table)
     rivals = [result["rival"]["name"] for result in report["results"]]
-    assert rivals == ["mm in float32", "mm in bfloat16"]
+    assert rivals == ["mm in float32", *["mm in bfloat16"] * NATIVE]
 
 
 def test_the_benchmark_of_training_reports_all_that_was_asked_for(tmp_path: Path) -> None:
     table, report = benchmark(
-        tmp_path, "train", "--only", "float32", "bfloat16-float32-apart", "memory-float32"
+        tmp_path, "train", "--only", "bfloat16", "float32-apart", "memory-float32"
     )
     check(report, table)
     allocators = [result["rival_allocator"] for result in report["results"]]
-    assert allocators == ["kept", "default", "kept"]
+    assert allocators == [*["kept"] * NATIVE, "default", "kept"]
     assert all(result["unit"] == "words" for result in report["results"])
 
 
@@ -69,11 +72,12 @@ def test_the_benchmark_of_decoding_reports_both_ways_without_memory(tmp_path: Pa
 def test_the_benchmark_of_drawings_reports_all_rivals(tmp_path: Path) -> None:
     table, report = benchmark(tmp_path, "omniglot")
     check(report, table)
-    assert len(report["results"]) == 4
+    assert len(report["results"]) == 3 + NATIVE
     assert all(result["unit"] == "drawings" for result in report["results"])
 
 
 def test_the_benchmark_of_neural_gpus_reports_all_rivals(tmp_path: Path) -> None:
     table, report = benchmark(tmp_path, "neural-gpu")
     check(report, table)
-    assert [result["unit"] for result in report["results"]] == ["steps", "steps", "sequences"]
+    units = [result["unit"] for result in report["results"]]
+    assert units == [*["steps"] * (1 + NATIVE), "sequences"]

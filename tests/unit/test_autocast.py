@@ -1,12 +1,14 @@
 """What --autocast means on machines with and without native bfloat16."""
 
 import logging
+import re
 
 import pytest
 import torch
 
 from fairseq_plugins import autocast
 from fairseq_plugins.errors import InputError
+from tests.conftest import ROOT
 
 
 @pytest.fixture(params=[True, False], ids=["native", "emulated"])
@@ -48,3 +50,9 @@ def test_the_log_says_which_format_was_chosen(
     autocast.choose("auto", torch.device("cpu"), "Training")
     chosen = "bfloat16" if native else "float32"
     assert caplog.messages == [f"Training in {chosen} (--autocast auto)"]
+
+
+def test_nothing_that_is_published_needs_native_bfloat16() -> None:
+    paths = [*ROOT.glob("configs/*.yaml"), *ROOT.glob("docs/*.md"), ROOT / "README.md"]
+    named = re.compile(r"autocast[:=]? *bfloat16")
+    assert [path.name for path in paths if named.search(path.read_text("utf-8"))] == []
