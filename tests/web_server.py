@@ -5,7 +5,7 @@ import http.server
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -65,9 +65,10 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         self.end_headers()
         end = begin + state.break_after.pop(0) if state.break_after else None
         part = content[begin:end]
-        self.wfile.write(b"%x\r\n%s\r\n" % (len(part), part) if state.chunked else part)
-        if state.chunked and end is None:
-            self.wfile.write(b"0\r\n\r\n")
+        with suppress(ConnectionError):  # who asked may have gone away
+            self.wfile.write(b"%x\r\n%s\r\n" % (len(part), part) if state.chunked else part)
+            if state.chunked and end is None:
+                self.wfile.write(b"0\r\n\r\n")
         self.close_connection = True
 
 

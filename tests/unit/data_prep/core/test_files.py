@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from data_prep.core.files import count_lines, digest, find_text, read_lines
+from data_prep.core.files import count_lines, digest, find_text, inside, name_fault, read_lines
 from data_prep.core.program import DataError
 
 
@@ -73,3 +73,29 @@ def test_digest_is_sha256(tmp_path: Path) -> None:
     path = tmp_path / "abc"
     path.write_bytes(b"abc")
     assert digest(path) == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+
+
+@pytest.mark.parametrize(
+    "name", ["", ".", "..", "../x", "a/../..", "a/../../x", "/etc", "a\0b", "a/.."]
+)
+@pytest.mark.parametrize("folder", [Path("."), Path("out"), Path("/out")])
+def test_names_that_lead_out_of_a_folder(folder: Path, name: str) -> None:
+    with pytest.raises(DataError, match="does not lie in"):
+        inside(folder, name, "manifest")
+
+
+def test_links_of_the_user_are_followed(tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "data-bin").symlink_to(tmp_path / "elsewhere")
+    assert inside(tmp_path / "out", "data-bin/dict.txt", "") == tmp_path / "out/data-bin/dict.txt"
+
+
+@pytest.mark.parametrize("name", ["", ".", "..", ".x", "a/b", "a\\b", "a\0", "a\nb", "\u2028"])
+def test_names_that_are_none_of_a_file(name: str) -> None:
+    assert name_fault(name)
+
+
+@pytest.mark.parametrize("name", ["a", "a.b", "zh-Hans", "\u00fcber", "a b"])
+def test_names_of_files(name: str) -> None:
+    assert name_fault(name) is None
