@@ -188,3 +188,32 @@ def test_no_file_names_a_machine(tracked: list[Path]) -> None:
         if MACHINE_PATHS.search(line)
     ]
     assert not found
+
+
+# --- The architecture page ------------------------------------------------------------------------
+
+
+def architecture_blocks() -> list[str]:
+    """The folders, and the layers, as the page shows them."""
+    text = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    section = text.partition("## The folders")[2].partition("\n## ")[0]
+    return re.findall(r"^```text\n(.*?)^```", section, re.M | re.S)
+
+
+def test_the_page_shows_the_layers_that_are_checked() -> None:
+    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]
+    layers = next(one["layers"] for one in contracts["contracts"] if one["type"] == "layers")
+    assert architecture_blocks()[1].splitlines() == [layer.strip("()") for layer in layers]
+
+
+def test_the_page_names_files_that_exist(tracked: list[Path]) -> None:
+    named = set(re.findall(r"\b[\w/]+\.(?:py|sh)\b", architecture_blocks()[0]))
+    assert len(named) > 50
+    missing = {name for name in named if not any(path.match(name) for path in tracked)}
+    assert not missing
+
+
+def test_the_page_names_every_file_at_the_top(tracked: list[Path]) -> None:
+    folders = architecture_blocks()[0]
+    top = {path.name for path in tracked if path.parent == Path("fairseq_plugins")}
+    assert {name for name in top if name.endswith(".py") and name not in folders} == set()
