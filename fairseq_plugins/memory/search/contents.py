@@ -42,3 +42,31 @@ class Workspace:
     def __getstate__(self) -> dict:
         """Leave the space behind in copies and pickles."""
         return {"space": torch.empty(0, dtype=torch.uint8)}
+
+
+def find_holes(values: Tensor) -> tuple[int, Tensor]:
+    """Return one more than the highest filled slot, and the empty slots below, ascending.
+
+    A slot is filled if its value in ``values`` [S] is not negative.
+    """
+    filled = values >= 0
+    extent = len(filled) - int(filled.flip(0).int().argmax()) if bool(filled.any()) else 0
+    return extent, torch.nonzero(~filled[:extent]).squeeze(1)
+
+
+def follow_holes(values: Tensor, changed: Tensor, extent: int, holes: Tensor) -> tuple[int, Tensor]:
+    """Return what :func:`find_holes` would after the slots ``changed`` [C], looking at few others.
+
+    Args:
+        values: [S], after the change.
+        changed: the only slots that may have been filled or emptied, each once or more often.
+        extent: before the change.
+        holes: before the change.
+    """
+    filled = changed[values[changed] >= 0]
+    before, extent = extent, max(extent, int(filled.max()) + 1 if len(filled) else 0)
+    if extent and values[extent - 1] < 0:  # the highest slot was emptied
+        return find_holes(values)
+    between = torch.arange(before, extent, device=values.device)
+    suspects = torch.cat([holes, changed[changed < extent], between]).unique()
+    return extent, suspects[values[suspects] < 0]

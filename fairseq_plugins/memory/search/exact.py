@@ -18,7 +18,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from fairseq_plugins.memory.hits import NOTHING
-from fairseq_plugins.memory.search.contents import Contents
+from fairseq_plugins.memory.search.contents import Contents, find_holes, follow_holes
 from fairseq_plugins.memory.search.mirror import DTYPES, Mirror, coarse_dtype
 from fairseq_plugins.memory.search.selection import Selection
 from fairseq_plugins.memory.search.threshold import Threshold
@@ -46,11 +46,12 @@ class ExactSearch:
     @torch.inference_mode(False)  # what is kept here must outlive a caller's inference mode
     def update(self, keys: Tensor, values: Tensor, changed: Tensor | None = None) -> None:
         """See :class:`~fairseq_plugins.memory.search.NearestNeighbors`."""
-        filled = values >= 0
-        ends = torch.nonzero(filled)[-1:]
-        extent = int(ends) + 1 if len(ends) else 0
-        holes = torch.nonzero(~filled[:extent]).squeeze(1)
-        mirror = self.contents.mirror if self.contents is not None else None
+        old = self.contents
+        if changed is None or old is None:
+            mirror, (extent, holes) = None, find_holes(values)
+        else:
+            mirror = old.mirror
+            extent, holes = follow_holes(values, changed, old.extent, old.holes)
         # The center is worth finding anew after as many changes as there are keys.
         if changed is None or mirror is None or mirror.stale + len(changed) >= extent:
             mirror = Mirror(keys, extent, coarse_dtype(self.dtype, keys.device))

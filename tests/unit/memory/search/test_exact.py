@@ -361,12 +361,12 @@ def test_ties_stay_within_the_budget(monkeypatch: pytest.MonkeyPatch) -> None:
     assert all(rows == 1 or pairs * NOTED <= 1 << 20 for rows, pairs in held)
 
 
-@pytest.mark.parametrize(("way", "size"), [("threshold", 8192 * 5), ("selection", 28_192 * 4)])
+@pytest.mark.parametrize(("way", "size"), [("threshold", 8192 * 5), ("selection", 27_500 * 4)])
 def test_one_row_is_held_even_beyond_the_budget(way: str, size: int) -> None:
     found = searcher(spread(20_000, 2), "float32", budget=1, way=way)
     found.on_cpu.budget = 1
     found.search(unit(3, 2), 1)
-    assert len(found.on_cpu.workspace.space) == pytest.approx(size, rel=0.02)
+    assert len(found.on_cpu.workspace.space) == pytest.approx(size, rel=0.01)
 
 
 def test_copies_leave_the_scratch_space_behind() -> None:
