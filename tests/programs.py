@@ -26,6 +26,7 @@ from typing import Any
 
 Popen = subprocess.Popen  # before anything takes its place
 SERVER = Path(__file__).with_name("program_server.py")
+SOURCE = Path(__file__).with_name("source.py")
 FULL_DISK = Path(__file__).with_name("full_disk.py")
 SCRIPTS = Path(__file__).resolve().parents[1] / "scripts"
 ADDRESS = "TEST_PROGRAM_SERVER"  # the environment variable that tells programs where it listens
@@ -98,7 +99,8 @@ def python_program(command: Any) -> list[str] | None:
 
     Args:
         command: as for ``subprocess``. A script whose first line names this interpreter is one;
-            ``python -c`` is not, for what is imported then is often what a test is about.
+            ``python -c`` is not, for what is imported then is often what a test is about
+            (``SOURCE`` is a script that does the same).
     """
     if not isinstance(command, Sequence) or isinstance(command, str | bytes):
         return None

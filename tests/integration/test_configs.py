@@ -18,7 +18,7 @@ from fairseq_plugins.experiments.workshop import Training, Workshop
 from fairseq_plugins.plots.style import validation
 from tests import omniglot_archives as archives
 from tests.conftest import ROOT
-from tests.programs import fairseq, succeeded
+from tests.programs import SOURCE, fairseq, succeeded
 
 pytestmark = pytest.mark.integration
 SHORT = ["optimization.max_update=4", "++dataset.batch_size=6", "common.log_interval=1"]
@@ -196,7 +196,7 @@ workshop = trainings.Workshop(Path("."), threads=2, parallel=2)
 workshop.train([trainings.Training(name, "", []) for name in ("one", "two", "three")])
 """
     logs = [tmp_path / name for name in ("one", "two", "three")]
-    with subprocess.Popen([sys.executable, "-c", program]) as running:
+    with subprocess.Popen([sys.executable, SOURCE, program]) as running:
         deadline = time.monotonic() + 60
         while time.monotonic() < deadline and not all(
             log.exists() and log.read_text() for log in logs[:2]

@@ -79,17 +79,31 @@ def test_generating_agrees_with_validation(learned: tuple[Path, str], beam: int)
     assert exact > 0.6 * len(lines["T"]) == 0.6 * 160
 
 
+def tampered(path: Path, folder: Path) -> Path:
+    """A copy of a checkpoint whose memory holds its values in other slots."""
+    state = torch.load(path, weights_only=False)
+    name = "decoder.reader.memory.values"
+    state["model"][name] = state["model"][name].roll(1)
+    torch.save(state, folder / "tampered.pt")
+    return folder / "tampered.pt"
+
+
 @pytest.mark.parametrize("beam", [1, 3])
-def test_generating_asks_the_memory(taught: Path, beam: int) -> None:
+def test_generating_asks_the_memory(taught: Path, tmp_path: Path, beam: int) -> None:
     asked = [
-        "generate", "--user-dir", PLUGINS, "--task", "algorithmic", "--algorithm", "rare_symbols",
-        "--symbols", SYMBOLS, "--examples", 320, "--max-length", LENGTH, "--path", taught,
-        "--gen-subset", "test", "--beam", beam, "--batch-size", 16, "--cpu", "--valid-batches", 2,
+        "--user-dir", PLUGINS, "--task", "algorithmic", "--algorithm", "rare_symbols",
+        "--symbols", SYMBOLS, "--examples", 320, "--max-length", LENGTH, "--gen-subset", "test",
+        "--beam", beam, "--batch-size", 16, "--cpu", "--valid-batches", 2, "--path",
     ]  # fmt: skip
-    done = fairseq(*asked)
-    assert done.returncode == 0, done.stderr[-2000:]
-    assert len(re.findall(r"^H-\d+\t", done.stdout, re.MULTILINE)) == 32
-    done = fairseq(*asked, "--seed", 5)  # another f
+
+    def scored(path: Path) -> list[str]:
+        output = succeeded(fairseq("generate", *asked, path))
+        return re.findall(r"^H-\d+\t.*", output, re.MULTILINE)
+
+    with_memory = scored(taught)
+    assert len(with_memory) == 32
+    assert scored(tampered(taught, tmp_path)) != with_memory
+    done = fairseq("generate", *asked, taught, "--seed", 5)  # another f
     assert done.returncode != 0 and "Traceback" not in done.stderr
     assert "the checkpoint was trained on other symbols" in done.stderr.splitlines()[-1]
 
@@ -120,9 +134,10 @@ def test_a_memory_is_filled_and_used_for_life(taught: Path, tmp_path: Path) -> N
 
 def test_a_memory_is_taken_out_and_put_back(taught: Path, tmp_path: Path) -> None:
     snapshot, restored = tmp_path / "m.safetensors", tmp_path / "restored.pt"
-    which = ["--path", taught, "--snapshot", snapshot]
-    succeeded(verb("snapshot", "save", *which))
-    succeeded(verb("snapshot", "load", *which, "--output", restored))
+    other = tampered(taught, tmp_path)
+    succeeded(verb("snapshot", "save", "--path", taught, "--snapshot", snapshot))
+    given = ["--path", other, "--snapshot", snapshot, "--output", restored]
+    succeeded(verb("snapshot", "load", *given))
     before, after = (torch.load(path, weights_only=False)["model"] for path in (taught, restored))
     assert all(torch.equal(before[name], after[name]) for name in before)
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from data_prep import multi30k
+from data_prep.core import download
 from data_prep.core.program import DataError
 from data_prep.parallel import ParallelData
 from data_prep.text import recipe
@@ -141,8 +142,9 @@ def test_error_page_is_neither_kept_nor_recorded(tmp_path: Path, server: tuple[P
 
 @pytest.mark.parametrize("path", ["", "nowhere/"])
 def test_failed_download_names_address_and_remedy(
-    tmp_path: Path, server: tuple[Path, str], path: str
+    tmp_path: Path, server: tuple[Path, str], path: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(download, "WAIT", 0.01)
     address = f"{server[1]}{path}" if path else "http://127.0.0.1:9/"
     with pytest.raises(DataError, match=r"http://127.*cannot be fetched.*--source"):
         multi30k.fetch(tmp_path / "download", "tok", address)

@@ -78,10 +78,10 @@ def test_every_parameter_learns(arch: str) -> None:
 
 def test_mann_learns_to_remember_what_it_was_told_once() -> None:
     model, criterion = network("mann"), SequenceEpisodesCriterion(None)
-    optimizer = torch.optim.Adam(model.parameters(), 0.01)
-    for _ in range(800):
+    optimizer = torch.optim.Adam(model.parameters(), 0.02)
+    for _ in range(400):
         optimizer.zero_grad()
-        loss, size, _ = criterion(model, batch(32, 12))
+        loss, size, _ = criterion(model, batch(64, 8))
         (loss / size).backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()

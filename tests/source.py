@@ -1,0 +1,10 @@
+"""Run source code: what ``python -c`` is, as a program that the server of programs can start.
+
+python tests/source.py SOURCE [ARGUMENTS ...]
+"""
+
+import sys
+
+source = sys.argv.pop(1)
+sys.path[0] = ""  # as for `python -c`
+exec(compile(source, "<source>", "exec"), {"__name__": "__main__"})
