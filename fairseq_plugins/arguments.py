@@ -1,7 +1,9 @@
 """Reading command lines: kinds of numbers, and help that shows defaults. Imports nothing heavy."""
 
 import argparse
+from pathlib import Path
 
+PICTURES = (".pdf", ".png", ".svg")
 LARGEST_SEED = 2**31 - 1  # numpy takes twice as large ones, of which epochs need some room
 
 
@@ -30,6 +32,14 @@ def seed(text: str) -> int:
     if number > LARGEST_SEED:
         raise argparse.ArgumentTypeError(f"{text} is larger than {LARGEST_SEED:,}")
     return number
+
+
+def picture(text: str) -> Path:
+    """Parse the name of a picture to write, for argparse."""
+    path = Path(text)
+    if path.suffix not in PICTURES:
+        raise argparse.ArgumentTypeError(f"{text} does not end in {', '.join(PICTURES)}")
+    return path
 
 
 def _at_least(least: int, text: str) -> int:

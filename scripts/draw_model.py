@@ -14,6 +14,10 @@ import matplotlib.pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.patches import FancyArrowPatch, FancyBboxPatch, Rectangle
 
+from fairseq_plugins.arguments import picture
+from fairseq_plugins.atomic import replacing
+from fairseq_plugins.errors import one_line_errors
+
 DEFAULT = Path(__file__).resolve().parents[1] / "docs" / "images" / "model.svg"
 WIDTH, HEIGHT = 128, 82
 
@@ -114,9 +118,10 @@ class Canvas:
             self.box(x + i * each + 0.4, y, each - 0.8, 4, word, ("white", color), 9.5)
 
     def save(self, path: Path) -> None:
-        """Write the picture, the same every time."""
+        """Write the picture, whole and the same every time."""
         metadata = {"Date": None} if path.suffix == ".svg" else None
-        self.figure.savefig(path, dpi=110, metadata=metadata)
+        with replacing(path) as unfinished:
+            self.figure.savefig(unfinished, dpi=110, metadata=metadata, format=path.suffix[1:])
         plt.close(self.figure)
 
 
@@ -248,8 +253,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--output", type=Path, default=DEFAULT, help="*.svg, *.png or *.pdf")
+    parser.add_argument("--output", type=picture, default=DEFAULT, help="*.svg, *.png or *.pdf")
     output = parser.parse_args().output
+    one_line_errors()
     page = Canvas()
     for draw in (draw_encoder, draw_decoder, draw_memory, draw_learning):
         draw(page)

@@ -8,6 +8,8 @@ Logs may be in --log-format json or simple. Metrics are what validation shows: p
 import argparse
 from pathlib import Path
 
+from fairseq_plugins.arguments import picture
+
 
 def named(text: str) -> tuple[str, Path]:
     """Parse ``NAME=LOG``."""
@@ -25,7 +27,7 @@ def parse() -> argparse.Namespace:
     add = parser.add_argument
     add("logs", type=named, nargs="+", metavar="NAME=LOG", help="one curve, or more")
     add("--metrics", nargs="+", default=["loss"], help="as validation calls them (loss)")
-    add("--out", type=Path, required=True, metavar="PNG", help="picture to write")
+    add("--out", type=picture, required=True, metavar="PICTURE", help="*.svg, *.png or *.pdf")
     return parser.parse_args()
 
 

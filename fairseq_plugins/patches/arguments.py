@@ -25,6 +25,7 @@ from fairseq_plugins.errors import InputError
 from fairseq_plugins.modules.options import Allowed, Range, check, refusal
 
 LAST = "checkpoint_last.pt"  # what --restore-file is if it is not given
+DRAWN = ("algorithmic", "omniglot")  # tasks whose examples do not come from a corpus
 ONE_OR_MORE, NONE_OR_MORE = Range(least=1), Range(least=0)
 
 FAIRSEQ: Mapping[str, Mapping[str, Allowed]] = {
@@ -114,7 +115,7 @@ def check_training(cfg: DictConfig) -> None:
         InputError: if an argument is impossible, or names a checkpoint that does not exist.
     """
     check_arguments(cfg)
-    _check_batches(cfg.dataset)
+    _check_batches(cfg)
     _check_number_format(cfg.common)
     _check_checkpoints(cfg.checkpoint)
     _check_stages(cfg)
@@ -131,11 +132,12 @@ def _check_alignment(cfg: DictConfig) -> None:
 
 
 def _check_batches(cfg: DictConfig) -> None:
-    if cfg.batch_size is None and cfg.max_tokens is None:
-        raise InputError(
-            "nothing says how large a batch is; give --batch-size (or --max-tokens, except for "
-            "omniglot and algorithmic, which draw their examples)"
-        )
+    if cfg.dataset.batch_size is not None:
+        return
+    if OmegaConf.select(cfg, "task._name") in DRAWN:
+        raise InputError("this task draws its examples in batches: give --batch-size")
+    if cfg.dataset.max_tokens is None:
+        raise InputError("nothing says how large a batch is: give --batch-size or --max-tokens")
 
 
 def _check_number_format(cfg: DictConfig) -> None:

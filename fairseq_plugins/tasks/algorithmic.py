@@ -9,7 +9,7 @@ longest length; ``test_60`` has examples of length 60.
 import re
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, Optional
 
 import torch
 from fairseq.data import Dictionary
@@ -63,7 +63,7 @@ class AlgorithmicConfig(CommittingConfig):
     examples: int = option(20_000, "for rare_symbols: different training examples", COUNT)
     max_source_positions: int = option(1024, "longest source", Range(least=1))
     max_target_positions: int = option(1024, "longest target", Range(least=1))
-    batch_size: int = II("dataset.batch_size")
+    batch_size: Optional[int] = II("dataset.batch_size")  # noqa: UP045  (or hydra takes no null)
     seed: int = II("common.seed")
 
 

@@ -62,7 +62,7 @@ class OmniglotConfig(CommittingConfig):
     rotation: float = option(0.0, "turned by up to so many degrees", Range(least=0, most=180))
     shear: float = option(0.0, "sheared by up to this tangent", Range(least=0, most=100))
     scale: float = option(0.0, "scaled by up to this share", Range(least=0, below=1))
-    batch_size: int = II("dataset.batch_size")
+    batch_size: Optional[int] = II("dataset.batch_size")  # noqa: UP045  (or hydra takes no null)
     seed: int = II("common.seed")
 
 

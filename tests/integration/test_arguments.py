@@ -20,6 +20,15 @@ def last_line(name: str, *arguments: object) -> str:
     return done.stderr.strip().splitlines()[-1]
 
 
+def test_drawings_without_size_of_their_batches(tmp_path: Path) -> None:
+    line = last_line(
+        "train", tmp_path / "nosuch", "--user-dir", PLUGINS, "--task", "omniglot", "--arch",
+        "omniglot_convnet_memory", "--criterion", "one_shot", "--optimizer", "adam",
+        "--max-tokens", 100, "--cpu", "--save-dir", tmp_path,
+    )  # fmt: skip
+    assert line == "error: this task draws its examples in batches: give --batch-size"
+
+
 @pytest.mark.parametrize(("option", "value", "message"), WRONG)
 def test_training_by_command_line(tmp_path: Path, option: str, value: object, message: str) -> None:
     line = last_line(

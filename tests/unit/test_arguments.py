@@ -1,16 +1,17 @@
-"""Kinds of numbers on our command lines."""
+"""Kinds of numbers and files on our command lines."""
 
 import argparse
 
 import pytest
 
-from fairseq_plugins.arguments import not_negative, positive, seed
+from fairseq_plugins.arguments import not_negative, picture, positive, seed
 
 
 @pytest.mark.parametrize(
-    ("kind", "text"), [(positive, "0"), (not_negative, "-1"), (seed, "-1"), (seed, str(2**70))]
+    ("kind", "text"),
+    [(positive, "0"), (not_negative, "-1"), (seed, "-1"), (seed, str(2**70)), (picture, "a.xyz")],
 )
-def test_numbers_out_of_range_are_refused(kind: object, text: str) -> None:
+def test_what_is_out_of_range_is_refused(kind: object, text: str) -> None:
     parser = argparse.ArgumentParser(exit_on_error=False)
     parser.add_argument("--number", type=kind)
     with pytest.raises(argparse.ArgumentError, match=text):
@@ -19,3 +20,4 @@ def test_numbers_out_of_range_are_refused(kind: object, text: str) -> None:
 
 def test_the_others_are_taken() -> None:
     assert (positive("1"), not_negative("0"), seed("2147483647")) == (1, 0, 2147483647)
+    assert picture("new/a.svg").name == "a.svg"

@@ -209,6 +209,9 @@ def test_a_training_without_size_of_its_batches_is_refused(plain: Any) -> None:
         check_training(cfg)
     cfg.dataset.max_tokens = 100
     check_training(cfg)
+    cfg.task = {"_name": "omniglot"}
+    with pytest.raises(InputError, match="this task draws its examples in batches"):
+        check_training(cfg)
 
 
 @pytest.mark.parametrize("value", HARD)
