@@ -111,6 +111,16 @@ def test_a_word_without_a_companion_is_not_chosen() -> None:
     assert choose(pairs, set(), OPTIONS).asked == []
 
 
+def test_a_source_word_that_fits_another_word_better_is_not_taken() -> None:
+    pairs = [
+        ("alpha one", "zetazeta eins"),
+        ("alpha two", "zetazeta seltenes zwei"),
+        ("alpha three", "zetazeta seltenes drei"),
+    ]
+    found = choose(pairs, set(), replace(OPTIONS, min_letters=6))
+    assert {(one.word, one.source_word) for one in found.asked} == {("zetazeta", "alpha")}
+
+
 def test_names_are_found_by_their_spelling() -> None:
     pairs = [
         ("behold sennacherib came", "siehe sanherib kam"),
