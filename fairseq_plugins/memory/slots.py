@@ -209,10 +209,13 @@ class MemorySlots(nn.Module):
         if self._age_order is None:
             self._age_order = AgeOrder(self.touched, self._evictable(slice(None)))
         reach = 2 * self.age_noise
-        slots = self._age_order.oldest(count, reach, self.touched, self._evictable).sort().values
+        slots = self._age_order.oldest(count, reach, self.touched, self._evictable)
         jitter = 2 * noise(slots, self.seed, int(self.commits)) - 1
         age = self.commits - self.touched[slots] + self.age_noise * jitter
-        return slots[torch.sort(age, descending=True, stable=True).indices[:count]]
+        chosen = age >= age.topk(count).values[-1]  # more than wanted if there are ties
+        slots, order = slots[chosen].sort()
+        order = torch.sort(age[chosen][order], descending=True, stable=True).indices
+        return slots[order[:count]]
 
     def _evictable(self, slots: Tensor | slice) -> Tensor:
         """Which of some slots hold something that may be forgotten: bool."""
