@@ -58,16 +58,14 @@ class MemoryReading:
         missing = self.hits.values < 0  # [N, k]
         # A missing neighbour repeats the first one, which changes nothing.
         values = torch.where(missing, self.hits.values[:, :1], self.hits.values).clamp(min=0)
-        same = values.unsqueeze(2) == values.unsqueeze(1)  # [N, k, k]
-        weights = self.log_weights.exp().unsqueeze(2)
-        # For each value all of its slots. A logsumexp would take several times as long.
-        of_memory = torch.bmm(same.to(weights.dtype), weights).squeeze(2)  # [N, k]
+        values, order = values.sort(dim=1, stable=True)
+        weights = self.log_weights.exp().gather(1, order)
+        first, of_memory = _sums_of_equal(values, weights)
         of_memory = of_memory.clamp(min=torch.finfo(weights.dtype).tiny).log()
         gate = self.gate.unsqueeze(1)
         mixed = _mix(log_probs.gather(1, values), of_memory, gate)
         if torch.is_grad_enabled():
             # Slots of one value all have its one gradient, so the first of them stands for it.
-            first = same.int().argmax(dim=2) == torch.arange(same.shape[2], device=same.device)
             mixed = torch.where(first, mixed, mixed.detach())
             return (log_probs + F.logsigmoid(-gate)).scatter_(1, values, mixed)
         # A copy of [N, vocabulary] costs like a search.
@@ -112,6 +110,24 @@ def mix_memory(log_probs: Tensor, extra: dict) -> Tensor:
     """
     reading: MemoryReading | None = extra.get("memory")
     return log_probs if reading is None else reading.mix_all(log_probs)
+
+
+def _sums_of_equal(values: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
+    """Add the weights of equal values in each row.
+
+    Args:
+        values: [N, k], each row in ascending order.
+        weights: [N, k].
+
+    Returns:
+        Where a value stands for the first time [N, k] bool, and at each place the sum [N, k] of the
+        weights of its value.
+    """
+    first = torch.ones_like(values, dtype=torch.bool)
+    first[:, 1:] = values[:, 1:] != values[:, :-1]
+    group = first.cumsum(dim=1) - 1
+    sums = torch.zeros_like(weights).scatter_add(1, group, weights)
+    return first, sums.gather(1, group)
 
 
 def _masked_logsumexp(log_weights: Tensor, mask: Tensor) -> Tensor:
