@@ -395,6 +395,22 @@ def test_moving_average_averages_weights_and_keeps_the_newest_memory(in_float32:
         assert torch.equal(average[name], model.state_dict()[name]), name
 
 
+@pytest.mark.parametrize("in_float32", [False, True])
+def test_moving_average_copies_no_memory(in_float32: bool) -> None:
+    model = Toy()
+    ema = EMA(model, SimpleNamespace(ema_fp32=in_float32, **EMA_CONFIG))
+    memory, average = model.reader["memory"], ema.get_model().reader["memory"]
+    memory.write(torch.rand(3, 3), torch.tensor([1, 2, 3]))
+    before = memory.keys._version
+    ema.step(model)
+    assert memory.keys._version == before  # nothing was copied into it
+    stored = [ema.get_model().state_dict(), *([ema.fp32_params] if in_float32 else [])]
+    for name, buffer in memory.named_buffers():
+        for state in stored:
+            assert state[f"reader.memory.{name}"].data_ptr() == buffer.data_ptr()
+    assert len(average) == 3 and average.query(memory.keys[:1]).slots[0, 0] == 0
+
+
 def test_not_averaged_are_memories_and_counters_only() -> None:
     buffers = {f"reader.memory.{name}" for name, _ in KeyValueMemory(1, 1, 1).named_buffers()}
     assert not_averaged(Toy().state_dict()) == buffers | {"norm.num_batches_tracked"}
