@@ -10,6 +10,7 @@ from fairseq_plugins.errors import InputError
 from fairseq_plugins.memory import KeyValueMemory
 from fairseq_plugins.memory.snapshot import (
     SETTINGS,
+    VERSION,
     SnapshotHeader,
     describe,
     load_memory,
@@ -19,6 +20,7 @@ from fairseq_plugins.memory.snapshot import (
 )
 from fairseq_plugins.memory.state import memory_buffers
 from fairseq_plugins.modules.memory_options import empty_memory
+from fairseq_plugins.modules.memory_reader import MemoryReader
 from fairseq_plugins.patches.checkpoints import models_in
 
 
@@ -44,9 +46,17 @@ class MemoryOfCheckpoint:
             )
         self.names = memories[0]
 
-    def fingerprint(self) -> str:
-        """Of the weights that make the queries."""
-        return weights_fingerprint(self.weights, self.names.values())
+    def fingerprint(self, version: int = VERSION) -> str:
+        """Of the weights that make the queries.
+
+        Args:
+            version: of the snapshot that it is compared with. The first one also counted weights
+                that act on answers alone.
+        """
+        memory = self.names["keys"].removesuffix("keys")
+        reader = memory.removesuffix("memory.")
+        after_query = MemoryReader.after_query if version > 1 else ()
+        return weights_fingerprint(self.weights, [memory, *(reader + own for own in after_query)])
 
     def memory(self) -> KeyValueMemory:
         """Build the memory, with its settings and all that it holds."""
@@ -95,7 +105,7 @@ class MemoryOfCheckpoint:
                 f"{snapshot}: its keys have {theirs[0]} numbers for {theirs[1]} values, those of "
                 f"{self.path} have {ours[0]} for {ours[1]}; give a snapshot of this model"
             )
-        if not any_model and header.fingerprint != self.fingerprint():
+        if not any_model and header.fingerprint != self.fingerprint(header.version):
             raise InputError(
                 f"{snapshot}: was made by other weights than those of {self.path}, to which its "
                 "keys mean nothing; give the checkpoint it was saved from, or add --any-model"

@@ -196,8 +196,10 @@ def model_fingerprint(module: nn.Module) -> str:
     """Tell models apart whose queries differ.
 
     Keys are only meaningful to the weights that made them. The fingerprint is the SHA-256 of
-    names, types, shapes and bytes of everything in the module's state dict, except what belongs
-    to its memories: parameters and persistent buffers, also of layers behind the query.
+    names, types, shapes and bytes of what is in the module's state dict: parameters and persistent
+    buffers. Two things are left out: the memories, and what its modules name as acting on answers
+    alone, in an attribute ``after_query`` (beginnings of names). So a reader whose trust in its
+    memory was calibrated still asks the same questions, and has the same fingerprint.
 
     Args:
         module: the model.
@@ -205,27 +207,30 @@ def model_fingerprint(module: nn.Module) -> str:
     Returns:
         64 hexadecimal digits.
     """
-    parts = module.named_modules(remove_duplicate=False)
-    memories = [name for name, part in parts if isinstance(part, KeyValueMemory)]
-    prefixes = [f"{name}." if name else "" for name in memories]
-    return weights_fingerprint(module.state_dict(), prefixes)
+    left_out: list[str] = []
+    for name, part in module.named_modules(remove_duplicate=False):
+        prefix = f"{name}." if name else ""
+        if isinstance(part, KeyValueMemory):
+            left_out.append(prefix)
+        left_out += [prefix + own for own in getattr(part, "after_query", ())]
+    return weights_fingerprint(module.state_dict(), left_out)
 
 
-def weights_fingerprint(state: Mapping[str, Any], memories: Iterable[str]) -> str:
+def weights_fingerprint(state: Mapping[str, Any], left_out: Iterable[str]) -> str:
     """:func:`model_fingerprint` from a state dict alone, as a checkpoint holds it.
 
     Args:
         state: of the model.
-        memories: prefixes of the names that belong to its memories.
+        left_out: beginnings of the names that do not count.
 
     Returns:
         64 hexadecimal digits.
     """
-    own = tuple(memories)
+    beginnings = tuple(left_out)
     return _sha256(
         (name, entry)
         for name, entry in state.items()
-        if isinstance(entry, Tensor) and not name.startswith(own)
+        if isinstance(entry, Tensor) and not name.startswith(beginnings)
     )
 
 

@@ -3,7 +3,9 @@
 from dataclasses import dataclass
 from typing import Any
 
-from fairseq_plugins.memory import KeyValueMemory
+from omegaconf import II
+
+from fairseq_plugins.memory import KeyValueMemory, MemoryConfig
 from fairseq_plugins.memory.search import BACKENDS
 from fairseq_plugins.memory.search.mirror import DTYPES
 from fairseq_plugins.modules.options import SIZE, SLOTS, UPDATES, OneOf, Range, option
@@ -24,6 +26,7 @@ class MemoryOptions:
     memory_search_dtype: str = option(
         "auto", "type of the coarse product; results do not depend on it", OneOf(["auto", *DTYPES])
     )
+    seed: int = II("common.seed")  # of the training, for the noise on the ages
 
 
 @dataclass
@@ -56,4 +59,14 @@ def empty_memory(options: Any, num_values: int) -> KeyValueMemory:
         age_noise=options.memory_age_noise,
         search=options.memory_search,
         search_dtype=options.memory_search_dtype,
+        seed=_seed(options),
     )
+
+
+def _seed(options: Any) -> int:
+    """The training's seed; the memory's own default where options stand alone, or are older."""
+    try:
+        seed = getattr(options, "seed", None)
+    except ValueError:  # there is no configuration around them that has a seed
+        seed = None
+    return seed if isinstance(seed, int) else MemoryConfig.seed

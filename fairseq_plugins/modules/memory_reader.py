@@ -162,6 +162,7 @@ class MemoryReader(nn.Module):
 
     FEATURES = 3  # that the gate sees beside the state, see :meth:`features`
     feeds_back = False  # what is answered changes what is asked later
+    after_query = ("gate.", "log_temperature")  # weights that no query depends on
 
     def __init__(
         self,

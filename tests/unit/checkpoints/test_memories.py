@@ -1,17 +1,27 @@
 """Memories out of checkpoints and back: nothing is lost, nothing foreign gets in."""
 
+import json
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from fairseq import checkpoint_utils
+from safetensors.torch import save_file
 
 from fairseq_plugins.checkpoints.files import read_checkpoint, write_checkpoint
 from fairseq_plugins.checkpoints.memories import MemoryOfCheckpoint
 from fairseq_plugins.errors import InputError
-from fairseq_plugins.memory.snapshot import load_memory
-from fairseq_plugins.memory.state import memory_buffers
+from fairseq_plugins.memory import KeyValueMemory
+from fairseq_plugins.memory import snapshot as snapshot_module
+from fairseq_plugins.memory.snapshot import (
+    load_memory,
+    model_fingerprint,
+    save_memory,
+    weights_fingerprint,
+)
+from fairseq_plugins.memory.state import BUFFERS, memory_buffers
 
 
 def buffers(checkpoint: Path) -> dict[str, torch.Tensor]:
@@ -67,6 +77,54 @@ def test_snapshot_of_other_weights_is_refused(trained: Any, tmp_path: Path) -> N
     assert not (tmp_path / "no.pt").exists()
     other.restore(tmp_path / "m.safetensors", tmp_path / "yes.pt", any_model=True)
     assert (tmp_path / "yes.pt").exists()
+
+
+def calibrated(trained: Any, folder: Path) -> Path:
+    """The same checkpoint with other trust in its memory."""
+    state = read_checkpoint(trained.last)
+    own = [name for name in state["model"] if "gate." in name or "log_temperature" in name]
+    assert len(own) == 3
+    for name in own:
+        state["model"][name] = state["model"][name] + 1
+    write_checkpoint(state, folder / "calibrated.pt")
+    return folder / "calibrated.pt"
+
+
+def test_snapshot_fits_when_only_the_trust_in_it_has_changed(trained: Any, tmp_path: Path) -> None:
+    snapshot = tmp_path / "m.safetensors"
+    MemoryOfCheckpoint(trained.last).save(snapshot)
+    other = MemoryOfCheckpoint(calibrated(trained, tmp_path))
+    other.restore(snapshot, tmp_path / "back.pt")
+    before, after = (read_checkpoint(path)["model"] for path in (other.path, tmp_path / "back.pt"))
+    assert all(torch.equal(before[name], after[name]) for name in before)
+
+
+def test_fingerprint_of_a_checkpoint_is_that_of_its_model(trained: Any, tmp_path: Path) -> None:
+    for path in (trained.last, calibrated(trained, tmp_path)):
+        models, _ = checkpoint_utils.load_model_ensemble([str(path)])
+        assert model_fingerprint(models[0]) == MemoryOfCheckpoint(path).fingerprint()
+
+
+def test_snapshot_of_the_first_version_still_fits(trained: Any, tmp_path: Path) -> None:
+    """Its fingerprint covers all weights but the memory."""
+    checkpoint, snapshot = MemoryOfCheckpoint(trained.last), tmp_path / "old.safetensors"
+    old = weights_fingerprint(checkpoint.weights, checkpoint.names.values())
+    assert checkpoint.fingerprint(version=1) == old != checkpoint.fingerprint()
+    save_version_1(checkpoint.memory(), snapshot, old)
+    checkpoint.restore(snapshot, tmp_path / "back.pt")
+    other = MemoryOfCheckpoint(calibrated(trained, tmp_path))
+    with pytest.raises(InputError, match="other weights"):
+        other.restore(snapshot, tmp_path / "no.pt")
+
+
+def save_version_1(memory: KeyValueMemory, path: Path, fingerprint: str) -> None:
+    """Write a snapshot as it was written before memories could be taught."""
+    header = save_memory(memory, path, fingerprint)
+    buffers = dict(memory.named_buffers()) | {"ages": memory.ages}
+    tensors = {name: buffers[name] for name in BUFFERS[1]}
+    header = replace(header, version=1, checksum="")
+    header = replace(header, checksum=snapshot_module._checksum(header, tensors))
+    save_file(tensors, path, {"header": json.dumps(asdict(header))})
 
 
 def test_snapshot_with_other_keys_is_refused(trained: Any, tmp_path: Path) -> None:
