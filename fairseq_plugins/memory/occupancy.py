@@ -12,27 +12,38 @@ from fairseq_plugins.memory.hits import NOTHING
 class Occupancy:
     """Counts of filled and pinned slots, their mean age, and the empty ones, lowest first.
 
-    Looks through the memory once, when it is made; from then on it is told what changes.
-
     Args:
-        values: [S] int64, -1 where a slot is empty.
-        pinned: [S] bool.
-        touched: [S] int64.
+        size: S, slots, all of them empty.
 
     Attributes:
         pinned: how many slots are.
         touched: the sum over filled slots, in commits.
     """
 
-    def __init__(self, values: Tensor, pinned: Tensor, touched: Tensor) -> None:
+    def __init__(self, size: int) -> None:
+        self.size = size
+        self.end = 0  # all slots from here on are empty
+        self.holes: list[int] = []  # empty slots before it, a heap
+        self.pinned = self.touched = 0
+
+    @classmethod
+    def of(cls, values: Tensor, pinned: Tensor, touched: Tensor) -> "Occupancy":
+        """Look through a memory, once: from then on it is told what changes.
+
+        Args:
+            values: [S] int64, -1 where a slot is empty.
+            pinned: [S] bool.
+            touched: [S] int64.
+        """
+        found = cls(len(values))
         filled = values != NOTHING
         ends = torch.nonzero(filled)[-1:]
-        self.size = len(values)
-        self.end = int(ends) + 1 if len(ends) else 0  # all slots from here on are empty
+        found.end = int(ends) + 1 if len(ends) else 0
         # In ascending order, and so a heap.
-        self.holes: list[int] = torch.nonzero(~filled[: self.end]).squeeze(1).tolist()
-        self.pinned = int(pinned.sum())
-        self.touched = int((touched * filled).sum())
+        found.holes = torch.nonzero(~filled[: found.end]).squeeze(1).tolist()
+        found.pinned = int(pinned.sum())
+        found.touched = int((touched * filled).sum())
+        return found
 
     @property
     def filled(self) -> int:

@@ -54,7 +54,7 @@ class MemorySlots(nn.Module):
         self._search: NearestNeighbors = BACKENDS[config.search](
             config.search_dtype, config.search_budget_mb
         )
-        self._occupancy = Occupancy(self.values, self.pinned, self.touched)
+        self._occupancy = Occupancy(config.size)
         self._age_order: AgeOrder | None = None  # until a slot has to be forgotten
         self._seen: tuple[Any, ...] = ()  # the state of the buffers that these know
 
@@ -252,7 +252,7 @@ class MemorySlots(nn.Module):
                 for (a, version), (b, known) in zip(seen, self._seen, strict=True)
             ):
                 return
-            self._occupancy = Occupancy(self.values, self.pinned, self.touched)
+            self._occupancy = Occupancy.of(self.values, self.pinned, self.touched)
             self._age_order = None
         self._search.update(self.keys, self.values, changed)
         self._seen = seen
