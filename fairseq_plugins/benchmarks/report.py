@@ -49,7 +49,7 @@ def run(args: argparse.Namespace, measure: Callable[[], Sequence[Duel]]) -> str:
     if args.json:
         write(args.json, duels, about, settings)
     where = about.get("accelerator", f"{about['processor']}, {about['threads']} threads")
-    return f"{where}, torch {about['torch']}\n\n{table(duels)}"
+    return f"{where}, torch {about['torch']}\n\n{duels_table(duels)}"
 
 
 def write(
@@ -105,7 +105,7 @@ def _processor() -> str:
         return platform.processor() or platform.machine()
 
 
-def table(duels: Sequence[Duel]) -> str:
+def duels_table(duels: Sequence[Duel]) -> str:
     """One line a duel: both speeds, and the ratios with their range."""
     heads = ("", "ours", "speed", "rival", "speed", "time", "speed", "time from-to")
     rows = [heads] + [

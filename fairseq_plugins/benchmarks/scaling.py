@@ -137,7 +137,7 @@ def _digest(tensors: Sequence[torch.Tensor]) -> str:
     return digest.hexdigest()
 
 
-def table(costs: Sequence[Cost]) -> Iterator[str]:
+def costs_table(costs: Sequence[Cost]) -> Iterator[str]:
     """Yield what to show."""
     yield (
         f"{'ranks':>5}{'received':>14}{'measured':>14}{'exchange':>12}{'commit':>12}"

@@ -18,10 +18,10 @@ from fairseq_plugins.criterions.memory_health import log_memory_health, total
 from fairseq_plugins.data.episodes import Protocol, play
 from fairseq_plugins.errors import InputError
 from fairseq_plugins.memory import KeyValueMemory
+from fairseq_plugins.modules.cross_entropy import NATS_PER_BIT
 from fairseq_plugins.modules.one_shot import neighborhood_loss
 from fairseq_plugins.modules.options import COUNT, WEIGHT, Range, option
 
-NATS_PER_BIT = 0.6931471805599453  # fairseq logs losses in base 2
 AT_ONCE = 1000  # drawings embedded in validation
 PROTOCOLS = [Protocol(ways, shots) for ways in (5, 20) for shots in (1, 5)]
 

@@ -10,8 +10,8 @@ from fairseq.logging import metrics
 from torch import Tensor
 
 from fairseq_plugins.criterions.memory_health import total
+from fairseq_plugins.modules.cross_entropy import NATS_PER_BIT
 
-NATS_PER_BIT = 0.6931471805599453  # fairseq logs losses in base 2
 SHOWINGS = (1, 2, 3, 4, 5, 10)  # as both papers list them
 
 

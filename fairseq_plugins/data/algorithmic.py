@@ -8,7 +8,7 @@ from fairseq.data import Dictionary
 from fairseq.data.language_pair_dataset import collate
 from torch import Tensor
 
-from fairseq_plugins.data.episodes import DrawnDataset
+from fairseq_plugins.data.drawn import DrawnDataset
 
 Draw = Callable[[int, int], tuple[list[str], list[str]]]
 

@@ -5,19 +5,16 @@ of what was drawn before. So any number of workers makes the same data, and a tr
 resumed goes on with exactly what would have come.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
 import torch.nn.functional as F
-from fairseq.data import FairseqDataset
-from fairseq.data.iterators import EpochBatchIterator
 from torch import Tensor
 
+from fairseq_plugins.data.drawn import DrawnDataset
 from fairseq_plugins.data.omniglot import OmniglotImages
-from fairseq_plugins.errors import InputError
 from fairseq_plugins.memory import KeyValueMemory
 from fairseq_plugins.modules.one_shot import VOTE, name_classes
 
@@ -163,43 +160,6 @@ def play(keys: Tensor, protocol: Protocol, episodes: int, seed: int, temperature
     return torch.stack(shares)
 
 
-class DrawnDataset(FairseqDataset):
-    """Base of datasets that have an item for every index from 0 on, without end.
-
-    An epoch is a convenience: so many batches, for validation and checkpoints.
-
-    Args:
-        batches: in an epoch.
-        batch_size: items in a batch.
-    """
-
-    def __init__(self, batches: int, batch_size: int = 1) -> None:
-        super().__init__()
-        self.batches, self.batch_size = batches, batch_size
-
-    def __len__(self) -> int:
-        """Items in an epoch."""
-        return self.batches * self.batch_size
-
-    def epoch_batches(self, epoch: int) -> Iterator[list[int]]:
-        """The indices of each batch of an epoch, which is counted from 1."""
-        for batch in range((epoch - 1) * self.batches, epoch * self.batches):
-            first = batch * self.batch_size
-            yield list(range(first, first + self.batch_size))
-
-    def collater(self, samples: list[Any]) -> Any:
-        """An item is a whole batch here. An empty list: a worker has nothing left to do."""
-        return samples[0] if samples else {}
-
-    def num_tokens(self, index: int) -> int:
-        """All items are of one size."""
-        return 1
-
-    def size(self, index: int) -> int:
-        """All items are of one size."""
-        return 1
-
-
 class ClassBatches(DrawnDataset):
     """Batches of C classes with D drawings of each, for learning which drawings are alike.
 
@@ -266,51 +226,3 @@ class AllDrawings(DrawnDataset):
             "nsentences": len(self.images) * self.images.drawings,
             "ntokens": len(self.images) * self.images.drawings,
         }
-
-
-def drawn_together(batch_size: int | None) -> int:
-    """``--batch-size``, without which nothing can be drawn.
-
-    Raises:
-        InputError: if it was not given.
-    """
-    if batch_size is None:
-        raise InputError("examples are drawn in batches: give --batch-size, not --max-tokens alone")
-    return batch_size
-
-
-def epoch_iterator(
-    dataset: DrawnDataset, training: bool, epoch: int, *, num_shards: int = 1, **options: Any
-) -> EpochBatchIterator:
-    """fairseq's iterator over the epochs of a dataset.
-
-    Args:
-        dataset: where the batches come from.
-        training: whether each epoch brings new batches; in validation all are the first one.
-        epoch: to begin with.
-        num_shards: workers. In training each gets as many batches as the others: fairseq would give
-            one that has nothing left to do a batch of the last validation to train on.
-        options: ``shard_id``, ``num_workers`` and the like, as fairseq gives them.
-
-    Raises:
-        InputError: if an epoch has fewer batches than there are workers.
-    """
-    if training and dataset.batches < num_shards:
-        raise InputError(
-            f"--batches {dataset.batches} are not enough for {num_shards} workers; give more"
-        )
-
-    def batches(dataset: DrawnDataset, epoch: int) -> list[list[int]]:
-        drawn = list(dataset.epoch_batches(epoch if training else 1))
-        return drawn[: len(drawn) // num_shards * num_shards] if training else drawn
-
-    return EpochBatchIterator(
-        dataset,
-        dataset.collater,
-        batches,
-        epoch=epoch,
-        disable_shuffling=True,  # the draws are random already
-        reuse_dataloader=True,
-        num_shards=num_shards,
-        **options,
-    )

@@ -6,7 +6,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from fairseq_plugins.data.episodes import Distortion, DrawnDataset, draw, generator, to_float
+from fairseq_plugins.data.drawn import DrawnDataset
+from fairseq_plugins.data.episodes import Distortion, draw, generator, to_float
 from fairseq_plugins.data.omniglot import OmniglotImages
 
 LETTERS = 5  # of a string label, and of the alphabet that it is made of

@@ -267,7 +267,7 @@ def _moved(sample: dict, device: torch.device) -> dict:
     }  # fmt: skip
 
 
-def table(shares: Mapping[Any, Right], first: str) -> str:
+def shares_table(shares: Mapping[Any, Right], first: str) -> str:
     """One line for each key."""
     columns = ("sequences", "symbols", "asked", "copied")
     lines = [f"{first:<10}" + "".join(f"{name:>11}" for name in columns)]

@@ -9,7 +9,7 @@ from fairseq_plugins.evaluation.algorithmic import (
     by_length,
     by_rarity,
     lifelong,
-    table,
+    shares_table,
 )
 
 TEST_TEXT = 1
@@ -48,8 +48,8 @@ class AlgorithmicReport:
 
     def __str__(self) -> str:
         """A table for each measure."""
-        parts = [table(self.lengths, "length")] if self.lengths else []
-        parts += [table(self.rarity, "seen")] if self.rarity else []
+        parts = [shares_table(self.lengths, "length")] if self.lengths else []
+        parts += [shares_table(self.rarity, "seen")] if self.rarity else []
         if self.lifelong:
             rows = [f"{k:<10}{share:.2f}" for k, share in self.lifelong.items()]
             parts.append("\n".join(["showing   right", *rows]))

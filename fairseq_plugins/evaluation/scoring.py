@@ -104,7 +104,7 @@ class Scorer:
         return [self.bleu.tokenizer(line) for line in lines]
 
 
-def table(groups: dict[str, list[Scores]]) -> str:
+def scores_table(groups: dict[str, list[Scores]]) -> str:
     """Scores for people: a line a translation, and mean ± standard deviation of several.
 
     Args:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fairseq_plugins.evaluation.hypotheses import Generation, hypotheses, read_lines
-from fairseq_plugins.evaluation.scoring import Scorer, Scores, table
+from fairseq_plugins.evaluation.scoring import Scorer, Scores, scores_table
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class TranslationReport:
 
     def __str__(self) -> str:
         """Everything for people."""
-        lines = [table({name: group for name, group in self.groups.items() if group})]
+        lines = [scores_table({name: group for name, group in self.groups.items() if group})]
         lines += [f"{name}  {signature}" for name, signature in self.signatures.items()]
         for scores, result in zip(self.groups["system"], self.significance, strict=False):
             values = ", ".join(f"{name} p = {p:.4f}" for name, p in result.items())

@@ -56,7 +56,7 @@ def by_length(results: Sequence[dict]) -> dict[int, Spread]:
     }
 
 
-def table(results: Mapping[str, Sequence[dict]]) -> str:
+def algorithms_table(results: Mapping[str, Sequence[dict]]) -> str:
     """A line an algorithm."""
     lines = [f"{'sequences right, %':<20}" + "".join(f"{length:>16}" for length in LENGTHS)]
     for name, own in results.items():

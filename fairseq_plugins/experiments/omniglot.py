@@ -86,7 +86,7 @@ def evaluate(workshop: Workshop, data: Path, plan: Plan, split: str, seed: int) 
     return found | {"seed": seed, "training_seconds": workshop.seconds(name)}
 
 
-def table(results: Sequence[dict]) -> str:
+def omniglot_table(results: Sequence[dict]) -> str:
     """Mean and standard deviation over seeds, one line a split."""
     protocols = list(results[0]["few_shot"])
     lines = [f"Correct answers in %; {HEADINGS[results[0].get('rule', VOTE)]}."]

@@ -64,7 +64,7 @@ def by_bucket(results: Sequence[dict], what: str) -> dict[str, Spread]:
     return {bucket: spread(r["rarity"][bucket][what] for r in results) for bucket in buckets}
 
 
-def table(results: Mapping[str, Sequence[dict]]) -> str:
+def rare_symbols_table(results: Mapping[str, Sequence[dict]]) -> str:
     """Mean and standard deviation over seeds, in per cent."""
     lines = []
     first = next(iter(results.values()))[0]

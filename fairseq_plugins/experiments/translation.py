@@ -119,7 +119,7 @@ def score(experiment: Experiment, workshop: Workshop, data: Path, model: Path, s
     }
 
 
-def table(results: Sequence[dict]) -> str:
+def translations_table(results: Sequence[dict]) -> str:
     """Mean and standard deviation over seeds, for each test one line a model."""
     lines = []
     for test, first in results[0]["tests"].items():

@@ -1,10 +1,12 @@
 """Log-probabilities of target tokens, straight from logits."""
 
+import math
 from typing import Any
 
 import torch
 from torch import Tensor
 
+NATS_PER_BIT = math.log(2)  # fairseq logs losses in base 2
 ROWS = 256  # rows worked on at once: their float32 copy stays in the processor's cache
 
 

@@ -26,7 +26,8 @@ from fairseq_plugins.data.algorithmic import (
     make_dictionary,
 )
 from fairseq_plugins.data.algorithms import ALGORITHMS
-from fairseq_plugins.data.episodes import drawn_together, epoch_iterator, generator
+from fairseq_plugins.data.drawn import TRAIN, DrawsBatches, drawn_together
+from fairseq_plugins.data.episodes import generator
 from fairseq_plugins.data.rare_symbols import RareSymbols
 from fairseq_plugins.errors import InputError
 from fairseq_plugins.modules.options import COUNT, SIZE, UPDATES, Range, option
@@ -36,7 +37,7 @@ from fairseq_plugins.patches.trainings import begin_task
 from fairseq_plugins.tasks.committing import CommitsMemory, CommittingConfig
 
 RARE = "rare_symbols"
-TRAIN, VALID = "train", "valid"
+VALID = "valid"
 SUBSET = re.compile(r"test(_(?P<length>\d+))?")
 UNSEEN = 1 << 40  # from here on, examples are numbered that training never comes to
 VALID_TEXT, TEST_TEXT = 0, 1  # of rare symbols
@@ -68,7 +69,7 @@ class AlgorithmicConfig(CommittingConfig):
 
 
 @register_task("algorithmic", dataclass=AlgorithmicConfig)
-class AlgorithmicTask(CommitsMemory, RemembersDictionaries, FairseqTask):
+class AlgorithmicTask(CommitsMemory, DrawsBatches, RemembersDictionaries, FairseqTask):
     """Learn an algorithm from its examples."""
 
     cfg: AlgorithmicConfig
@@ -144,30 +145,6 @@ class AlgorithmicTask(CommitsMemory, RemembersDictionaries, FairseqTask):
         return (
             f"the checkpoint was trained on other symbols: with {known}, and this task has "
             f"{self._digests()[name]}; give the options of its training"
-        )
-
-    def get_batch_iterator(
-        self,
-        dataset: Any,
-        *args: Any,
-        seed: int = 1,
-        num_shards: int = 1,
-        shard_id: int = 0,
-        num_workers: int = 0,
-        epoch: int = 1,
-        data_buffer_size: int = 0,
-        **kwargs: Any,
-    ) -> Any:
-        """Batches are what the dataset says."""
-        return epoch_iterator(
-            dataset,
-            dataset is self.datasets.get(TRAIN),
-            epoch,
-            seed=seed,
-            num_shards=num_shards,
-            shard_id=shard_id,
-            num_workers=num_workers,
-            buffer_size=data_buffer_size,
         )
 
     def valid_step(self, sample: dict, model: Any, criterion: Any) -> tuple[Tensor, int, dict]:

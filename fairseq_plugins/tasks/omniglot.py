@@ -16,12 +16,11 @@ from fairseq.tasks import FairseqTask, register_task
 from omegaconf import II
 from torch import Tensor
 
+from fairseq_plugins.data.drawn import TRAIN, DrawsBatches, drawn_together
 from fairseq_plugins.data.episodes import (
     AllDrawings,
     ClassBatches,
     Distortion,
-    drawn_together,
-    epoch_iterator,
 )
 from fairseq_plugins.data.omniglot import load_part, load_splits
 from fairseq_plugins.data.sequences import LABELS, SequenceEpisodes, positions, symbols
@@ -30,7 +29,6 @@ from fairseq_plugins.modules.options import COUNT, SIZE, Range, option
 from fairseq_plugins.patches.trainings import begin_task
 from fairseq_plugins.tasks.committing import CommitsMemory, CommittingConfig
 
-TRAIN = "train"
 KINDS = ("classes", "sequences")
 
 
@@ -67,7 +65,7 @@ class OmniglotConfig(CommittingConfig):
 
 
 @register_task("omniglot", dataclass=OmniglotConfig)
-class OmniglotTask(CommitsMemory, FairseqTask):
+class OmniglotTask(CommitsMemory, DrawsBatches, FairseqTask):
     """Tell characters apart that were seen once."""
 
     cfg: OmniglotConfig
@@ -127,30 +125,6 @@ class OmniglotTask(CommitsMemory, FairseqTask):
             )
         else:
             self.datasets[split] = AllDrawings(images)
-
-    def get_batch_iterator(
-        self,
-        dataset: Any,
-        *args: Any,
-        seed: int = 1,
-        num_shards: int = 1,
-        shard_id: int = 0,
-        num_workers: int = 0,
-        epoch: int = 1,
-        data_buffer_size: int = 0,
-        **kwargs: Any,
-    ) -> Any:
-        """Batches are what the dataset says; limits on their size mean nothing here."""
-        return epoch_iterator(
-            dataset,
-            dataset is self.datasets.get(TRAIN),
-            epoch,
-            seed=seed,
-            num_shards=num_shards,
-            shard_id=shard_id,
-            num_workers=num_workers,
-            buffer_size=data_buffer_size,
-        )
 
     def valid_step(self, sample: dict, model: Any, criterion: Any) -> tuple[Tensor, int, dict]:
         """Embed all drawings, in the number format of training, and play episodes with them."""

@@ -26,10 +26,10 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> str:
     """Measure, tell."""
     from fairseq_plugins.atomic import write_json
-    from fairseq_plugins.benchmarks.scaling import Load, as_data, measure, table
+    from fairseq_plugins.benchmarks.scaling import Load, as_data, costs_table, measure
 
     load = Load(args.tokens, args.key_dim, args.slots, args.steps)
     costs = [measure(ranks, load) for ranks in args.ranks]
     if args.json:
         write_json(args.json, as_data(load, costs))
-    return "\n".join(table(costs))
+    return "\n".join(costs_table(costs))

@@ -22,11 +22,11 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> str:
     """Train, measure, tell."""
-    from fairseq_plugins.experiments.algorithms import CONFIG, algorithms, draw, table
+    from fairseq_plugins.experiments.algorithms import CONFIG, algorithms, algorithms_table, draw
     from fairseq_plugins.experiments.workshop import workshop
 
     shop = workshop(args, CONFIG)
     results = algorithms(shop, args.algorithms, args.seeds, args.overrides)
     shop.save(results)
     draw(results, shop)
-    return table(results)
+    return algorithms_table(results)

@@ -26,7 +26,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> str:
     """Prepare, train, translate, tell."""
-    from fairseq_plugins.experiments.translation import GENERAL, table, translations
+    from fairseq_plugins.experiments.translation import GENERAL, translations, translations_table
     from fairseq_plugins.experiments.workshop import workshop
 
     shop = workshop(args, GENERAL.config)
@@ -34,4 +34,4 @@ def run(args: argparse.Namespace) -> str:
     args.prepare("mix", "--out", shop.data, *source, args.mix, "--workers", args.threads)
     results = translations(GENERAL, shop, shop.data, args.archs, args.seeds, args.overrides)
     shop.save(results)
-    return table(results)
+    return translations_table(results)

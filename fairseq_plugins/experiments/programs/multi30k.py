@@ -23,11 +23,11 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> str:
     """Prepare, train, translate, tell."""
-    from fairseq_plugins.experiments.translation import MULTI30K, table, translations
+    from fairseq_plugins.experiments.translation import MULTI30K, translations, translations_table
     from fairseq_plugins.experiments.workshop import workshop
 
     shop = workshop(args, MULTI30K.config)
     args.prepare("multi30k", "--out", shop.data, *source_options(args.source))
     results = translations(MULTI30K, shop, shop.data, args.archs, args.seeds, args.overrides)
     shop.save(results)
-    return table(results)
+    return translations_table(results)

@@ -26,7 +26,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> str:
     """Prepare, train, evaluate, tell."""
-    from fairseq_plugins.experiments.omniglot import CONFIG, QUICK, WHOLE, omniglot, table
+    from fairseq_plugins.experiments.omniglot import CONFIG, QUICK, WHOLE, omniglot, omniglot_table
     from fairseq_plugins.experiments.workshop import workshop
 
     shop = workshop(args, CONFIG)
@@ -34,4 +34,4 @@ def run(args: argparse.Namespace) -> str:
     plan = QUICK if args.quick else WHOLE
     results = omniglot(shop, plan, shop.data, args.splits, args.seeds, args.overrides)
     shop.save(results)
-    return table(results)
+    return omniglot_table(results)

@@ -33,4 +33,4 @@ def run(args: argparse.Namespace) -> str:
     results = experiment.rare_symbols(shop, args.models, args.seeds, args.overrides)
     shop.save(results)
     experiment.draw(results, shop.out)
-    return experiment.table(results)
+    return experiment.rare_symbols_table(results)

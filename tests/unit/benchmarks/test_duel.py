@@ -104,7 +104,7 @@ def test_a_contender_that_dies_apart_is_noticed() -> None:
 
 
 def test_the_table_has_speeds_and_ratios() -> None:
-    text = benchmark_report.table([a_duel([0.001], [0.002])])
+    text = benchmark_report.duels_table([a_duel([0.001], [0.002])])
     assert text.splitlines()[1].split() == [
         "title", "a", "1,000", "steps/s", "b", "500", "steps/s", "0.50x", "2.00x", "0.50-0.50",
     ]  # fmt: skip

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from fairseq_plugins.benchmarks import scaling
-from fairseq_plugins.benchmarks.scaling import Cost, Load, measure, table
+from fairseq_plugins.benchmarks.scaling import Cost, Load, costs_table, measure
 from fairseq_plugins.memory import KeyValueMemory
 
 
@@ -18,7 +18,7 @@ def test_two_ranks_end_with_the_same_memory() -> None:
     assert cost.received == 20 * (8 * 4 + 16)
     if cost.measured is not None:  # other programs may talk, too
         assert cost.measured >= cost.received
-    assert list(table([cost]))[1].split()[-1] == "yes"
+    assert list(costs_table([cost]))[1].split()[-1] == "yes"
 
 
 @pytest.mark.parametrize("content", [None, "no such device"])
@@ -30,7 +30,7 @@ def test_where_the_system_counts_no_bytes_the_table_says_so(
         scaling.COUNTERS.write_text(content)
     assert scaling._loopback_bytes() is None
     cost = Cost(2, 0.1, 0.1, 0, None, True)
-    assert "not counted" in list(table([cost]))[1]
+    assert "not counted" in list(costs_table([cost]))[1]
 
 
 def test_bytes_are_those_of_the_loopback_device(

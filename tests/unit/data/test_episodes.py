@@ -8,13 +8,12 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from fairseq_plugins.data.drawn import drawn_together, epoch_iterator
 from fairseq_plugins.data.episodes import (
     AllDrawings,
     ClassBatches,
     Distortion,
     Protocol,
-    drawn_together,
-    epoch_iterator,
     play,
 )
 from fairseq_plugins.data.omniglot import OmniglotImages

@@ -9,7 +9,7 @@ from fairseq_plugins.data.episodes import Protocol
 from fairseq_plugins.data.omniglot import OmniglotImages
 from fairseq_plugins.evaluation import omniglot
 from fairseq_plugins.evaluation.omniglot import HEADINGS, Drawings, Measures, evaluate
-from fairseq_plugins.experiments.omniglot import table
+from fairseq_plugins.experiments.omniglot import omniglot_table
 from fairseq_plugins.modules.one_shot import NEAREST, RULES
 
 
@@ -23,9 +23,9 @@ def test_tables_state_the_rule(monkeypatch: pytest.MonkeyPatch, rule: str) -> No
     assert str(report).startswith(f"{HEADINGS[rule]}\n5way_5shot")
     result = report.as_json()
     assert result["rule"] == rule
-    assert HEADINGS[rule] in table([result | {"seed": 1, "training_seconds": 60}])
+    assert HEADINGS[rule] in omniglot_table([result | {"seed": 1, "training_seconds": 60}])
 
 
 def test_results_from_before_the_rule_was_noted_are_votes() -> None:
     old = {"split": "vinyals", "training_seconds": 60, "few_shot": {"5way_1shot": {"mean": 99.0}}}
-    assert HEADINGS[NEAREST] not in table([old]) and "99.0" in table([old])
+    assert HEADINGS[NEAREST] not in omniglot_table([old]) and "99.0" in omniglot_table([old])

@@ -3,7 +3,7 @@
 import pytest
 import sacrebleu
 
-from fairseq_plugins.evaluation.scoring import Scorer, table
+from fairseq_plugins.evaluation.scoring import Scorer, scores_table
 from fairseq_plugins.evaluation.spread import spread
 
 REFERENCES = [f"the man number {i} sees a dog , and a cat ." for i in range(30)]
@@ -51,7 +51,7 @@ def test_mean_and_sample_deviation() -> None:
 def test_table_has_a_line_a_translation_and_a_mean_of_several() -> None:
     scorer = Scorer(REFERENCES, REFERENCES, "none")
     scores = [scorer.score("a", WORSE), scorer.score("b", REFERENCES)]
-    lines = table({"system": scores}).splitlines()
+    lines = scores_table({"system": scores}).splitlines()
     assert [line.split()[0] for line in lines[1:4]] == ["a", "b", "system,"]
     mean, deviation = spread([score.bleu for score in scores])
     assert f"{mean:.2f} ± {deviation:.2f}" in lines[3]
