@@ -3,7 +3,7 @@
 import argparse
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from fairseq_plugins import cli, verbs
 
@@ -23,9 +23,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     start()
     text, data = args.run(args)
-    sys.stdout.write(json.dumps(data, indent=2) if args.json else text)
-    sys.stdout.write("\n")
+    for line in _json(data) if args.json else _text(text):
+        sys.stdout.write(line + "\n")
+        sys.stdout.flush()
     return 0
+
+
+def _text(text: str | Iterator[str]) -> Iterator[str]:
+    """What a verb tells people, all at once or piece by piece."""
+    yield from [text] if isinstance(text, str) else text
+
+
+def _json(data: object) -> Iterator[str]:
+    """The same for programs: one JSON value, or one a line of what comes piece by piece."""
+    if isinstance(data, Iterator):
+        yield from (json.dumps(one, ensure_ascii=False) for one in data)
+    else:
+        yield json.dumps(data, indent=2)
 
 
 def _shared(parser: argparse.ArgumentParser) -> None:

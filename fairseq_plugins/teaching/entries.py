@@ -1,8 +1,14 @@
 """What files of lessons hold, entry by entry, and what became of it."""
 
+import codecs
+import contextlib
 import re
+import sys
+from collections.abc import Iterator
 from dataclasses import dataclass, field, fields
+from pathlib import Path
 
+from fairseq_plugins.errors import InputError
 from fairseq_plugins.teaching.lessons import Pair
 
 LONGEST_TEXT = 20_000  # characters of an entry
@@ -81,3 +87,23 @@ def code(language: str) -> str:
 def main_code(language: str) -> str:
     """Return the code without region or script: ``pt`` of ``pt-BR``."""
     return code(language).split("-")[0]
+
+
+def text_lines(path: Path | None) -> Iterator[str]:
+    """Yield the lines of a UTF-8 text, without their ends.
+
+    Args:
+        path: of the text; None for standard input.
+
+    Raises:
+        InputError: at the first line that is not UTF-8.
+    """
+    with contextlib.nullcontext(sys.stdin.buffer) if path is None else path.open("rb") as file:
+        for number, line in enumerate(iter(file.readline, b""), 1):
+            line = line.removeprefix(codecs.BOM_UTF8) if number == 1 else line
+            try:
+                yield line.decode().removesuffix("\n").removesuffix("\r")
+            except UnicodeDecodeError as error:
+                raise InputError(
+                    f"{path or 'standard input'}, line {number}: not UTF-8; convert it"
+                ) from error

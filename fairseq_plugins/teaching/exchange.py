@@ -41,27 +41,29 @@ def read_entries(path: Path, languages: tuple[str, str]) -> Iterator[Entry]:
     )
 
 
-def sound_entries(
-    path: Path, languages: tuple[str, str], keep_going: bool = False
-) -> Iterator[Entry]:
-    """The same, once the whole file was read and found without fault.
+def check_entries(path: Path, languages: tuple[str, str], keep_going: bool = False) -> int:
+    """Read a file to its end, to know that it has no fault before anything of it is taught.
 
     Args:
         path: of the file.
         languages: of source and target.
         keep_going: take what can be read of a file with faults.
 
+    Returns:
+        How many entries it has.
+
     Raises:
         InputError: if it has faults, naming the first one.
     """
-    if not keep_going:
-        for entry in read_entries(path, languages):
-            if entry.bad:
-                raise InputError(
-                    f"{path}, line {entry.line}: {entry.reason}; nothing was taught. Mend the "
-                    "file, or take the rest of it with --keep-going"
-                )
-    return read_entries(path, languages)
+    count = 0
+    for entry in read_entries(path, languages):
+        count += 1
+        if entry.bad and not keep_going:
+            raise InputError(
+                f"{path}, line {entry.line}: {entry.reason}; nothing was taught. Mend the file, "
+                "or take the rest of it with --keep-going"
+            )
+    return count
 
 
 def write_lessons(path: Path, lessons: Iterable[Lesson], languages: tuple[str, str]) -> int:

@@ -167,16 +167,22 @@ class Journal:
             return Events(self.place, connection).current(lesson)
 
     def lessons(
-        self, selection: Selection = EVERYTHING, limit: int | None = None, offset: int = 0
+        self,
+        selection: Selection = EVERYTHING,
+        limit: int | None = None,
+        offset: int = 0,
+        oldest_first: bool = False,
     ) -> Iterator[Lesson]:
-        """Yield what is taught, newest first.
+        """Yield what is taught, newest first unless it is to be the other way round.
 
         Args:
             selection: which.
             limit: how many at most.
             offset: how many to leave out first.
+            oldest_first: the other way round.
         """
-        query = current().where(*conditions(selection)).order_by(EVENTS.c.number.desc())
+        order = EVENTS.c.number if oldest_first else EVENTS.c.number.desc()
+        query = current().where(*conditions(selection)).order_by(order)
         with self._engine.connect() as connection:
             for row in connection.execution_options(yield_per=AT_ONCE).execute(
                 query.limit(limit).offset(offset)

@@ -32,7 +32,9 @@ class Lesson(Pair):
     now: str | None = None
     """What network and memory alone translate the source to; None if nobody asked."""
     came_through: bool | None = None
-    """Whether ``now`` is the lesson's target."""
+    """Whether the lesson's target is in ``now``."""
+    contradicts: tuple["Lesson", ...] = ()
+    """Older lessons with this source and another target: they wait until this one is forgotten."""
 
 
 @dataclass(frozen=True, kw_only=True)

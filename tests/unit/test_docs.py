@@ -13,11 +13,13 @@ from fairseq.dataclass import FairseqDataclass
 
 from fairseq_plugins.criterions.memory_cross_entropy import MemoryCrossEntropyConfig
 from fairseq_plugins.models.gnmt_memory import GNMTMemoryConfig
+from tests.tiny_translator import make_translator
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 # A block of Python, and what it prints, if a block of text follows.
 EXAMPLE = re.compile(r"^```python\n(.*?)^```\n(?:\n```text\n(.*?)^```)?", re.M | re.S)
+TRANSLATOR = "my-translator"  # the folder that examples open
 LINK = re.compile(r"\]\(([^)\s]+)\)|src=\"([^\"]+)\"")
 HEADING = re.compile(r"^#+ (.+)$", re.M)
 
@@ -32,7 +34,12 @@ def anchor(heading: str) -> str:
 
 
 @pytest.mark.parametrize("page", [page for page in PAGES if examples(page)], ids=lambda p: p.name)
-def test_examples_print_what_the_page_says(page: Path) -> None:
+def test_examples_print_what_the_page_says(
+    page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    if TRANSLATOR in page.read_text(encoding="utf-8"):
+        make_translator(tmp_path).rename(TRANSLATOR)
     names: dict[str, object] = {}
     for code, expected in examples(page):
         output = io.StringIO()

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 
 from fairseq_plugins.errors import InputError
 from fairseq_plugins.teaching.entries import COLUMNS
-from fairseq_plugins.teaching.exchange import read_entries, sound_entries, write_lessons
+from fairseq_plugins.teaching.exchange import check_entries, read_entries, write_lessons
 from fairseq_plugins.teaching.lessons import Lesson, Pair
 
 EN_DE = ("en", "de")
@@ -66,7 +66,7 @@ def test_what_is_written_is_read(
     """All of it, and written again it is the same file."""
     first, second = (tmp_path_factory.mktemp("files") / f"x{suffix}" for _ in "ab")
     assert write_lessons(first, lessons, EN_DE) == len(lessons)
-    read = [entry.pair for entry in sound_entries(first, EN_DE)]
+    read = [entry.pair for entry in read_entries(first, EN_DE)]
     assert read == [Pair(**{name: getattr(lesson, name) for name in COLUMNS}) for lesson in lessons]
     again = [replace(lesson, id=100) for lesson in lessons]
     write_lessons(second, again, EN_DE)
@@ -172,7 +172,7 @@ def test_dangerous_and_damaged_documents(tmp_path: Path, body: str, reason: str)
     """Are refused at a line."""
     path = xml(tmp_path / "x.tmx", body)
     with pytest.raises(InputError, match=reason) as caught:
-        sound_entries(path, EN_DE)
+        check_entries(path, EN_DE)
     assert f"{path}, line " in str(caught.value) and "\n" not in str(caught.value)
 
 
@@ -182,15 +182,16 @@ def test_encodings_that_xml_does_not_read(tmp_path: Path, encoding: str) -> None
     path = tmp_path / "x.tmx"
     path.write_text(f'<?xml version="1.0" encoding="{encoding}"?><tmx/>')
     with pytest.raises(InputError, match="line 1"):
-        sound_entries(path, EN_DE)
+        check_entries(path, EN_DE)
 
 
 def test_keep_going_takes_what_comes_before_the_damage(tmp_path: Path) -> None:
     """And says where that is."""
     path = xml(tmp_path / "x.tmx", tmx(TU.format("en", "a", "de", "b"), "<tu>"))
     with pytest.raises(InputError, match="keep-going"):
-        sound_entries(path, EN_DE)
-    good, bad = sound_entries(path, EN_DE, keep_going=True)
+        check_entries(path, EN_DE)
+    assert check_entries(path, EN_DE, keep_going=True) == 2
+    good, bad = read_entries(path, EN_DE)
     assert good.pair is not None and bad.bad and bad.line == 5
 
 
@@ -297,9 +298,9 @@ def test_faults_of_tables(tmp_path: Path, suffix: str, text: str, line: int, rea
     path = tmp_path / f"x{suffix}"
     path.write_text(text)
     with pytest.raises(InputError, match=reason) as caught:
-        sound_entries(path, EN_DE)
+        check_entries(path, EN_DE)
     assert f"{path}, line {line}: " in str(caught.value)
-    entries = list(sound_entries(path, EN_DE, keep_going=True))
+    entries = list(read_entries(path, EN_DE))
     assert next(entry for entry in entries if entry.bad).line == line
 
 
@@ -317,7 +318,7 @@ def test_formats_that_are_not_known(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"\.tmx.*\.jsonl"):
         write_lessons(tmp_path / "x.xlf", [], EN_DE)
     with pytest.raises(FileNotFoundError):
-        sound_entries(tmp_path / "missing.tmx", EN_DE)
+        check_entries(tmp_path / "missing.tmx", EN_DE)
 
 
 # --- Large files ----------------------------------------------------------------------------------
@@ -335,7 +336,7 @@ def test_memory_does_not_grow_with_the_file(tmp_path: Path, suffix: str) -> None
         path = tmp_path / f"{count}{suffix}"
         tracemalloc.start()
         write_lessons(path, lessons, EN_DE)
-        assert sum(1 for _ in sound_entries(path, EN_DE)) == count
+        assert check_entries(path, EN_DE) == count
         peaks.append(tracemalloc.get_traced_memory()[1])
         tracemalloc.stop()
     assert peaks[1] < peaks[0] + 200_000

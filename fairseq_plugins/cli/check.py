@@ -1,0 +1,32 @@
+"""Check all lessons: which have not come through, and which contradict each other.
+
+    fairseq-memory check my-translator
+
+A lesson has come through if network and memory say it by themselves. Its very sentence is
+translated as it was taught in any case.
+"""
+
+import argparse
+from dataclasses import asdict
+
+from fairseq_plugins.cli._translator import add_device, add_folder, translator
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """Say where."""
+    add_folder(parser)
+    add_device(parser)
+
+
+def run(args: argparse.Namespace) -> tuple[str, object]:
+    """Check."""
+    from fairseq_plugins.teaching.shown import lesson_line
+
+    with translator(args) as open_translator:
+        found = open_translator.check()
+    told = []
+    for lesson in found.lost:
+        told.append(f"{lesson_line(lesson)}\n{'':8}has not come through: {lesson.now}")
+    for newer, older in found.contradictions:
+        told.append(f"{lesson_line(newer)}\n{'':8}contradicts lesson {older.id}: {older.target}")
+    return "\n".join([*told, str(found)]), asdict(found)

@@ -1,0 +1,30 @@
+"""Write lessons to a file that other programs read.
+
+    fairseq-memory export my-translator lessons.tmx
+    fairseq-memory export my-translator terms.csv --origin terms
+
+Writes .tmx, .tsv, .csv and .jsonl files. `import` reads them back as the same lessons.
+"""
+
+import argparse
+from pathlib import Path
+
+from fairseq_plugins.cli._translator import add_folder, add_selection, selection
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """Say which, and where to."""
+    add_folder(parser)
+    parser.add_argument("file", type=Path, help="file to write; its suffix tells its format")
+    add_selection(parser)
+
+
+def run(args: argparse.Namespace) -> tuple[str, object]:
+    """Export."""
+    from fairseq_plugins.teaching.about import open_journal, read_about
+    from fairseq_plugins.teaching.exchange import write_lessons
+
+    about = read_about(args.folder)
+    lessons = open_journal(args.folder).lessons(selection(args), oldest_first=True)
+    count = write_lessons(args.file, lessons, (about.source, about.target))
+    return f"Wrote {args.file}: {count:,} lessons", {"file": str(args.file), "lessons": count}

@@ -1,0 +1,41 @@
+"""Forget lessons: the translator is then as if they had never been taught.
+
+    fairseq-memory forget my-translator 12
+    fairseq-memory forget my-translator --origin terms.tmx
+    fairseq-memory forget my-translator --origin terms.tmx --yes
+
+Without ids, it first only says how many lessons are meant; --yes forgets them. `undo` brings back
+what was forgotten.
+"""
+
+import argparse
+
+from fairseq_plugins.arguments import positive
+from fairseq_plugins.cli._translator import add_folder, add_selection, selection
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """Say which."""
+    add_folder(parser)
+    parser.add_argument("ids", type=positive, nargs="*", metavar="ID", help="lesson, see `lessons`")
+    add_selection(parser)
+    parser.add_argument("--yes", action="store_true", help="forget all that are meant")
+
+
+def run(args: argparse.Namespace) -> tuple[str, object]:
+    """Forget."""
+    from fairseq_plugins.teaching.about import open_journal
+
+    which = selection(args)
+    if bool(args.ids) != which.everything:
+        args.error("say which lessons: either ids, or --origin, --search, --author, --since, "
+                   "--before")  # fmt: skip
+    journal = open_journal(args.folder)
+    ids = args.ids or [lesson.id for lesson in journal.lessons(which)]
+    done = bool(args.ids) or args.yes
+    if done:
+        journal.forget(ids)
+    told = f"{len(ids):,} lessons forgotten" if done else (
+        f"{len(ids):,} lessons would be forgotten; add --yes to forget them"
+    )  # fmt: skip
+    return told, {"lessons": len(ids), "forgotten": done}

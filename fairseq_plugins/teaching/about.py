@@ -1,0 +1,70 @@
+"""A translator folder: all that is needed to translate and to be taught, in one place.
+
+=================  =========================================================================
+translator.json    version of this table, languages, where the lessons are, a fingerprint
+checkpoint.pt      weights and memory; without what only training needs
+dict.LANGUAGE.txt  the two dictionaries
+spm.model          the sentencepiece model
+lessons.db         the journal of lessons, once somebody has taught
+=================  =========================================================================
+
+The fingerprint is that of all that makes a memory's queries. Nothing in the folder names another
+place, so it can be copied and moved. Here is what can be known of it without its network.
+"""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+from fairseq_plugins.errors import InputError
+from fairseq_plugins.teaching.journal import Journal
+
+VERSION = 1
+ABOUT, LESSONS = "translator.json", "lessons.db"
+
+
+@dataclass(frozen=True)
+class About:
+    """What ``translator.json`` says."""
+
+    version: int
+    source: str
+    """Language."""
+    target: str
+    fingerprint: str
+    lessons: str = LESSONS
+    """A file in the folder, or a URL such as ``postgresql://...``."""
+
+
+def read_about(folder: Path) -> About:
+    """Read what a translator folder says about itself.
+
+    Raises:
+        InputError: if it is none, or one of a newer version.
+    """
+    path = folder / ABOUT
+    if not path.is_file():
+        raise InputError(
+            f"{folder}: is no translator folder, for it has no {ABOUT}; make one of a checkpoint "
+            "with `fairseq-memory pack`"
+        )
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+        about = About(**{name: found[name] for name in About.__dataclass_fields__})
+    except (ValueError, KeyError, TypeError) as error:
+        raise InputError(f"{path}: is damaged ({error}); pack the translator again") from error
+    if about.version != VERSION:
+        raise InputError(
+            f"{path}: is of version {about.version}, this program knows {VERSION}; use a newer one"
+        )
+    return about
+
+
+def open_journal(folder: Path) -> Journal:
+    """Open the lessons of a translator, without its network.
+
+    Raises:
+        InputError: if it is no translator folder, or they cannot be opened.
+    """
+    place = read_about(folder).lessons
+    return Journal(place if "://" in place else folder / place)

@@ -1,0 +1,135 @@
+"""Making translator folders, and knowing whether their parts belong together."""
+
+import hashlib
+import os
+import shutil
+import tempfile
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import sentencepiece
+from fairseq import checkpoint_utils
+from fairseq.data import Dictionary, data_utils
+from omegaconf import open_dict
+
+from fairseq_plugins.atomic import write_json
+from fairseq_plugins.checkpoints.files import write_checkpoint
+from fairseq_plugins.errors import InputError
+from fairseq_plugins.memory.snapshot import weights_fingerprint
+from fairseq_plugins.memory.state import memory_buffers
+from fairseq_plugins.teaching.about import ABOUT, VERSION, About
+
+CHECKPOINT, PIECES = "checkpoint.pt", "spm.model"
+FOR_TRAINING = ("last_optimizer_state", "optimizer_history_state", "criterion", "ema")
+KNOWN_PIECES = 0.5  # share of a sentencepiece model's pieces that its dictionaries have, at least
+
+
+def pack(checkpoint: Path, data: Path, pieces: Path, folder: Path) -> About:
+    """Make a translator folder, whole or not at all.
+
+    Args:
+        checkpoint: of a translator with a memory.
+        data: folder with the dictionaries that it was trained with, which fairseq-preprocess wrote.
+        pieces: the sentencepiece model that its training text was encoded with.
+        folder: to make; it must not exist, or be empty.
+
+    Returns:
+        What it says about itself.
+
+    Raises:
+        InputError: if the parts do not belong together, or the folder is there already.
+        OSError: if something cannot be read or written.
+    """
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise InputError(f"{folder}: is there already; remove it, or name another folder")
+    state = checkpoint_utils.load_checkpoint_to_cpu(str(checkpoint))
+    if len(memory_buffers(state["model"])) != 1:
+        raise InputError(
+            f"{checkpoint}: has no memory to teach; train with an --arch that has one, for "
+            "instance gnmt_memory"
+        )
+    source, target = _languages(state["cfg"].task, data)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
+    try:
+        for language in (source, target):
+            shutil.copyfile(data / f"dict.{language}.txt", temporary / f"dict.{language}.txt")
+        shutil.copyfile(pieces, temporary / PIECES)
+        _check_pieces(temporary, (source, target), pieces, data)
+        with open_dict(state["cfg"]):
+            state["cfg"].task.source_lang, state["cfg"].task.target_lang = source, target
+        write_checkpoint(_for_use(state), temporary / CHECKPOINT)
+        fingerprint = fingerprint_of(temporary, (source, target), state["model"])
+        about = About(VERSION, source, target, fingerprint)
+        write_json(temporary / ABOUT, asdict(about))
+        os.chmod(temporary, 0o755)
+        os.replace(temporary, folder)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+    return about
+
+
+def load_pieces(path: Path) -> sentencepiece.SentencePieceProcessor:
+    """Load a sentencepiece model.
+
+    Raises:
+        InputError: if the file is none.
+    """
+    try:
+        return sentencepiece.SentencePieceProcessor(model_proto=path.read_bytes())
+    except RuntimeError as error:
+        raise InputError(f"{path}: is no sentencepiece model; give the spm.model that the "
+                         "preparation of the data wrote") from error  # fmt: skip
+
+
+def fingerprint_of(folder: Path, languages: tuple[str, str], weights: dict[str, Any]) -> str:
+    """Return a digest of all that makes the queries: weights, dictionaries, pieces.
+
+    Args:
+        folder: of the translator.
+        languages: of source and target.
+        weights: the model's state dict.
+    """
+    memory = [name for names in memory_buffers(weights) for name in names.values()]
+    digest = hashlib.sha256(weights_fingerprint(weights, memory).encode())
+    for name in (*(f"dict.{language}.txt" for language in languages), PIECES):
+        digest.update((folder / name).read_bytes())
+    return digest.hexdigest()
+
+
+def _languages(task: Any, data: Path) -> tuple[str, str]:
+    """Of the checkpoint, or else of the data."""
+    if task.source_lang and task.target_lang:
+        source, target = task.source_lang, task.target_lang
+    else:
+        source, target = data_utils.infer_language_pair(str(data))
+    for language in (source, target):
+        if not language or not (data / f"dict.{language}.txt").is_file():
+            raise InputError(
+                f"{data}: has no dictionary dict.{language or 'LANGUAGE'}.txt; give the folder "
+                "that fairseq-preprocess wrote for this translator"
+            )
+    return source, target
+
+
+def _check_pieces(folder: Path, languages: tuple[str, str], pieces: Path, data: Path) -> None:
+    """A model of other pieces would make every word unknown."""
+    model = load_pieces(folder / PIECES)
+    ids = (number for number in range(model.get_piece_size()) if not model.is_control(number))
+    names = [model.id_to_piece(number) for number in ids]
+    for language in languages:
+        words = Dictionary.load(str(folder / f"dict.{language}.txt"))
+        known = sum(name in words for name in names)
+        if known < KNOWN_PIECES * len(names):
+            raise InputError(
+                f"{pieces}: {data} knows only {known} of its {len(names)} pieces; give the "
+                "sentencepiece model that this data was encoded with"
+            )
+
+
+def _for_use(state: dict[str, Any]) -> dict[str, Any]:
+    """A checkpoint without what only training needs."""
+    kept = {name: part for name, part in state.items() if name not in FOR_TRAINING}
+    extra = {n: part for n, part in state.get("extra_state", {}).items() if not n.startswith("ema")}
+    return kept | {"extra_state": extra, "last_optimizer_state": None}

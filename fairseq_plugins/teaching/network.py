@@ -1,0 +1,232 @@
+"""The network of a translator in use: from pieces to pieces, and what its memory is to keep."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from fairseq import checkpoint_utils, tasks, utils
+from fairseq.data import LanguagePairDataset
+from fairseq.dataclass.configs import GenerationConfig
+from omegaconf import OmegaConf, open_dict
+from safetensors.torch import load, save
+from torch import Tensor
+
+from fairseq_plugins.checkpoints.files import fit_to_memory
+from fairseq_plugins.memory import KeyValueMemory, memories_in
+from fairseq_plugins.modules.memory_reader import MemoryReading
+from fairseq_plugins.teaching.about import About
+from fairseq_plugins.teaching.folder import CHECKPOINT, fingerprint_of
+
+BATCH = 4000  # tokens, padding included
+
+
+@dataclass(frozen=True)
+class Hypothesis:
+    """The best translation that a search found.
+
+    Attributes:
+        tokens: [T] int64, without the end.
+        aligned: for each of them, the source token that was attended to most.
+        log_probs: [T + 1], of each token and the end.
+    """
+
+    tokens: Tensor
+    aligned: list[int]
+    log_probs: Tensor
+
+
+@dataclass(frozen=True)
+class Decoding:
+    """What a memory is to keep of a pair: one entry for each target token, the end included.
+
+    Attributes:
+        query: [T, key_dim] float32.
+        target: [T] int64.
+    """
+
+    query: Tensor
+    target: Tensor
+
+    def to_bytes(self) -> bytes:
+        """For a database."""
+        return save({"query": self.query.contiguous(), "target": self.target.contiguous()})
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> "Decoding":
+        """What :meth:`to_bytes` returned."""
+        return cls(**load(data))
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What the network and its memory said of one target, token by token.
+
+    Attributes:
+        probability: [T], of the target tokens.
+        network: [T], the part of it that the softmax has, the gate taken into account.
+        parts: [T, k], the part that each neighbour has; 0 for those that hold another token.
+        similarities: [T, k].
+        slots: [T, k], -1 where there is no neighbour.
+        mixes: whether the parts add up to the probability: not if answers are embedded.
+    """
+
+    probability: Tensor
+    network: Tensor
+    parts: Tensor
+    similarities: Tensor
+    slots: Tensor
+    mixes: bool
+
+
+class Network:
+    """The model of a translator folder.
+
+    Args:
+        folder: of the translator.
+        about: what it says about itself.
+        device: to compute on.
+    """
+
+    def __init__(self, folder: Path, about: About, device: str) -> None:
+        path = str(folder / CHECKPOINT)
+        state = checkpoint_utils.load_checkpoint_to_cpu(path)
+        fit_to_memory(state["cfg"], None)
+        self.fingerprint = fingerprint_of(folder, (about.source, about.target), state["model"])
+        with open_dict(state["cfg"]):
+            cfg = state["cfg"].task
+            cfg.data, cfg.source_lang, cfg.target_lang = str(folder), about.source, about.target
+        self.task = tasks.setup_task(cfg)
+        models, _, _ = checkpoint_utils.load_model_ensemble_and_task(
+            [path], task=self.task, state=state
+        )
+        self.device = torch.device(device)
+        self.model = models[0].to(self.device).eval()
+        self._searches: dict[int, Any] = {}
+
+    @property
+    def memory(self) -> KeyValueMemory:
+        """Its memory."""
+        return memories_in(self.model)[0]
+
+    @property
+    def mixes(self) -> bool:
+        """Whether the memory's answer is only mixed into the softmax."""
+        return self.model.decoder.reader.mode == "interpolate"
+
+    @property
+    def longest(self) -> int:
+        """Pieces of a sentence, at most; one place is for its end."""
+        limits = self.model.max_positions(), self.task.max_positions()
+        return min(utils.resolve_max_positions(*limits)) - 1
+
+    @torch.no_grad()
+    def translate(
+        self, sources: Sequence[Tensor], beam: int, memory: bool = True
+    ) -> list[Hypothesis]:
+        """Search for the best translations with fairseq's beam search.
+
+        Args:
+            sources: tokens [S] each, with the end.
+            beam: width.
+            memory: False does without it.
+        """
+        found: dict[int, Hypothesis] = {}
+        search = self._search(beam)
+        with nullcontext() if memory else self.model.decoder.without_memory():
+            for numbers in self._batches([len(source) for source in sources]):
+                sample = self._sample([sources[number] for number in numbers])
+                answers = self.task.inference_step(search, [self.model], sample)
+                for index, hypotheses in zip(sample["id"].tolist(), answers, strict=True):
+                    found[numbers[index]] = self._hypothesis(hypotheses[0])
+        return [found[number] for number in range(len(sources))]
+
+    @torch.no_grad()
+    def decode(self, pairs: Sequence[tuple[Tensor, Tensor]]) -> list[Decoding]:
+        """Decode given translations, and return what a memory is to keep of them.
+
+        Args:
+            pairs: tokens of source and target, each with the end.
+        """
+        found: dict[int, Decoding] = {}
+        for numbers in self._batches([len(source) + len(target) for source, target in pairs]):
+            sample = self._sample(*zip(*(pairs[number] for number in numbers), strict=True))
+            with self.model.decoder.questions_only():
+                _, extra = self.model(**sample["net_input"])
+            real = sample["target"] != self.task.target_dictionary.pad()  # [batch, time]
+            lengths = real.sum(1).tolist()
+            rows = zip(
+                extra["memory"].query.split(lengths),
+                sample["target"][real].split(lengths),
+                strict=True,
+            )
+            for index, (queries, target) in zip(sample["id"].tolist(), rows, strict=True):
+                found[numbers[index]] = Decoding(
+                    queries.float().cpu().clone(), target.cpu().clone()
+                )
+        return [found[number] for number in range(len(pairs))]
+
+    @torch.no_grad()
+    def read(self, source: Tensor, target: Tensor) -> Reading:
+        """Say of each token of a given translation where its probability comes from.
+
+        Args:
+            source: [S] int64, with the end.
+            target: [T] int64, with the end.
+        """
+        sample = self._sample([source], [target])
+        output = self.model(**sample["net_input"])
+        reading: MemoryReading = output[1]["memory"]
+        hits = reading.hits
+        assert hits is not None, "the memory was asked"
+        rows = torch.arange(len(target), device=self.device)
+        tokens = sample["target"][0]
+        alone = torch.softmax(output[0][0].float(), dim=-1)[rows, tokens]
+        total = self.model.get_normalized_probs(output, log_probs=False)[0][rows, tokens]
+        parts = torch.zeros_like(hits.similarities)
+        network = alone
+        if reading.gate is not None and reading.log_weights is not None:
+            gate = torch.sigmoid(reading.gate).unsqueeze(1)
+            network = (1 - gate.squeeze(1)) * alone
+            right = hits.values == tokens.unsqueeze(1)
+            parts = (gate * reading.log_weights.exp()).masked_fill(~right, 0.0)
+        fields = [total, network, parts, hits.similarities, hits.slots]
+        total, network, parts, similarities, slots = (field.cpu() for field in fields)
+        return Reading(total, network, parts, similarities, slots, self.mixes)
+
+    def _search(self, beam: int) -> Any:
+        if beam not in self._searches:
+            cfg = OmegaConf.structured(GenerationConfig(beam=beam))
+            self._searches[beam] = self.task.build_generator([self.model], cfg)
+        return self._searches[beam]
+
+    def _hypothesis(self, found: dict[str, Any]) -> Hypothesis:
+        tokens = found["tokens"].cpu()
+        attention = found["attention"]
+        aligned = [] if attention is None else attention.argmax(0).tolist()
+        return Hypothesis(tokens[:-1], aligned[: len(tokens) - 1], found["positional_scores"].cpu())
+
+    def _batches(self, lengths: Sequence[int]) -> Iterator[list[int]]:
+        """Group numbers of sentences that are about equally long."""
+        batch, longest = list[int](), 0
+        for number in sorted(range(len(lengths)), key=lengths.__getitem__):
+            longest = max(longest, lengths[number])
+            if batch and longest * (len(batch) + 1) > BATCH:
+                yield batch
+                batch, longest = [], lengths[number]
+            batch.append(number)
+        if batch:
+            yield batch
+
+    def _sample(self, sources: Sequence[Tensor], targets: Sequence[Tensor] | None = None) -> dict:
+        """A batch as fairseq makes it; ``id`` tells the order."""
+        sides: list[Any] = [sources, [len(source) for source in sources]]
+        sides.append(self.task.source_dictionary)
+        if targets is not None:
+            sides += [targets, [len(target) for target in targets]]
+            sides.append(self.task.target_dictionary)
+        data = LanguagePairDataset(*sides, left_pad_source=False, left_pad_target=False)
+        sample = data.collater([data[number] for number in range(len(sources))])
+        return utils.move_to_cuda(sample) if self.device.type == "cuda" else sample

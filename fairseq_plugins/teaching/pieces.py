@@ -1,0 +1,100 @@
+"""Between sentences and the tokens of a model: sentencepiece's pieces, and where they are."""
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import sentencepiece
+import torch
+from fairseq.data import Dictionary
+from torch import Tensor
+
+from fairseq_plugins.teaching.text import Pieces
+
+SPACE = "\u2581"  # what sentencepiece writes for a space
+BYTE = re.compile("<0x([0-9A-F]{2})>")  # a byte of a character that is no piece
+
+
+@dataclass(frozen=True)
+class Tokens:
+    """A sentence as a model reads it.
+
+    Attributes:
+        ids: [T + 1] int64, with the end.
+        pieces: the sentence, and where each of the T tokens is in it.
+    """
+
+    ids: Tensor
+    pieces: Pieces
+
+    def __len__(self) -> int:
+        """Tokens without the end."""
+        return len(self.pieces.spans)
+
+
+class Vocabulary:
+    """One language's side of a translator.
+
+    Args:
+        model: sentencepiece's.
+        dictionary: fairseq's.
+    """
+
+    def __init__(self, model: sentencepiece.SentencePieceProcessor, dictionary: Dictionary) -> None:
+        self.model, self.dictionary = model, dictionary
+
+    def encode(self, text: str) -> Tokens:
+        """Encode a sentence.
+
+        Args:
+            text: normalised.
+        """
+        pieces = self.model.encode(text, out_type=str)
+        ids = [*(self.dictionary.index(piece) for piece in pieces), self.dictionary.eos()]
+        return Tokens(torch.tensor(ids), Pieces(text, list(_spans(text, pieces))))
+
+    def decode(self, ids: Tensor, copied: Sequence[str] = ()) -> Pieces:
+        """Return the text of tokens, and where each of them is in it.
+
+        Args:
+            ids: [T] int64, without the end.
+            copied: for each of them, what to write if the dictionary does not know it.
+        """
+        pieces = [self.dictionary[token] for token in ids.tolist()]
+        for place, token in enumerate(ids.tolist()):
+            if token == self.dictionary.unk():
+                pieces[place] = SPACE + copied[place] if place < len(copied) else ""
+        text = self.model.decode(pieces)
+        text = " ".join(text.split())
+        return Pieces(text, list(_spans(text, pieces)))
+
+
+def _spans(text: str, pieces: Sequence[str]) -> Iterator[tuple[int, int]]:
+    """Where each piece is in a text that they make; the bytes of a character are all there."""
+    place, number = 0, 0
+    while number < len(pieces):
+        run = number
+        while run < len(pieces) and BYTE.fullmatch(pieces[run]):
+            run += 1
+        if run > number:
+            data = bytes(int(piece[3:5], 16) for piece in pieces[number:run])
+            surface = data.decode("utf-8", "ignore")
+        else:
+            run, surface = number + 1, pieces[number].replace(SPACE, " ").strip()
+        begin = text.find(surface, place) if surface else place
+        begin = place if begin < 0 else begin
+        end = min(begin + len(surface), len(text))
+        for _ in range(number, run):
+            yield begin, end
+        place, number = end, run
+
+
+def words(pieces: Pieces) -> Iterator[tuple[int, int, list[int]]]:
+    """Yield the words of a text: begin, end, and the numbers of the pieces that are in it."""
+    for found in re.finditer(r"\S+", pieces.text):
+        inside = [
+            number
+            for number, (begin, end) in enumerate(pieces.spans)
+            if (begin < found.end() and end > found.start())
+        ]
+        yield found.start(), found.end(), inside

@@ -1,0 +1,166 @@
+"""Texts cut into sentences, translated by a network, and put together again."""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+
+import torch
+from torch import Tensor
+
+from fairseq_plugins.teaching.evidence import Describe, explained
+from fairseq_plugins.teaching.lessons import Lesson
+from fairseq_plugins.teaching.network import Hypothesis, Network
+from fairseq_plugins.teaching.pieces import Tokens, Vocabulary, words
+from fairseq_plugins.teaching.text import (
+    Mark,
+    Pieces,
+    among_marks,
+    normalise,
+    sentences,
+    with_marks,
+    without_marks,
+)
+from fairseq_plugins.teaching.translation import EXACT, Translation, Word
+
+# The lesson with just this source, if there is one.
+Taught = Callable[[str], Lesson | None]
+
+
+@dataclass
+class _Part:
+    """A sentence of a text, or what stands between two."""
+
+    text: str
+    lesson: Lesson | None = None
+    translated: bool = False
+    log_probs: list[float] = field(default_factory=list)
+    words: list[Word] = field(default_factory=list)
+
+
+class Sentences:
+    """Translates texts sentence by sentence.
+
+    Args:
+        network: that translates.
+        source: its vocabulary.
+        target: its other one.
+    """
+
+    def __init__(self, network: Network, source: Vocabulary, target: Vocabulary) -> None:
+        self._network, self._source, self._target = network, source, target
+
+    def translate(
+        self,
+        texts: Sequence[str],
+        beam: int,
+        taught: Taught | None = None,
+        describe: Describe | None = None,
+        memory: bool = True,
+    ) -> list[Translation]:
+        """Translate texts.
+
+        Args:
+            texts: of any length.
+            beam: width of the search.
+            taught: which lesson translates a sentence; None for none.
+            describe: what slots of the memory remember, if every word is to be explained.
+            memory: False does without it.
+        """
+        parts = [self._parts(text, taught) for text in texts]
+        todo = [part for text in parts for part in text if part.translated]
+        self._fill(todo, beam, describe, memory)
+        return [_joined(text, found) for text, found in zip(texts, parts, strict=True)]
+
+    def _parts(self, text: str, taught: Taught | None) -> list[_Part]:
+        """Cut a text; one that was taught as a whole is not cut."""
+        whole = text.strip()
+        if taught and (lesson := taught(whole)):
+            begin = text.index(whole)
+            return [
+                _Part(text[:begin]),
+                _Part(whole, lesson, True),
+                _Part(text[begin + len(whole) :]),
+            ]
+        parts = []
+        for gap, sentence in sentences(text):
+            parts.append(_Part(gap))
+            if taught and (lesson := taught(sentence)):
+                parts.append(_Part(sentence, lesson, True))
+                continue
+            for number, short in enumerate(self._short(sentence)):
+                translatable = any(sign.isalpha() for sign in without_marks(short)[0])
+                parts += [_Part(" ")] * (number > 0) + [_Part(short, None, translatable)]
+        return parts
+
+    def _short(self, sentence: str) -> list[str]:
+        """A sentence in parts that are not too long for the network."""
+        if len(self._source.encode(normalise(sentence))) <= self._network.longest:
+            return [sentence]
+        middle = len(sentence) // 2
+        left = sentence.rfind(" ", 0, middle) if " " in sentence[:middle] else middle
+        return self._short(sentence[:left].strip()) + self._short(sentence[left:].strip())
+
+    def _fill(
+        self, parts: Sequence[_Part], beam: int, describe: Describe | None, memory: bool
+    ) -> None:
+        """Translate what is to be translated."""
+        plain = [without_marks(part.text) for part in parts]
+        sources = [self._source.encode(text) for text, _ in plain]
+        searched = [number for number, part in enumerate(parts) if part.lesson is None]
+        found = self._network.translate([sources[number].ids for number in searched], beam, memory)
+        hypotheses = dict(zip(searched, found, strict=True))
+        for number, part in enumerate(parts):
+            source, marks = sources[number], plain[number][1]
+            if part.lesson is not None:
+                target, ids = self._lesson(part.lesson)
+            else:
+                target, ids = self._written(source, marks, hypotheses[number])
+                part.log_probs = hypotheses[number].log_probs.tolist()
+            part.text = target.text
+            reading = self._network.read(source.ids, ids) if describe else None
+            for begin, end, tokens in words(target):
+                probability = (
+                    math.exp(sum(part.log_probs[token] for token in tokens))
+                    if part.log_probs
+                    else 1.0
+                )
+                word = Word(target.text[begin:end], begin, end, probability)
+                if reading is not None and describe is not None:
+                    word = explained(word, tokens, reading, describe)
+                part.words.append(word)
+
+    def _written(
+        self, source: Tokens, marks: list[Mark], found: Hypothesis
+    ) -> tuple[Pieces, Tensor]:
+        """A translation with the marks of its source, and what the model takes it for."""
+        aligned = [min(place, len(source) - 1) for place in found.aligned]
+        surfaces = [source.pieces.text[begin:end] for begin, end in source.pieces.spans]
+        target = self._target.decode(found.tokens, [surfaces[place] for place in aligned])
+        end = found.tokens.new_tensor([self._target.dictionary.eos()])
+        ids = torch.cat([found.tokens, end])
+        return with_marks(source.pieces, marks, target, aligned), ids
+
+    def _lesson(self, lesson: Lesson) -> tuple[Pieces, Tensor]:
+        """The translation that was taught, and what the model takes it for."""
+        target = self._target.encode(without_marks(lesson.target)[0])
+        return among_marks(lesson.target, target.pieces), target.ids
+
+
+def _joined(source: str, parts: Sequence[_Part]) -> Translation:
+    """Put the parts of a text together."""
+    text, found = "", list[Word]()
+    for part in parts:
+        moved = len(text)
+        found += [replace(w, start=w.start + moved, end=w.end + moved) for w in part.words]
+        text += part.text
+    log_probs = [one for part in parts for one in part.log_probs]
+    translated = [part for part in parts if part.translated]
+    lessons = [part.lesson for part in translated if part.lesson is not None]
+    return Translation(
+        source=source,
+        text=text,
+        score=sum(log_probs) / len(log_probs) if log_probs else 0.0,
+        words=found,
+        match=EXACT if lessons and len(lessons) == len(translated) else None,
+        lessons=lessons,
+    )

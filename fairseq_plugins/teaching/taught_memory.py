@@ -1,0 +1,161 @@
+"""The memory of a translator, kept at what the journal of lessons says."""
+
+import itertools
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from fairseq_plugins.teaching.fuzzy import NearSources, near
+from fairseq_plugins.teaching.journal import Journal
+from fairseq_plugins.teaching.journal_tables import Decodings
+from fairseq_plugins.teaching.lessons import Lesson, Pair
+from fairseq_plugins.teaching.network import Decoding, Network
+from fairseq_plugins.teaching.pieces import Tokens, Vocabulary, words
+from fairseq_plugins.teaching.text import normalise, without_marks
+from fairseq_plugins.teaching.translation import Evidence, Near
+
+AT_ONCE = 200  # lessons that are decoded and written in one go
+REPLAYED = 10_000  # lessons that the memory is given in one go
+
+
+@dataclass(frozen=True)
+class Held:
+    """A lesson that the memory holds.
+
+    Attributes:
+        lesson: the newest of its source.
+        slots: [T] int64, of its target's tokens and their end.
+    """
+
+    lesson: Lesson
+    slots: Tensor
+
+
+class TaughtMemory:
+    """A memory that holds, for each source that was taught, the newest lesson.
+
+    Args:
+        network: that has the memory.
+        source: its vocabulary.
+        target: its other one.
+        journal: what is taught.
+    """
+
+    def __init__(
+        self, network: Network, source: Vocabulary, target: Vocabulary, journal: Journal
+    ) -> None:
+        self._network, self._source, self._target = network, source, target
+        self._journal = journal
+        self._seen = 0  # the last event that the memory knows
+        self._held: dict[str, Held] = {}  # by source
+        self._holders: dict[int, tuple[Held, int]] = {}  # by slot: and which token of it
+        self._near = NearSources()
+
+    def lesson(self, sentence: str) -> Lesson | None:
+        """Return the lesson with just this source, if there is one."""
+        held = self._held.get(normalise(sentence))
+        return held.lesson if held else None
+
+    def lessons(self) -> list[Lesson]:
+        """Return the lessons that are held."""
+        return [held.lesson for held in self._held.values()]
+
+    def near(self, sentence: str, least: float) -> list[Near]:
+        """Return lessons whose source is at least so similar (0 to 1), best first."""
+        sentence = normalise(sentence)
+        found = self._near.find(sentence, least)
+        return [near(sentence, self._held[source].lesson, ratio) for source, ratio in found]
+
+    def fault(self, pair: Pair) -> str | None:
+        """Say why a pair cannot be taught, or None."""
+        lengths = [len(tokens) for tokens in self._tokens(pair)]
+        if not min(lengths):
+            return "a lesson needs a text on both sides"
+        length = max(lengths)
+        if length > self._network.longest:
+            return f"has {length} pieces, a sentence may have {self._network.longest}"
+        return None
+
+    def decodings(self, pairs: Sequence[Pair]) -> Decodings:
+        """Decode pairs: return what the memory is to keep of them."""
+        sides = [self._tokens(pair) for pair in pairs]
+        found = self._network.decode([(source.ids, target.ids) for source, target in sides])
+        return Decodings(self._network.fingerprint, [one.to_bytes() for one in found])
+
+    def _tokens(self, pair: Pair) -> tuple[Tokens, Tokens]:
+        """Both sides as the model reads them."""
+        source, target = without_marks(pair.source)[0], without_marks(pair.target)[0]
+        return self._source.encode(source), self._target.encode(target)
+
+    def follow(self) -> None:
+        """Bring the memory to what the journal says, if that has changed."""
+        seen, news = self._journal.since(self._seen)
+        gone, new = [], []
+        for source, lesson in news.items():
+            held = self._held.get(source)
+            if held is not None and (lesson is None or held.lesson.version != lesson.version):
+                gone.append(self._held.pop(source))
+                self._near.remove(source)
+                held = None
+            if held is None and lesson is not None:
+                new.append(lesson)
+        if gone:
+            slots = torch.cat([held.slots for held in gone])
+            self._network.memory.forget(slots)
+            for slot in slots.tolist():
+                del self._holders[slot]
+        for some in in_parts(new, REPLAYED):
+            self._remember(some)
+        self._seen = seen
+
+    def _remember(self, lessons: Sequence[Lesson]) -> None:
+        """Give the memory what it is to keep of lessons."""
+        fingerprint = self._network.fingerprint
+        known = dict(self._journal.decodings([one.version for one in lessons], fingerprint))
+        for missing in in_parts([one for one in lessons if one.version not in known], AT_ONCE):
+            decodings = self.decodings(missing)  # another model was in use when they were taught
+            self._journal.remember(missing, decodings)
+            known |= zip((one.version for one in missing), decodings.data, strict=True)
+        decoded = [Decoding.from_bytes(known[lesson.version]) for lesson in lessons]
+        lengths = [len(one.target) for one in decoded]
+        ids = torch.tensor([lesson.id for lesson in lessons])
+        memory = self._network.memory
+        slots = memory.teach(
+            torch.cat([one.query for one in decoded]).to(memory.keys.device),
+            torch.cat([one.target for one in decoded]).to(memory.keys.device),
+            ids.repeat_interleave(torch.tensor(lengths)),
+        )
+        for lesson, own in zip(lessons, slots.cpu().split(lengths), strict=True):
+            held = self._held[lesson.source] = Held(lesson, own)
+            self._near.add(lesson.source)
+            self._holders |= {slot: (held, place) for place, slot in enumerate(own.tolist())}
+
+    def describe(self, slot: int) -> Evidence:
+        """Say what a slot remembers; similarity and weight are still to be filled in."""
+        if slot in self._holders:
+            held, place = self._holders[slot]
+            lesson = held.lesson
+            target = self._tokens(lesson)[1]
+            inside = (
+                target.pieces.text[begin:end]
+                for begin, end, tokens in words(target.pieces)
+                if place in tokens
+            )
+            return Evidence(
+                lesson.source, lesson.target, next(inside, ""), 0.0, 0.0, lesson.id, lesson.origin
+            )
+        memory = self._network.memory
+        token, number = int(memory.values[slot]), int(memory.origins[slot])
+        word = self._target.decode(torch.tensor([token])).text
+        origin = "corpus" if number < 0 else f"corpus, line {number + 1}"
+        return Evidence(None, None, word, 0.0, 0.0, None, origin)
+
+
+def in_parts(items: Iterable[Any], count: int = AT_ONCE) -> Iterator[list[Any]]:
+    """Yield items in lists of at most ``count``."""
+    rest = iter(items)
+    while some := list(itertools.islice(rest, count)):
+        yield some

@@ -1,0 +1,408 @@
+"""A translator in use: it translates, is taught, corrected and asked why, and forgets again.
+
+Example::
+
+    with Translator.open("my-translator") as translator:
+        translator.translate("The cat sleeps.").text
+        translator.teach("The cat sleeps.", "Die Katze schläft.")
+"""
+
+import re
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, TypeVar, overload
+
+from fairseq_plugins.errors import InputError
+from fairseq_plugins.progress import Progress
+from fairseq_plugins.teaching.about import open_journal, read_about
+from fairseq_plugins.teaching.entries import Entry, ImportReport
+from fairseq_plugins.teaching.exchange import check_entries, read_entries, write_lessons
+from fairseq_plugins.teaching.folder import PIECES, load_pieces
+from fairseq_plugins.teaching.lessons import EVERYTHING, Change, Lesson, Pair, Selection
+from fairseq_plugins.teaching.network import Network
+from fairseq_plugins.teaching.pieces import Vocabulary
+from fairseq_plugins.teaching.sentences import Sentences
+from fairseq_plugins.teaching.taught_memory import TaughtMemory, in_parts
+from fairseq_plugins.teaching.text import normalise
+from fairseq_plugins.teaching.translation import EXACT, FUZZY, Translation
+
+BEAM = 5
+
+
+SHOWN = 60  # characters of a text that a message quotes
+TEXTS = ("source", "target", "origin", "note", "author", "unit")
+AnyPair = TypeVar("AnyPair", bound=Pair)
+
+
+@dataclass(frozen=True)
+class Check:
+    """How lessons fare."""
+
+    lessons: int
+    lost: list[Lesson]
+    """Those that have not come through."""
+    contradictions: list[tuple[Lesson, Lesson]]
+    """The newer, which wins, and the older one."""
+
+    def __str__(self) -> str:
+        """One line for people."""
+        return (
+            f"{self.lessons - len(self.lost):,} of {self.lessons:,} lessons have come through; "
+            f"{len(self.contradictions):,} older ones are contradicted"
+        )
+
+
+class Translator:
+    """A translator folder in use.
+
+    Whatever is taught, edited or forgotten is on disk when the call returns, and what other
+    processes have done to the same lessons is followed before every answer. Calls of several
+    threads wait for each other.
+
+    Args:
+        folder: that :func:`~.folder.pack` made.
+        device: to compute on.
+
+    Raises:
+        InputError: if it is no translator folder, or damaged.
+    """
+
+    def __init__(self, folder: Path | str, device: str = "cpu") -> None:
+        self.folder = Path(folder)
+        self.about = read_about(self.folder)
+        self._network = Network(self.folder, self.about, device)
+        if self._network.fingerprint != self.about.fingerprint:
+            raise InputError(
+                f"{self.folder}: its parts are not those that it was packed with; pack it again, "
+                "and move its lessons.db there"
+            )
+        model = load_pieces(self.folder / PIECES)
+        task = self._network.task
+        source = Vocabulary(model, task.source_dictionary)
+        target = Vocabulary(model, task.target_dictionary)
+        self._sentences = Sentences(self._network, source, target)
+        self._journal = open_journal(self.folder)
+        self._taught = TaughtMemory(self._network, source, target, self._journal)
+        self._lock = threading.RLock()
+        self._taught.follow()
+
+    @classmethod
+    def open(cls, folder: Path | str, device: str = "cpu") -> "Translator":
+        """Open a translator folder."""
+        return cls(folder, device)
+
+    def close(self) -> None:
+        """Close the lessons. Everything is on disk already."""
+        self._journal.close()
+
+    def __enter__(self) -> "Translator":
+        """Use it in a with statement."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Close it."""
+        self.close()
+
+    @property
+    def languages(self) -> tuple[str, str]:
+        """Of source and target."""
+        return self.about.source, self.about.target
+
+    # --- Translating --------------------------------------------------------------------------
+
+    @overload
+    def translate(self, text: str, **how: Any) -> Translation: ...
+    @overload
+    def translate(self, text: Sequence[str], **how: Any) -> list[Translation]: ...
+    def translate(self, text: str | Sequence[str], **how: Any) -> Translation | list[Translation]:
+        """Translate texts of any length; white space, line ends, tags and placeholders stay.
+
+        Args:
+            text: one or several.
+            how: ``beam``, the width of the search, 5; ``exact``, whether a sentence that was taught
+                is translated as it was taught, True; ``fuzzy``, from which similarity on (0 to 1)
+                lessons with nearly the same source are named, none by default.
+        """
+        found = self._translate([text] if isinstance(text, str) else text, **how)
+        return found[0] if isinstance(text, str) else found
+
+    def explain(self, text: str, **how: Any) -> Translation:
+        """Translate a text, and say of every word where it comes from.
+
+        Args:
+            text: of any length.
+            how: as for :meth:`translate`.
+        """
+        return self._translate([text], explain=True, **how)[0]
+
+    def _translate(
+        self,
+        texts: Sequence[str],
+        beam: int = BEAM,
+        exact: bool = True,
+        fuzzy: float | None = None,
+        explain: bool = False,
+    ) -> list[Translation]:
+        if beam < 1:
+            raise InputError(f"beam {beam}: a search needs at least 1 hypothesis")
+        with self._lock:
+            self._taught.follow()
+            taught = self._taught.lesson if exact else None
+            describe = self._taught.describe if explain else None
+            found = self._sentences.translate(texts, beam, taught, describe)
+            if explain and not self._network.mixes:
+                alone = self._sentences.translate(texts, beam, taught, memory=False)
+                found = [replace(a, alone=b.text) for a, b in zip(found, alone, strict=True)]
+            if fuzzy is not None:
+                found = [self._with_near(one, fuzzy) for one in found]
+        return found
+
+    def _with_near(self, found: Translation, least: float) -> Translation:
+        if not 0 < least <= 1:
+            raise InputError(f"fuzzy {least}: a similarity is above 0 and at most 1")
+        if found.match == EXACT:
+            return found
+        matches = self._taught.near(found.source, least)
+        return replace(found, near=matches, match=FUZZY if matches else found.match)
+
+    # --- Teaching -----------------------------------------------------------------------------
+
+    def teach(
+        self, source: str, target: str, origin: str = "", note: str = "", author: str = ""
+    ) -> Lesson:
+        """Teach a pair, which the very next translation uses.
+
+        What is taught already is not taught again.
+
+        Args:
+            source: sentence or term.
+            target: its translation.
+            origin: where it comes from.
+            note: for people.
+            author: who teaches it.
+
+        Returns:
+            The lesson; with what the source translates to now, and older ones it contradicts.
+
+        Raises:
+            InputError: if a text is empty or too long.
+        """
+        pair = _normalised(
+            Pair(source=source, target=target, origin=origin, note=note, author=author)
+        )
+        with self._lock:
+            self._taught.follow()
+            if wrong := self._taught.fault(pair):
+                raise InputError(f"{_short(pair.source)!r}: {wrong}")
+            lesson = self._taught.lesson(pair.source)
+            if lesson is None or lesson.target != pair.target:
+                (lesson,), _ = self._journal.teach([pair], self._taught.decodings([pair]))
+                self._taught.follow()
+            return self._tested(lesson)
+
+    def edit(self, lesson: int, **changes: Any) -> Lesson:
+        """Change a lesson, which keeps its id.
+
+        Args:
+            lesson: its id.
+            changes: ``source``, ``target``, ``origin``, ``note`` or ``author``.
+
+        Raises:
+            InputError: if it is not taught, or a text is empty or too long.
+        """
+        with self._lock:
+            edited = _normalised(replace(self._journal.lesson(lesson), **changes))
+            if wrong := self._taught.fault(edited):
+                raise InputError(f"lesson {lesson}: {wrong}")
+            edited = self._journal.edit(edited, self._taught.decodings([edited]))
+            self._taught.follow()
+            return self._tested(edited)
+
+    def forget(self, *lessons: int) -> None:
+        """Forget lessons by their ids, all of them or none.
+
+        Raises:
+            InputError: if one is not taught.
+        """
+        with self._lock:
+            self._journal.forget(lessons)
+            self._taught.follow()
+
+    def forget_all(self, selection: Selection, dry_run: bool = False) -> int:
+        """Forget all lessons that are meant, as one change.
+
+        Args:
+            selection: which.
+            dry_run: only say how many.
+
+        Returns:
+            How many.
+        """
+        with self._lock:
+            ids = [lesson.id for lesson in self._journal.lessons(selection)]
+            if not dry_run:
+                self.forget(*ids)
+        return len(ids)
+
+    def undo(self) -> Change:
+        """Take back the last change that was not taken back yet, and return it.
+
+        Raises:
+            InputError: if there is none.
+        """
+        with self._lock:
+            change = self._journal.undo()
+            self._taught.follow()
+        return change
+
+    def _tested(self, lesson: Lesson) -> Lesson:
+        """A lesson with what network and memory alone make of it."""
+        now = self._translate([lesson.source], exact=False)[0].text
+        others = self._journal.of_source(lesson.source)
+        return replace(
+            lesson,
+            now=now,
+            came_through=_holds(now, lesson.target),
+            contradicts=tuple(
+                other
+                for other in others
+                if other.version < lesson.version and other.target != lesson.target
+            ),
+        )
+
+    # --- Looking ------------------------------------------------------------------------------
+
+    def lesson(self, lesson: int) -> Lesson:
+        """Return a lesson by its id.
+
+        Raises:
+            InputError: if it is not taught.
+        """
+        return self._journal.lesson(lesson)
+
+    def lessons(
+        self, selection: Selection = EVERYTHING, limit: int | None = None, offset: int = 0
+    ) -> list[Lesson]:
+        """Return what is taught, newest first.
+
+        Args:
+            selection: which.
+            limit: how many at most.
+            offset: how many to leave out first.
+        """
+        return list(self._journal.lessons(selection, limit, offset))
+
+    def count(self, selection: Selection = EVERYTHING) -> int:
+        """Return how many lessons are taught."""
+        return self._journal.count(selection)
+
+    def history(self, limit: int | None = None) -> list[Change]:
+        """Return every change ever made, newest first."""
+        return list(self._journal.history(limit))
+
+    def contradictions(self) -> list[tuple[Lesson, Lesson]]:
+        """Return lessons of one source with two targets: the newer, which wins, and the older."""
+        return list(self._journal.contradictions())
+
+    def check(self) -> Check:
+        """Translate the sources of all lessons by network and memory alone, and compare."""
+        with self._lock:
+            self._taught.follow()
+            lessons = self._taught.lessons()
+            lost = []
+            with Progress(total=len(lessons), desc="checking", unit=" lessons") as bar:
+                for some in in_parts(lessons):
+                    found = self._translate([lesson.source for lesson in some], exact=False)
+                    for lesson, translation in zip(some, found, strict=True):
+                        came = _holds(translation.text, lesson.target)
+                        if not came:
+                            lost.append(replace(lesson, now=translation.text, came_through=False))
+                    bar.update(len(some))
+        return Check(len(lessons), lost, self.contradictions())
+
+    # --- Files --------------------------------------------------------------------------------
+
+    def import_file(
+        self, path: Path | str, origin: str | None = None, keep_going: bool = False
+    ) -> ImportReport:
+        """Teach what a file says, as one change.
+
+        Args:
+            path: a .tmx, .tbx, .xlf, .xliff, .tsv, .csv or .jsonl file.
+            origin: of the lessons; None for what the file says, or else its name.
+            keep_going: take what can be read of a file with faults.
+
+        Returns:
+            What became of it.
+
+        Raises:
+            InputError: if the format is not known, or the file has faults; then nothing is taught.
+            OSError: if it cannot be opened.
+        """
+        path = Path(path)
+        total = check_entries(path, self.languages, keep_going)
+        report = ImportReport()
+        change: int | None = None
+        with self._lock, Progress(total=total, desc=f"teaching {path.name}", unit=" pairs") as bar:
+            self._taught.follow()
+            for entries in in_parts(read_entries(path, self.languages)):
+                pairs = self._new(entries, report, origin, path.name)
+                if pairs:
+                    lessons, change = self._journal.teach(
+                        pairs, self._taught.decodings(pairs), change
+                    )
+                    report.taught += len(lessons)
+                    self._taught.follow()
+                bar.update(len(entries))
+        return report
+
+    def _new(
+        self, entries: Sequence[Entry], report: ImportReport, origin: str | None, name: str
+    ) -> list[Pair]:
+        """The pairs of entries that are not taught yet."""
+        new: dict[str, Pair] = {}
+        for entry in entries:
+            report.read += 1
+            if entry.pair is None:
+                report.skip(entry)
+                continue
+            pair = _normalised(entry.pair)
+            if wrong := self._taught.fault(pair):
+                report.skip(replace(entry, reason=wrong))
+                continue
+            known = new.get(pair.source) or self._taught.lesson(pair.source)
+            if known is not None and known.target == pair.target:
+                report.known += 1
+                continue
+            given = pair.origin or name if origin is None else origin
+            new[pair.source] = replace(pair, origin=given)
+        return list(new.values())
+
+    def export_file(self, path: Path | str, selection: Selection = EVERYTHING) -> int:
+        """Write lessons to a .tmx, .tsv, .csv or .jsonl file, oldest first.
+
+        Returns:
+            How many they were.
+
+        Raises:
+            InputError: if the format is not known.
+            OSError: if it cannot be written.
+        """
+        lessons = self._journal.lessons(selection, oldest_first=True)
+        return write_lessons(Path(path), lessons, self.languages)
+
+
+def _normalised(pair: AnyPair) -> AnyPair:
+    texts = {name: normalise(getattr(pair, name)) for name in TEXTS}
+    return replace(pair, **texts)
+
+
+def _holds(text: str, target: str) -> bool:
+    """Whether a lesson's target is in a text, in whole words."""
+    return re.search(rf"(?<!\w){re.escape(target)}(?!\w)", text) is not None
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= SHOWN else text[:SHOWN] + "..."

@@ -1,0 +1,100 @@
+"""A translator folder made in a second, whose network knows nothing and listens to its memory.
+
+So whatever it says correctly it was taught.
+"""
+
+import io
+from pathlib import Path
+from typing import Any
+
+import sentencepiece
+import torch
+from fairseq.data import Dictionary
+from fairseq.dataclass.configs import FairseqConfig
+from fairseq.models import ARCH_MODEL_REGISTRY, MODEL_DATACLASS_REGISTRY
+from omegaconf import OmegaConf
+
+from fairseq_plugins.checkpoints.files import write_checkpoint
+from fairseq_plugins.tasks.translation_memory import TranslationMemoryConfig, TranslationMemoryTask
+from fairseq_plugins.teaching.folder import pack
+
+ARCH = "gnmt_memory_tiny"
+TRUST = 3.0  # logit of the gate: the memory has 95 % of the say
+SHARPNESS = 7.0  # log of the temperature: only what was asked just so counts
+WORDS = ["the", "cat", "sleeps", "dog", "runs", "die", "Katze", "schläft", "der", "Hund", "läuft"]
+TEXT = [f"{one} {other}." for one in WORDS for other in reversed(WORDS)]
+
+
+def make_pieces(path: Path) -> sentencepiece.SentencePieceProcessor:
+    """Learn a sentencepiece model that can spell everything, by bytes."""
+    model = io.BytesIO()
+    sentencepiece.SentencePieceTrainer.train(
+        sentence_iterator=iter(TEXT), model_writer=model, vocab_size=330, model_type="bpe",
+        normalization_rule_name="identity", byte_fallback=True, hard_vocab_limit=False,
+        minloglevel=2,
+    )  # fmt: skip
+    path.write_bytes(model.getvalue())
+    return sentencepiece.SentencePieceProcessor(model_proto=model.getvalue())
+
+
+def make_parts(folder: Path, languages: tuple[str, str] = ("en", "de"), **options: Any) -> None:
+    """Write ``checkpoint.pt``, ``spm.model`` and ``data/`` with two dictionaries.
+
+    Args:
+        folder: where to.
+        languages: of source and target.
+        options: of the model.
+    """
+    (folder / "data").mkdir(parents=True)
+    pieces = make_pieces(folder / "spm.model")
+    words = Dictionary()
+    for number in range(pieces.get_piece_size()):
+        if not (pieces.is_control(number) or pieces.is_unknown(number)):
+            words.add_symbol(pieces.id_to_piece(number), n=1)
+    for language in languages:
+        words.save(str(folder / "data" / f"dict.{language}.txt"))
+    source, target = languages
+    task_cfg = TranslationMemoryConfig(
+        data=str(folder / "data"), source_lang=source, target_lang=target
+    )
+    small = {"units": 16, "memory_size": 64, "memory_key_dim": 12, "memory_neighbors": 8,
+             "max_source_positions": 60, "max_target_positions": 60}  # fmt: skip
+    model_cfg = MODEL_DATACLASS_REGISTRY[ARCH](**(small | options))
+    task = TranslationMemoryTask(task_cfg, words, words)
+    torch.manual_seed(1)
+    model = ARCH_MODEL_REGISTRY[ARCH].build_model(model_cfg, task)
+    reader = model.decoder.reader
+    if reader.mode != "embed":
+        torch.nn.init.constant_(reader.gate.bias, TRUST)
+        torch.nn.init.constant_(reader.log_temperature, SHARPNESS)
+    cfg = OmegaConf.structured(FairseqConfig)
+    OmegaConf.set_struct(cfg, False)
+    cfg.task = _named(task_cfg, "translation_memory")
+    cfg.model = _named(model_cfg, ARCH)
+    state = {
+        "args": None,
+        "cfg": cfg,
+        "model": model.state_dict(),
+        "criterion": None,
+        "optimizer_history": [{"num_updates": 1, "lr_scheduler_state": {},
+                               "optimizer_name": "FairseqAdam"}],
+        "task_state": task.state_dict(),
+        "extra_state": {"train_iterator": {"epoch": 1}},
+        "last_optimizer_state": {"state": {0: torch.zeros(1000)}},
+    }  # fmt: skip
+    write_checkpoint(state, folder / "checkpoint.pt")
+
+
+def _named(cfg: Any, name: str) -> Any:
+    section = OmegaConf.structured(cfg)
+    OmegaConf.set_struct(section, False)
+    section._name = name
+    return section
+
+
+def make_translator(folder: Path, **options: Any) -> Path:
+    """Make a translator folder within a folder, and return it."""
+    parts = folder / "parts"
+    make_parts(parts, **options)
+    pack(parts / "checkpoint.pt", parts / "data", parts / "spm.model", folder / "translator")
+    return folder / "translator"

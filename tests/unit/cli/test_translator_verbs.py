@@ -1,0 +1,171 @@
+"""The verbs on translator folders, as people and programs use them."""
+
+import io
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fairseq_plugins.cli.__main__ import main
+from fairseq_plugins.errors import InputError
+from tests.tiny_translator import make_parts, make_translator
+
+CAT = ("The cat sleeps.", "Die Katze schläft.")
+
+
+@pytest.fixture(autouse=True)
+def tests_log_as_they_like(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leave logging and signals of this process as they are."""
+    monkeypatch.setattr("fairseq_plugins.program.start", lambda: None)
+
+
+@pytest.fixture(scope="module")
+def original(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A translator folder that is not to be changed."""
+    return make_translator(tmp_path_factory.mktemp("original"))
+
+
+@pytest.fixture
+def folder(original: Path, tmp_path: Path) -> Path:
+    """A copy of it."""
+    return shutil.copytree(original, tmp_path / "translator")
+
+
+class Program:
+    """Runs verbs on a folder."""
+
+    def __init__(self, folder: Path, capsys: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.folder, self.capsys, self.monkeypatch = folder, capsys, monkeypatch
+
+    def __call__(self, verb: str, *arguments: object, stdin: str = "") -> str:
+        """What it tells people."""
+        self.capsys.readouterr()  # what others told
+        typed = io.TextIOWrapper(io.BytesIO(stdin.encode()))
+        self.monkeypatch.setattr("sys.stdin", typed)
+        assert main([verb, str(self.folder), *map(str, arguments)]) == 0
+        return self.capsys.readouterr().out
+
+    def json(self, verb: str, *arguments: object, stdin: str = "") -> Any:
+        """What it tells programs."""
+        return json.loads(self(verb, *arguments, "--json", stdin=stdin))
+
+
+@pytest.fixture
+def program(folder: Path, capsys: Any, monkeypatch: pytest.MonkeyPatch) -> Program:
+    """On a translator that was taught nothing."""
+    return Program(folder, capsys, monkeypatch)
+
+
+def test_pack(tmp_path: Path, capsys: Any) -> None:
+    """Says what it made."""
+    make_parts(tmp_path / "parts")
+    parts = [tmp_path / "parts" / name for name in ("checkpoint.pt", "data", "spm.model")]
+    options = [
+        f"--{name}={part}" for name, part in zip(("path", "data", "spm"), parts, strict=True)
+    ]
+    assert main(["pack", str(tmp_path / "new"), *options]) == 0
+    assert "translates en to de" in capsys.readouterr().out
+    assert main(["lessons", str(tmp_path / "new")]) == 0
+
+
+def test_a_life_of_lessons(program: Program) -> None:
+    """Taught, used, looked at, edited, forgotten, and all of it taken back."""
+    assert "by themselves now" in program("teach", *CAT, "--origin", "me", "--note", "n")
+    assert program("translate", stdin=f"{CAT[0]}\n\n {CAT[0]}") == f"{CAT[1]}\n\n {CAT[1]}\n"
+    assert "The cat sleeps.  ->  Die Katze schläft.  [me]" in program("lessons", "--search", "CAT")
+    assert "note      n" in program("show", 1)
+    assert program.json("edit", 1, "--target", "Der Hund")["now"] == "Der Hund"
+    assert "1 lessons would be forgotten; add --yes" in program("forget", "--origin", "me")
+    assert program.json("lessons")["total"] == 1
+    assert program.json("forget", "--origin", "me", "--yes") == {"lessons": 1, "forgotten": True}
+    assert program.json("lessons")["total"] == 0
+    assert "forget: The cat sleeps." in program("undo")
+    assert program.json("undo")["kind"] == "edit"
+    assert program("translate", stdin=CAT[0]) == f"{CAT[1]}\n"
+    assert [change["kind"] for change in program.json("history")] == [
+        "undo", "undo", "forget", "edit", "teach",
+    ]  # fmt: skip
+    assert "(taken back)" in program("history")
+    assert "1 of 1 lessons have come through" in program("check")
+
+
+def test_terms_and_pairs_of_standard_input(program: Program) -> None:
+    """Lesson by lesson; a contradiction is told."""
+    told = program("teach", "--term", "cat=Katze", "--term", "dog = Hund", "--origin", "animals")
+    assert "lesson 1: cat  ->  Katze" in told and "lesson 2: dog  ->  Hund" in told
+    assert "contradicts lesson 1, which was 'Katze'" in program("teach", stdin="cat\tKater\n")
+    assert "lesson 1 (older): Katze" in program("show", 3)
+    assert [one["id"] for one in program.json("show", 1)["beside"]] == [3]
+    with pytest.raises(InputError, match="standard input, line 2: no tab"):
+        program("teach", stdin="the\tdie\nnothing\n")
+    assert program.json("lessons")["total"] == 4, "what precedes the fault is taught"
+
+
+def test_files_there_and_back(program: Program, tmp_path: Path) -> None:
+    """With a report."""
+    path = tmp_path / "terms.csv"
+    path.write_text("en,de,note\ncat,Katze,x\ncat,Katze,x\ndog,,\n")
+    told = program("import", path)
+    assert "3 read, 1 taught, 1 known already, 1 skipped" in told
+    assert "line 4: has no source or no target" in told
+    assert "1 lessons" in program("export", tmp_path / "out.tmx")
+    assert program.json("import", tmp_path / "out.tmx")["known"] == 1
+    with pytest.raises(InputError, match="its format is not known"):
+        program("export", tmp_path / "out.docx")
+
+
+def test_why(program: Program) -> None:
+    """Under the translation, and for programs."""
+    program("teach", *CAT)
+    told = program("explain", CAT[0])
+    assert told.startswith(f"{CAT[1]}\n") and "\x1b" not in told
+    assert "'Katze' in lesson 1: The cat sleeps.  ->  Die Katze schläft." in told
+    words = program.json("explain", CAT[0], "--no-exact")["words"]
+    assert words[1]["evidence"][0]["lesson"] == 1
+    lines = program("translate", "--explain", stdin=f"{CAT[0]}\n").splitlines()
+    assert lines[0] == CAT[1] and lines[1].startswith("  Die: probability")
+
+
+def test_near_lessons(program: Program) -> None:
+    """With the difference marked."""
+    program("teach", *CAT)
+    told = program("translate", "--fuzzy", 0.6, stdin="The dog sleeps.")
+    assert "75% like lesson 1: The [+dog] [-cat] sleeps." in told
+    found = program.json("translate", "--fuzzy", 0.6, stdin="The dog sleeps.")
+    assert found["match"] == "fuzzy" and found["near"][0]["lesson"]["id"] == 1
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["teach", "only a source"],
+        ["teach", "--term", "no equals sign"],
+        ["edit", "1"],
+        ["forget"],
+        ["forget", "1", "--origin", "x"],
+        ["show", "0"],
+    ],
+    ids=" ".join,
+)
+def test_usage_errors(folder: Path, arguments: list[str]) -> None:
+    """Exit code 2, before anything is opened."""
+    with pytest.raises(SystemExit) as ended:
+        main([arguments[0], str(folder), *arguments[1:]])
+    assert ended.value.code == 2
+
+
+@pytest.mark.parametrize("verb", [["lessons"], ["translate"], ["undo"], ["check"]], ids=str)
+def test_what_is_no_translator_folder(tmp_path: Path, verb: list[str]) -> None:
+    """One line with the remedy."""
+    with pytest.raises(InputError, match=r"is no translator folder.*fairseq-memory pack"):
+        main([verb[0], str(tmp_path), *verb[1:]])
+
+
+def test_text_that_is_not_utf8(folder: Path, tmp_path: Path) -> None:
+    """Names its line."""
+    path = tmp_path / "latin.txt"
+    path.write_bytes("gut\nschläft\n".encode("latin-1"))
+    with pytest.raises(InputError, match=r"latin\.txt, line 2: not UTF-8"):
+        main(["translate", str(folder), str(path)])

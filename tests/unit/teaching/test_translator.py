@@ -1,0 +1,477 @@
+"""A translator in use: taught, corrected, asked, and made to forget."""
+
+import itertools
+import json
+import math
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import hypothesis.strategies as st
+import pytest
+import torch
+from hypothesis import HealthCheck, given, settings
+
+from fairseq_plugins.errors import InputError
+from fairseq_plugins.memory import state
+from fairseq_plugins.teaching import Translator
+from fairseq_plugins.teaching.folder import pack
+from fairseq_plugins.teaching.lessons import Selection
+from fairseq_plugins.teaching.network import Network
+from tests.tiny_translator import make_parts, make_translator
+
+CAT = ("The cat sleeps.", "Die Katze schläft.")
+DOG = ("the dog runs", "der Hund läuft")
+
+
+@pytest.fixture(scope="module")
+def original(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A translator folder that is not to be changed."""
+    return make_translator(tmp_path_factory.mktemp("original"))
+
+
+@pytest.fixture
+def folder(original: Path, tmp_path: Path) -> Path:
+    """A copy of it."""
+    return shutil.copytree(original, tmp_path / "translator")
+
+
+@pytest.fixture
+def translator(folder: Path) -> Iterator[Translator]:
+    """That was taught nothing."""
+    with Translator.open(folder) as translator:
+        yield translator
+
+
+def buffers(translator: Translator) -> dict[str, torch.Tensor]:
+    """Of the memory, copied."""
+    memory = translator._network.memory
+    return {name: buffer.clone() for name, buffer in memory.named_buffers()}
+
+
+def remembered(translator: Translator) -> list[tuple[int, list[float]]]:
+    """Values and keys that were taught, in an order that does not depend on slots."""
+    held = buffers(translator)
+    taught = held["pinned"]
+    rows = zip(held["values"][taught].tolist(), held["keys"][taught].tolist(), strict=True)
+    return sorted(rows)
+
+
+# --- Teaching -------------------------------------------------------------------------------------
+
+
+def test_one_sentence_is_enough(translator: Translator) -> None:
+    """The very next translation says it, by an exact match and by the memory alone."""
+    before = translator.translate(CAT[0])
+    assert before.text != CAT[1] and before.match is None
+    lesson = translator.teach(*CAT, origin="me", note="n", author="Ada")
+    assert (lesson.source, lesson.target, lesson.origin, lesson.author) == (*CAT, "me", "Ada")
+    assert lesson.now == CAT[1] and lesson.came_through
+    exact = translator.translate(CAT[0])
+    assert (exact.text, exact.match, exact.lessons[0].id) == (CAT[1], "exact", lesson.id)
+    assert [word.text for word in exact.words] == CAT[1].split()
+    alone = translator.translate(CAT[0], exact=False)
+    assert (alone.text, alone.match) == (CAT[1], None)
+
+
+def test_what_is_taught_twice_is_one_lesson(translator: Translator) -> None:
+    """White space does not make it another one."""
+    first = translator.teach(*CAT)
+    assert translator.teach(f"  {CAT[0]} ", CAT[1]).id == first.id
+    assert translator.count() == 1 and len(translator.history()) == 1
+
+
+def test_what_did_not_come_through_is_said(translator: Translator, monkeypatch: Any) -> None:
+    """By the lesson itself and by the check of all."""
+    memory = translator._network.model.decoder.reader
+    torch.nn.init.constant_(memory.gate.bias, -30.0)  # it does not listen any more
+    lesson = translator.teach(*CAT)
+    assert not lesson.came_through and lesson.now != CAT[1]
+    assert translator.translate(CAT[0]).text == CAT[1], "always, however weak the translator"
+    check = translator.check()
+    assert (check.lessons, [lost.id for lost in check.lost]) == (1, [lesson.id])
+
+
+def test_forgetting_leaves_the_memory_bit_for_bit(translator: Translator) -> None:
+    """Also by undoing."""
+    translator.teach(*DOG)
+    before = buffers(translator)
+    lesson = translator.teach(*CAT)
+    assert not torch.equal(buffers(translator)["values"], before["values"])
+    translator.forget(lesson.id)
+    after = buffers(translator)
+    assert all(torch.equal(before[name], after[name]) for name in before)
+    translator.teach(*CAT)
+    translator.undo()
+    after = buffers(translator)
+    assert all(torch.equal(before[name], after[name]) for name in before)
+
+
+def test_a_memory_that_grew_is_otherwise_as_it_was(translator: Translator) -> None:
+    """New slots are empty."""
+    before = buffers(translator)
+    ids = [translator.teach(f"{CAT[0]} {n}", f"{CAT[1]} {n}").id for n in range(20)]
+    assert translator._network.memory.size > 64
+    translator.forget(*ids)
+    after = buffers(translator)
+    for name in before:
+        if name in state.EMPTY:
+            assert torch.equal(after[name][:64], before[name])
+            assert bool((after[name][64:] == state.EMPTY[name]).all())
+        else:
+            assert torch.equal(after[name], before[name])
+
+
+def test_edit_keeps_the_id_and_counts_at_once(translator: Translator) -> None:
+    """And can be undone."""
+    lesson = translator.teach(*CAT)
+    edited = translator.edit(lesson.id, target=DOG[1], note="better")
+    assert (edited.id, edited.now, edited.note) == (lesson.id, DOG[1], "better")
+    assert translator.translate(CAT[0]).text == DOG[1]
+    translator.undo()
+    assert translator.translate(CAT[0], exact=False).text == CAT[1]
+    with pytest.raises(InputError, match="there is no lesson 99"):
+        translator.edit(99, target="x")
+
+
+def test_the_newest_of_contradicting_lessons_wins(translator: Translator) -> None:
+    """In the memory too, and the older one holds again when it is forgotten."""
+    old = translator.teach(*CAT)
+    new = translator.teach(CAT[0], DOG[1])
+    assert [lesson.id for lesson in new.contradicts] == [old.id]
+    assert new.came_through and translator.translate(CAT[0], exact=False).text == DOG[1]
+    assert [(a.id, b.id) for a, b in translator.contradictions()] == [(new.id, old.id)]
+    translator.forget(new.id)
+    assert translator.translate(CAT[0], exact=False).text == CAT[1]
+    assert translator.contradictions() == []
+
+
+def test_forgetting_in_bulk_says_first_how_many(translator: Translator) -> None:
+    """By where lessons come from; as one change."""
+    for number, origin in enumerate(["a", "b", "a"]):
+        translator.teach(f"the cat {number}", f"die Katze {number}", origin=origin)
+    selection = Selection(origin="a")
+    assert translator.forget_all(selection, dry_run=True) == 2 and translator.count() == 3
+    assert translator.forget_all(selection) == 2
+    assert [lesson.origin for lesson in translator.lessons()] == ["b"]
+    assert translator.undo().lessons == 2 and translator.count() == 3
+
+
+@pytest.mark.parametrize(
+    ("source", "target", "reason"),
+    [
+        ("", "x", "text on both sides"),
+        ("x", " \n", "text on both sides"),
+        ("<b></b>", "x", "text on both sides"),
+        ("cat " * 100, "x", "pieces, a sentence may have"),
+    ],
+)
+def test_what_cannot_be_taught(
+    translator: Translator, source: str, target: str, reason: str
+) -> None:
+    """Nothing changes."""
+    with pytest.raises(InputError, match=reason):
+        translator.teach(source, target)
+    assert translator.history() == []
+
+
+@settings(
+    max_examples=6, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(steps=st.lists(st.tuples(st.sampled_from(["teach", "teach", "edit", "forget", "undo"]),
+                                st.integers(0, 3), st.integers(0, 3)), max_size=8))  # fmt: skip
+def test_memory_and_journal_agree(original: Path, steps: list[tuple[str, int, int]]) -> None:
+    """Whoever opens the folder afterwards remembers the same, and answers the same."""
+    texts = ["cat", "dog", "the cat", "the dog"]
+    (original / "lessons.db").unlink(missing_ok=True)
+    with Translator.open(original) as translator, Translator.open(original) as follower:
+        for kind, first, second in steps:
+            lessons = translator.lessons()
+            if kind == "teach":
+                translator.teach(texts[first], f"die {texts[second]}")
+            elif kind == "edit" and lessons:
+                translator.edit(lessons[first % len(lessons)].id, source=texts[second])
+            elif kind == "forget" and lessons:
+                translator.forget(lessons[first % len(lessons)].id)
+            elif kind == "undo" and any(
+                change.kind != "undo" and not change.undone for change in translator.history()
+            ):
+                translator.undo()
+        answers = [one.text for one in translator.translate(texts, exact=False)]
+        with Translator.open(original) as fresh:
+            assert remembered(fresh) == remembered(translator)
+            assert [one.text for one in fresh.translate(texts, exact=False)] == answers
+        assert [one.text for one in follower.translate(texts, exact=False)] == answers
+        assert remembered(follower) == remembered(translator)
+    for path in original.glob("lessons.db*"):
+        path.unlink()
+
+
+# --- Opening --------------------------------------------------------------------------------------
+
+
+def test_opening_decodes_nothing(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It replays what was stored; from another place too."""
+    with Translator.open(folder) as translator:
+        translator.teach(*CAT), translator.teach(*DOG)
+        answer = translator.translate("the cat", exact=False).text
+    moved = folder.rename(folder.with_name("moved"))
+    monkeypatch.setattr(Network, "decode", None)
+    with Translator.open(moved) as translator:
+        assert translator.translate([CAT[0], "the cat"], exact=False)[1].text == answer
+        assert translator.translate(CAT[0], exact=False).text == CAT[1]
+
+
+def test_lessons_for_another_model_are_decoded_once(folder: Path, tmp_path: Path) -> None:
+    """A translator that was trained again takes over the lessons of the old one."""
+    with Translator.open(folder) as translator:
+        translator.teach(*CAT)
+    newer = make_translator(tmp_path / "newer", units=20)
+    shutil.copy(folder / "lessons.db", newer)
+    for _ in "ab":
+        with Translator.open(newer) as translator:
+            assert translator.translate(CAT[0], exact=False).text == CAT[1]
+    with Translator.open(newer) as translator:
+        version = translator.lessons()[0].version
+        fingerprint = translator.about.fingerprint
+        assert len(list(translator._journal.decodings([version], fingerprint))) == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "reason"),
+    [
+        ("translator.json", None, "is no translator folder"),
+        ("translator.json", "{", "is damaged"),
+        ("translator.json", '{"version": 1}', "is damaged"),
+        ("spm.model", "nonsense", "not those that it was packed with"),
+        ("lessons.db", "nonsense" * 1000, "cannot be opened as a journal"),
+    ],
+)
+def test_folders_that_are_not_whole(folder: Path, name: str, content: str, reason: str) -> None:
+    """One line that says what is wrong."""
+    (folder / name).unlink(missing_ok=True)
+    if content is not None:
+        (folder / name).write_text(content)
+    with pytest.raises(InputError, match=reason):
+        Translator.open(folder)
+
+
+def test_a_newer_version_is_refused(folder: Path) -> None:
+    """Rather than misread."""
+    about = json.loads((folder / "translator.json").read_text())
+    (folder / "translator.json").write_text(json.dumps(about | {"version": 9}))
+    with pytest.raises(InputError, match="is of version 9"):
+        Translator.open(folder)
+
+
+def test_packing_checks_that_the_parts_belong_together(tmp_path: Path) -> None:
+    """And leaves nothing behind."""
+    make_parts(tmp_path / "one")
+    one, folder = tmp_path / "one", tmp_path / "translator"
+    parts = [one / "checkpoint.pt", one / "data", one / "spm.model"]
+    before = sorted(tmp_path.iterdir())
+    other = tmp_path / "one" / "other.model"
+    other.write_bytes(b"nonsense")
+    with pytest.raises(InputError, match="no sentencepiece model"):
+        pack(*parts[:2], other, folder)
+    with pytest.raises(InputError, match=r"has no dictionary dict.en.txt"):
+        pack(parts[0], tmp_path, parts[2], folder)
+    few = tmp_path / "one" / "few"
+    few.mkdir()
+    for language in ("en", "de"):
+        (few / f"dict.{language}.txt").write_text("cat 1\n")
+    with pytest.raises(InputError, match="knows only"):
+        pack(parts[0], few, parts[2], folder)
+    assert sorted(tmp_path.iterdir()) == before
+    pack(*parts, folder)
+    assert (folder / "checkpoint.pt").stat().st_size < parts[0].stat().st_size
+    with pytest.raises(InputError, match="is there already"):
+        pack(*parts, folder)
+
+
+# --- Texts ----------------------------------------------------------------------------------------
+
+
+def test_what_is_around_sentences_stays(translator: Translator) -> None:
+    """Blanks, line ends, empty lines, numbers, tags and placeholders."""
+    translator.teach(*CAT)
+    text = f"\n  {CAT[0]} {CAT[0]}\t\n\n 42 %\n<p>{CAT[0]}</p> {{0}}\n"
+    expected = f"\n  {CAT[1]} {CAT[1]}\t\n\n 42 %\n<p>{CAT[1]}</p> {{0}}\n"
+    found = translator.translate(text)
+    assert found.text == expected
+    assert all(found.text[word.start : word.end] == word.text for word in found.words)
+    assert translator.translate(["", " ", "\n"]) == [
+        translator.translate(x) for x in ("", " ", "\n")
+    ]
+    assert [one.text for one in translator.translate(["", " \n"])] == ["", " \n"]
+
+
+def test_marks_in_lessons(translator: Translator) -> None:
+    """Are taught as they are, and put back where the memory translates."""
+    lesson = translator.teach("The <b>cat</b> sleeps.", "Die <b>Katze</b> schläft.")
+    assert translator.translate("The <b>cat</b> sleeps.").text == "Die <b>Katze</b> schläft."
+    assert lesson.now is not None and lesson.now.count("<b>") == 1
+    words = translator.explain("The <b>cat</b> sleeps.").words
+    assert [word.text for word in words] == ["Die", "<b>Katze</b>", "schläft."]
+    assert all(word.evidence[0].lesson == lesson.id for word in words)
+
+
+@settings(
+    max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(text=st.text(max_size=30) | st.text(st.sampled_from(list("cat. \n<b>{0}%s!")), max_size=40))
+def test_any_text_is_translated(translator: Translator, text: str) -> None:
+    """And its outer white space stays."""
+    found = translator.translate(text, beam=1)
+    assert found.text.split() or not text.split()
+    assert (
+        found.text[: len(found.text) - len(found.text.lstrip())]
+        == (text[: len(text) - len(text.lstrip())])
+    )
+    assert all(found.text[word.start : word.end] == word.text for word in found.words)
+
+
+def test_sentences_that_are_too_long_are_cut(translator: Translator) -> None:
+    """Instead of an error."""
+    assert len(translator.translate("cat " * 60, beam=1).text.split()) > 1
+    assert translator.translate("c" * 300, beam=1).text
+
+
+def test_near_lessons_are_offered(translator: Translator) -> None:
+    """With the difference marked, best first; not beside an exact match."""
+    lesson = translator.teach(*CAT)
+    translator.teach("the old dog", "der alte Hund")
+    found = translator.translate("The dog sleeps.", fuzzy=0.6)
+    assert (found.match, [near.lesson.id for near in found.near]) == ("fuzzy", [lesson.id])
+    assert found.near[0].similarity == 0.75
+    assert found.near[0].difference == [
+        ("=", "The"), ("+", "dog"), ("-", "cat"), ("=", "sleeps.")
+    ]  # fmt: skip
+    assert translator.translate("The dog sleeps.", fuzzy=0.8).match is None
+    exact = translator.translate(CAT[0], fuzzy=0.5)
+    assert (exact.match, exact.near) == ("exact", [])
+    translator.forget(lesson.id)
+    assert translator.translate("The dog sleeps.", fuzzy=0.6).near == []
+    with pytest.raises(InputError, match="fuzzy 2"):
+        translator.translate("x", fuzzy=2.0)
+    with pytest.raises(InputError, match="beam 0"):
+        translator.translate("x", beam=0)
+
+
+# --- Why ------------------------------------------------------------------------------------------
+
+
+def test_parts_add_up_to_what_the_model_said(translator: Translator) -> None:
+    """Token by token; and the words' probabilities are those of the search."""
+    translator.teach(*CAT), translator.teach(*DOG)
+    network, vocabulary = translator._network, translator._sentences
+    for text in (CAT[0], "the cat runs", "sleeps the dog"):
+        source = vocabulary._source.encode(text).ids
+        found = network.translate([source], beam=2)[0]
+        eos = torch.tensor([network.task.target_dictionary.eos()])
+        reading = network.read(source, torch.cat([found.tokens, eos]))
+        torch.testing.assert_close(reading.network + reading.parts.sum(1), reading.probability)
+        torch.testing.assert_close(reading.probability.log(), found.log_probs, rtol=1e-3, atol=1e-3)
+
+
+def test_every_word_says_where_it_comes_from(translator: Translator) -> None:
+    """Shares are what the evidence adds up to, and the lesson is named."""
+    lesson = translator.teach(*CAT, origin="termbase")
+    found = translator.explain(CAT[0], exact=False)
+    assert found.text == CAT[1]
+    for word, expected in zip(found.words, CAT[1].split(), strict=True):
+        assert word.memory_share is not None and word.memory_share > 0.9
+        assert math.isclose(sum(e.weight for e in word.evidence), word.memory_share, rel_tol=1e-4)
+        best = word.evidence[0]
+        assert (best.word, best.lesson, best.origin) == (expected, lesson.id, "termbase")
+        assert best.similarity > 0.99 and (best.source, best.target) == CAT
+    translated = translator.translate(CAT[0], exact=False)
+    for one, other in zip(found.words, translated.words, strict=True):
+        assert math.isclose(one.probability, other.probability, rel_tol=1e-3)
+    assert [word.text for word in translator.explain(CAT[0]).words] == CAT[1].split()
+
+
+def test_what_a_corpus_taught_is_named_as_such(translator: Translator) -> None:
+    """Its slots have no lesson."""
+    lesson = translator.teach(*CAT)
+    held = translator._taught._held[CAT[0]]
+    memory = translator._network.memory
+    rows = memory.keys[held.slots].clone(), memory.values[held.slots].clone()
+    translator.forget(lesson.id)
+    memory.write(*rows, origin=4)
+    found = translator.explain(CAT[0])
+    best = found.words[0].evidence[0]
+    assert (found.text, best.lesson, best.origin) == (CAT[1], None, "corpus, line 5")
+
+
+def test_answers_that_are_embedded_have_no_share(tmp_path: Path) -> None:
+    """The translation without memory stands beside it instead."""
+    with Translator.open(make_translator(tmp_path, memory_read="embed")) as translator:
+        translator.teach(*CAT)
+        found = translator.explain(CAT[0])
+        assert found.alone is not None and found.text == CAT[1]
+        assert all(word.memory_share is None for word in found.words)
+        assert {evidence.target for word in found.words for evidence in word.evidence} == {CAT[1]}
+
+
+# --- Files ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("suffix", [".tmx", ".tsv", ".csv", ".jsonl"])
+def test_export_then_import_gives_the_same_lessons(
+    translator: Translator, tmp_path: Path, original: Path, suffix: str
+) -> None:
+    """In another folder, from where they are exported as the same file."""
+    for number, pair in enumerate((CAT, DOG)):
+        translator.teach(*pair, origin="termbase", note=f"note {number}", author="Ada")
+    files = [tmp_path / f"{name}{suffix}" for name in "ab"]
+    assert translator.export_file(files[0]) == 2
+    with Translator.open(shutil.copytree(original, tmp_path / "other")) as other:
+        report = other.import_file(files[0])
+        assert (report.read, report.taught, report.known, report.skipped) == (2, 2, 0, 0)
+        for one, two in zip(translator.lessons(), other.lessons(), strict=True):
+            for name in ("source", "target", "origin", "note", "author", "created"):
+                assert getattr(one, name) == getattr(two, name)
+        assert other.translate(CAT[0], exact=False).text == CAT[1]
+        other.export_file(files[1])
+        assert files[0].read_bytes() == files[1].read_bytes()
+        assert other.import_file(files[0]).known == 2
+        assert other.undo().lessons == 2 and other.count() == 0, "an import is one change"
+
+
+def test_import_says_what_it_skips(translator: Translator, tmp_path: Path) -> None:
+    """And why; the origin is the file, unless it is told."""
+    path = tmp_path / "terms.tsv"
+    path.write_text(f"cat\tKatze\ncat\tKatze\ncat\tKater\nx\t\n{'cat ' * 100}\ty\n<b>\tz\n")
+    report = translator.import_file(path)
+    assert (report.read, report.taught, report.known, report.skipped) == (6, 1, 1, 3)
+    assert [line for line, _ in report.reasons] == [4, 5, 6]
+    assert [(one.target, one.origin) for one in translator.lessons()] == [("Kater", "terms.tsv")]
+    assert translator.import_file(path, origin="other").taught == 1
+
+
+def test_a_bad_file_changes_nothing_unless_one_goes_on(
+    translator: Translator, tmp_path: Path
+) -> None:
+    """The fault is at the end."""
+    path = tmp_path / "terms.tsv"
+    path.write_text("cat\tKatze\ndog\n")
+    with pytest.raises(InputError, match=r"terms\.tsv, line 2"):
+        translator.import_file(path)
+    assert translator.history() == []
+    report = translator.import_file(path, keep_going=True)
+    assert (report.taught, report.reasons[0][0]) == (1, 2)
+
+
+def test_an_import_in_parts_is_one_change(
+    translator: Translator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However many lessons it has."""
+    path = tmp_path / "many.tsv"
+    pairs = itertools.product(["the", "cat", "dog"], repeat=5)
+    path.write_text("".join(f"{' '.join(words)}\tdie Katze\n" for words in pairs))
+    report = translator.import_file(path)
+    assert report.taught == 243 and [change.lessons for change in translator.history()] == [243]
+    translator.undo()
+    assert translator.count() == 0 and not remembered(translator)
