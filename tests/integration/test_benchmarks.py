@@ -39,11 +39,11 @@ def test_the_benchmark_of_the_memory_checks_and_reports(tmp_path: Path) -> None:
     assert [result["slots"] for result in report["results"]] == [1024]
 
 
-def test_the_benchmark_of_search_alone_reports_both_products(tmp_path: Path) -> None:
+def test_the_benchmark_of_search_alone_reports_the_whole_and_both_products(tmp_path: Path) -> None:
     table, report = benchmark(tmp_path, "memory", "--search")
     check(report, table)
     rivals = [result["rival"]["name"] for result in report["results"]]
-    assert rivals == ["mm in float32", *["mm in bfloat16"] * NATIVE]
+    assert rivals == ["mm + topk(16)", "mm in float32", *["mm in bfloat16"] * NATIVE]
 
 
 def test_the_benchmark_of_training_reports_all_that_was_asked_for(tmp_path: Path) -> None:

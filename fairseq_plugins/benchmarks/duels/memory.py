@@ -4,6 +4,7 @@ import argparse
 import logging
 import sys
 from dataclasses import asdict
+from itertools import product
 
 from fairseq_plugins.benchmarks.duel import Duel, Effort, duel
 from fairseq_plugins.benchmarks.memory import MemorySizes, Step, check
@@ -14,13 +15,14 @@ logger = logging.getLogger(__name__)
 
 
 def measure(args: argparse.Namespace) -> list[Duel]:
-    """All sizes of memory."""
-    return [duel for slots in args.slots for duel in _measure(args, slots)]
+    """All sizes of memory, each with all numbers of neighbours."""
+    pairs = product(args.slots, args.neighbors)
+    return [duel for slots, neighbors in pairs for duel in _measure(args, slots, neighbors)]
 
 
-def _measure(args: argparse.Namespace, slots: int) -> list[Duel]:
+def _measure(args: argparse.Namespace, slots: int, neighbors: int) -> list[Duel]:
     """One size of memory."""
-    sizes = MemorySizes(slots, args.dim, args.queries, args.neighbors, args.dtype, args.clustered,
+    sizes = MemorySizes(slots, args.dim, args.queries, neighbors, args.dtype, args.clustered,
                         args.budget_mb, args.device)  # fmt: skip
     if args.check:
         right(sizes)
@@ -37,14 +39,17 @@ def right(sizes: MemorySizes) -> None:
 
 def compare(sizes: MemorySizes, search: bool, effort: Effort) -> list[Duel]:
     """One size against its rivals."""
-    title = f"{sizes.slots:,} slots"
+    title = f"{sizes.slots:,} slots, k = {sizes.neighbors}"
     step = Step(sizes)
+    whole = f"mm + topk({sizes.neighbors})", step.rival(sizes.neighbors)
     if not search:
-        rival = f"mm + topk({sizes.neighbors})", step.rival(sizes.neighbors)
-        return [duel(title, ("memory step", step.run), rival, effort, "steps", **asdict(sizes))]
-    return [
-        duel(title, ("search", step.search), (f"mm in {name}", step.rival(0, DTYPES[name])),
-             effort, "searches", **asdict(sizes))
+        return [duel(title, ("memory step", step.run), whole, effort, "steps", **asdict(sizes))]
+    products = [
+        (f"mm in {name}", step.rival(0, DTYPES[name]))
         for name in ("float32", "bfloat16")
         if measurable(name, sizes.device, f"{title} beside mm in {name}")
-    ]  # fmt: skip
+    ]
+    return [
+        duel(title, ("search", step.search), rival, effort, "searches", **asdict(sizes))
+        for rival in (whole, *products)
+    ]
