@@ -14,7 +14,7 @@ from fairseq_plugins.teaching.fill import Corpus, Translator, fill
 
 @pytest.fixture
 def filled(trained: Any) -> Translator:
-    translator = Translator(trained.last, Corpus(trained.data), memory_size=2000)
+    translator = Translator(trained.last, Corpus(trained.data), memory_size=2000, autocast="none")
     fill(translator, "test", WritePolicy("all", 0.5, 100, torch.zeros(0)))
     return translator
 
