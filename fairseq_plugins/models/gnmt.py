@@ -24,6 +24,7 @@ from fairseq_plugins.modules.gnmt import (
 )
 from fairseq_plugins.modules.lstm import Dropout
 from fairseq_plugins.modules.options import DROPOUT, SIZE, Range, option
+from fairseq_plugins.modules.term_reader import TermReader
 
 STATE = "layers"  # name of the decoder's incremental state
 
@@ -65,14 +66,16 @@ class GNMTEncoder(FairseqEncoder):
         super().__init__(dictionary)
         self.layers = layers
         self._keys = [keys]  # makes the attention's keys, once a sentence; owned by the decoder
+        self.terms: list[TermReader] = []  # of the decoder, if it has one
         self.longest = longest
 
     def forward(self, src_tokens: Tensor, src_lengths: Tensor | None = None, **_: Any) -> dict:
         """Encode tokens [batch, source].
 
         Returns:
-            ``encoder_out`` [source, batch, dim], ``keys`` [batch, source, units] and
-            ``encoder_padding_mask`` [batch, source] bool.
+            ``encoder_out`` [source, batch, dim], ``keys`` [batch, source, units],
+            ``encoder_padding_mask`` [batch, source] bool and ``terms``, those that the source
+            calls for, if any.
         """
         tokens = pad_on_the_right(src_tokens, self.dictionary.pad())
         padding = tokens == self.dictionary.pad()
@@ -81,11 +84,14 @@ class GNMTEncoder(FairseqEncoder):
             "encoder_out": states,
             "keys": self._keys[0](states),
             "encoder_padding_mask": padding,
+            "terms": self.terms[0].call(tokens) if self.terms and not self.training else None,
         }
 
     def reorder_encoder_out(self, encoder_out: dict, new_order: Tensor) -> dict:
         """Select sentences, for beams."""
+        terms = encoder_out["terms"]
         return {
+            "terms": terms if terms is None else terms.select(new_order),
             "encoder_out": encoder_out["encoder_out"].index_select(1, new_order),
             "keys": encoder_out["keys"].index_select(0, new_order),
             "encoder_padding_mask": encoder_out["encoder_padding_mask"].index_select(0, new_order),

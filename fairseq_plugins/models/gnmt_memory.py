@@ -1,6 +1,7 @@
 """The GNMT translator with a life-long memory: ``--arch gnmt_memory`` and its sizes."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from fairseq.dataclass import ChoiceEnum
@@ -19,6 +20,8 @@ from fairseq_plugins.modules.memory_decoder import MemoryDecoder
 from fairseq_plugins.modules.memory_options import JoiningMemoryOptions, empty_memory
 from fairseq_plugins.modules.memory_reader import MODES, MemoryReader, mix_memory
 from fairseq_plugins.modules.options import option
+from fairseq_plugins.modules.term_reader import TermReader, TermReading
+from fairseq_plugins.modules.words import Words
 
 QUERIES = ("attention", "output", "both")
 
@@ -49,7 +52,19 @@ class GNMTMemoryDecoder(MemoryDecoder, GNMTDecoder):
     """A decoder that asks its memory before the logits."""
 
     reader: MemoryReader
+    terms: TermReader
     memory_query: str
+
+    def forward(
+        self, prev_output_tokens: Tensor, encoder_out: dict, *args: Any, **kwargs: Any
+    ) -> tuple[Tensor, dict]:
+        """As without a memory; what taught terms say is in ``extra["terms"]``, if any is called."""
+        logits, extra = super().forward(prev_output_tokens, encoder_out, *args, **kwargs)
+        if encoder_out["terms"] is not None and self.asks:
+            extra["terms"] = self.terms.read(
+                encoder_out["terms"], prev_output_tokens, extra["attn"]
+            )
+        return logits, extra
 
     def read(self, output: Tensor, context: Tensor, tokens: Tensor, extra: dict) -> Tensor:
         """Ask at every token, for all sentences and steps at once."""
@@ -79,6 +94,11 @@ class GNMTMemoryModel(GNMTModel):
             "both": context_dim + output_dim,
         }
         decoder.memory_query = str(cfg.memory_query)
+        source, target = self.encoder.dictionary, decoder.dictionary
+        words = Words(target.symbols, target.nspecial)
+        own = words if source == target else Words(source.symbols, source.nspecial)
+        decoder.terms = TermReader(own, words)
+        self.encoder.terms = [decoder.terms]
         decoder.reader = MemoryReader(
             empty_memory(cfg, len(decoder.dictionary)),
             widths[decoder.memory_query],
@@ -92,6 +112,8 @@ class GNMTMemoryModel(GNMTModel):
     ) -> Tensor:
         """(Log-)probabilities [batch, time, vocabulary] in float32, the memory mixed in."""
         result = mix_memory(super().get_normalized_probs(net_output, True, sample), net_output[1])
+        terms: TermReading | None = net_output[1].get("terms")
+        result = result if terms is None else terms.mix(result)
         return result if log_probs else result.exp()
 
 

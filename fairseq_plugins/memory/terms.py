@@ -1,0 +1,197 @@
+"""What was taught about single words: the source word that calls for each, and how it is spelled.
+
+A memory of states finds what is like what the network saw; of a word that training never had, its
+states know little. But they know where the network looks. So a taught word has a second key, its
+*cue*: the source word it stands for. The key is a number, compared for equality, and its value is a
+row of pieces. Like a :class:`KeyValueMemory` it has no parameters, and one look is enough.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from fairseq_plugins.memory.hits import NOTHING
+
+BUCKETS = 1 << 20  # of a table of counts: of 60,000 words, one in 17 shares its bucket
+RARITY = 2.0  # occurrences in training that halve the trust in a term
+LEAST_TRUST = 0.05  # of a term that is called at all
+MIXING = 0x2545F4914F6CDD1D  # spreads the numbers of words over all 64 bits
+
+
+@dataclass(frozen=True)
+class Term:
+    """A source word of a lesson, and the new target word that stands for it there."""
+
+    cue: int
+    """Number of the source word."""
+    pieces: tuple[int, ...]
+    """Of the target word; none if it has no new word there."""
+    commonness: int
+    """How often the training text has the source word."""
+
+
+@dataclass(frozen=True)
+class Trusted:
+    """A term that a source word calls for."""
+
+    pieces: tuple[int, ...]
+    trust: float
+    """From 0 to 1."""
+
+
+class WordCounts(nn.Module):
+    """How often a text has each word, by number, in a table of fixed size.
+
+    Words may share a bucket: a count can be too high, never too low.
+    """
+
+    table: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("table", torch.zeros(BUCKETS, dtype=torch.int16))
+
+    def add(self, numbers: Tensor) -> None:
+        """Count words [N] int64."""
+        buckets, counts = torch.unique(self._bucket(numbers), return_counts=True)
+        most = torch.iinfo(self.table.dtype).max
+        total = (self.table[buckets].long() + counts).clamp(max=most)
+        self.table[buckets] = total.to(self.table.dtype)
+
+    def of(self, numbers: Tensor) -> Tensor:
+        """Return the counts [N] int64 of words [N] int64."""
+        return self.table[self._bucket(numbers)].long()
+
+    def total(self) -> int:
+        """Count all words, each up to 32,767 times."""
+        return int(self.table.sum(dtype=torch.int64))
+
+    @staticmethod
+    def _bucket(numbers: Tensor) -> Tensor:
+        return ((numbers * MIXING) >> 40) & (BUCKETS - 1)
+
+    def _load_from_state_dict(self, state_dict: dict, prefix: str, *args: Any) -> None:
+        none = torch.zeros_like(self.table)  # older checkpoints do not know
+        state_dict.setdefault(f"{prefix}table", none)
+        super()._load_from_state_dict(state_dict, prefix, *args)
+
+
+class TermMemory(nn.Module):
+    """Terms: for each its cue, its pieces, how common its cue is, and the lesson it is from.
+
+    A term without pieces says that a lesson had a source word and no new word for it. So the memory
+    knows not only what a word was translated with, but how often it was not:
+
+        trust = k / n * RARITY / (RARITY + c)
+
+    for a term that k of the n lessons with its cue have, and a cue that the training text has c
+    times: of a source word that training knows well, the network knows better when it means what
+    was taught.
+
+    Attributes:
+        cues: [T] int64, numbers of source words.
+        pieces: [T, M] int64, -1 beyond the last one.
+        commonness: [T] int64, c.
+        origins: [T] int64, numbers of the lessons.
+    """
+
+    cues: Tensor
+    pieces: Tensor
+    commonness: Tensor
+    origins: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        for name, shape in (("cues", 0), ("pieces", (0, 0)), ("commonness", 0), ("origins", 0)):
+            self.register_buffer(name, torch.empty(shape, dtype=torch.int64))
+        self._index: dict[int, list[Trusted]] | None = None
+
+    def __len__(self) -> int:
+        """Count the terms."""
+        return len(self.cues)
+
+    def __bool__(self) -> bool:
+        """A module, and so true also when it is empty."""
+        return True
+
+    def teach(self, terms: Sequence[Term], origin: int) -> None:
+        """Remember the terms of a lesson.
+
+        Args:
+            terms: of the lesson.
+            origin: number of the lesson, not negative.
+        """
+        if not terms:
+            return
+        width = max(self.pieces.shape[1], *(len(term.pieces) for term in terms))
+        rows = self.pieces.new_full((len(terms), width), NOTHING)
+        for row, term in zip(rows, terms, strict=True):
+            row[: len(term.pieces)] = row.new_tensor(term.pieces)
+        self.pieces = torch.cat([_widened(self.pieces, width), rows])
+        more = {
+            "cues": [term.cue for term in terms],
+            "commonness": [term.commonness for term in terms],
+            "origins": [origin] * len(terms),
+        }
+        for name, values in more.items():
+            old = getattr(self, name)
+            setattr(self, name, torch.cat([old, old.new_tensor(values)]))
+        self._index = None
+
+    def forget(self, origin: int) -> None:
+        """Forget all terms of a lesson; the rest is as if it had never been taught."""
+        kept = self.origins != origin
+        for name in ("cues", "commonness", "origins"):
+            setattr(self, name, getattr(self, name)[kept])
+        pieces = self.pieces[kept]
+        width = int((pieces != NOTHING).sum(dim=1).max()) if len(pieces) else 0
+        self.pieces = pieces[:, :width].clone()
+        self._index = None
+
+    def clear(self) -> None:
+        """Forget all terms."""
+        for name, buffer in list(self.named_buffers()):
+            setattr(self, name, buffer.new_empty((0, 0) if name == "pieces" else 0))
+        self._index = None
+
+    def called_by(self, cue: int) -> "list[Trusted]":
+        """Find the terms of a source word, the newest first."""
+        if self._index is None:
+            self._index = self._indexed()
+        return self._index.get(cue, [])
+
+    def _indexed(self) -> "dict[int, list[Trusted]]":
+        lessons: dict[int, set[int]] = {}  # with each cue
+        having: dict[tuple[int, tuple[int, ...]], set[int]] = {}  # with each term, newest last
+        common: dict[int, int] = {}
+        columns = (self.cues, self.pieces, self.commonness, self.origins)
+        for cue, row, count, origin in zip(*(c.tolist() for c in columns), strict=True):
+            pieces = tuple(piece for piece in row if piece != NOTHING)
+            lessons.setdefault(cue, set()).add(origin)
+            common[cue] = count
+            if pieces:
+                found = having.pop((cue, pieces), set())  # said again, it is new again
+                having[cue, pieces] = found | {origin}
+        index: dict[int, list[Trusted]] = {}
+        for (cue, pieces), origins in reversed(having.items()):
+            share = len(origins) / len(lessons[cue])
+            trust = share * RARITY / (RARITY + common[cue])
+            if trust >= LEAST_TRUST:
+                index.setdefault(cue, []).append(Trusted(pieces, trust))
+        return index
+
+    def _load_from_state_dict(self, state_dict: dict, prefix: str, *args: Any) -> None:
+        for name, buffer in list(self.named_buffers()):  # older checkpoints have none
+            none = buffer.new_empty((0, 0) if name == "pieces" else 0)
+            found = state_dict.setdefault(f"{prefix}{name}", none)
+            setattr(self, name, buffer.new_empty(found.shape))
+        self._index = None
+        super()._load_from_state_dict(state_dict, prefix, *args)
+
+
+def _widened(pieces: Tensor, width: int) -> Tensor:
+    """[T, M] -> [T, width], padded."""
+    return torch.nn.functional.pad(pieces, (0, width - pieces.shape[1]), value=NOTHING)

@@ -1,0 +1,184 @@
+"""How taught terms get into a translation: begun where the attention is, ended as they were taught.
+
+At every step the decoder looks somewhere in the source. Where it looks at the cue of a term, the
+first piece of that term gets a share g of the probability; once a term is begun, its next piece
+does. So a hypothesis that looks at a taught word writes it, whole, and as often as the source has
+it:
+
+    p(y) = (1 - g) p_model(y) + g [y = next piece of the term]
+
+    g = BEGIN r        to begin, if a(cue) >= ATTENTION max_j a(j), and it is not yet said
+    g = CONTINUE       to go on after two pieces or more, CONTINUE sqrt(r) after one
+
+where a(cue) is the attention's weight on the pieces of the cue, and r the trust in the term, see
+:class:`~fairseq_plugins.memory.terms.TermMemory`. After the last piece the word ends: pieces that
+would go on with it lose END nats.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from fairseq_plugins.memory.hits import NOTHING
+from fairseq_plugins.memory.terms import TermMemory, WordCounts
+from fairseq_plugins.modules.words import Words
+
+# Chosen on five sets of lessons (docs/memory.md has the table), and the same for all models.
+BEGIN = 0.8
+CONTINUE = 0.9
+ATTENTION = 0.5
+LEAST_PEAK = 0.2
+"""An attention that is spread wider than this looks nowhere."""
+END = 4.0
+SURE = 0.3
+"""The end is enforced for terms with more trust than this."""
+SMALLEST = 1e-9
+
+
+@dataclass(frozen=True)
+class CalledTerms:
+    """Terms whose cues are in the sources of a batch, E of them at most in each.
+
+    Attributes:
+        cue: [batch, E, source] float, 1 at the pieces of the cue.
+        pieces: [batch, E, M] int64, -1 beyond the last piece, and in rows that are none.
+        times: [batch, E] int64, how often the source has the cue.
+        trust: [batch, E] float, r.
+    """
+
+    cue: Tensor
+    pieces: Tensor
+    times: Tensor
+    trust: Tensor
+
+    def select(self, order: Tensor) -> "CalledTerms":
+        """Select sentences, for beams."""
+        return CalledTerms(*(getattr(self, name)[order] for name in self.__dataclass_fields__))
+
+
+@dataclass(frozen=True)
+class TermReading:
+    """What terms say at every position of [batch, time].
+
+    Attributes:
+        gate: [batch, time] float, g of the term that is surest.
+        piece: [batch, time] int64, the piece it asks for; any where g = 0.
+        ends: [batch, time] bool, a term has just been said to its end.
+        goes_on: [vocabulary] bool, pieces that would go on with it.
+    """
+
+    gate: Tensor
+    piece: Tensor
+    ends: Tensor
+    goes_on: Tensor
+
+    def mix(self, log_probs: Tensor) -> Tensor:
+        """Mix the terms into log-probabilities [batch, time, vocabulary], in float32."""
+        if bool(self.ends.any()):
+            penalty = END * self.goes_on.to(log_probs.dtype)
+            ended = torch.log_softmax(log_probs - penalty, dim=-1)
+            log_probs = torch.where(self.ends.unsqueeze(-1), ended, log_probs)
+        gate, piece = self.gate.unsqueeze(-1), self.piece.unsqueeze(-1)
+        mixed = log_probs + torch.log1p(-gate)
+        asked = torch.logaddexp(mixed.gather(-1, piece), gate.clamp(min=SMALLEST).log())
+        asked = torch.where(gate > 0, asked, mixed.gather(-1, piece))
+        return mixed.scatter(-1, piece, asked)
+
+
+class TermReader(nn.Module):
+    """Finds the terms that a source calls for, and says when each is due.
+
+    Args:
+        source: words of the source vocabulary.
+        target: words of the target vocabulary.
+    """
+
+    def __init__(self, source: Words, target: Words) -> None:
+        super().__init__()
+        self.source, self.target = source, target
+        self.memory = TermMemory()
+        self.source_counts, self.target_counts = WordCounts(), WordCounts()
+
+    @torch.no_grad()
+    def call(self, tokens: Tensor) -> CalledTerms | None:
+        """Look up the words of sources [batch, source]; None if no term is called for."""
+        if not len(self.memory):
+            return None
+        numbers, begins = self.source.numbers(tokens)
+        called: list[dict[tuple[int, tuple[int, ...]], float]] = []
+        for row, begin in zip(numbers.tolist(), begins.tolist(), strict=True):
+            cues = dict.fromkeys(cue for cue, first in zip(row, begin, strict=True) if first)
+            called.append({
+                (cue, term.pieces): term.trust
+                for cue in cues for term in self.memory.called_by(cue)
+            })  # fmt: skip
+        most = max(map(len, called))
+        if not most:
+            return None
+        width = max(len(pieces) for terms in called for _, pieces in terms)
+        cue_mask = torch.zeros(len(tokens), most, tokens.shape[1], device=tokens.device)
+        pieces = tokens.new_full((len(tokens), most, width), NOTHING)
+        times = tokens.new_zeros(len(tokens), most)
+        trust = torch.zeros(len(tokens), most, device=tokens.device)
+        for row, terms in enumerate(called):
+            for column, ((cue, spelled), trusted) in enumerate(terms.items()):
+                here = numbers[row] == cue
+                cue_mask[row, column] = here
+                pieces[row, column, : len(spelled)] = tokens.new_tensor(spelled)
+                times[row, column] = (here & begins[row]).sum()
+                trust[row, column] = trusted
+        return CalledTerms(cue_mask, pieces, times, trust)
+
+    @torch.no_grad()
+    def read(self, called: CalledTerms, prefix: Tensor, attention: Tensor) -> TermReading:
+        """Say which terms are due.
+
+        Args:
+            called: by the source.
+            prefix: [batch, length], what is written so far, from the beginning; the last T of its
+                positions are those that are asked about.
+            attention: [batch, T, source].
+        """
+        time = attention.shape[1]
+        said, done = progress(prefix, called.pieces)  # [batch, E, length]
+        said, done = said[..., -time:], done[..., -time:]
+        length = (called.pieces != NOTHING).sum(-1, keepdim=True)  # [batch, E, 1]
+        looks = torch.einsum("bts,bes->bet", attention.float(), called.cue)
+        peak = attention.float().amax(-1).clamp(min=LEAST_PEAK).unsqueeze(1)  # [batch, 1, time]
+        trust = called.trust.unsqueeze(-1).expand_as(looks)
+        begin = (looks >= ATTENTION * peak) & (said == 0) & (done < called.times.unsqueeze(-1))
+        onward = CONTINUE * torch.where(said > 1, torch.ones_like(trust), trust.sqrt())
+        gate = torch.where(begin, BEGIN * trust, torch.where(said > 0, onward, 0.0))
+        complete = (said == length) & (length > 0)
+        gate = gate.masked_fill(complete | (length == 0), 0.0)
+        gate, chosen = gate.max(dim=1)  # [batch, time]; of equals the newest
+        following = called.pieces.gather(2, said.clamp(max=called.pieces.shape[2] - 1))
+        piece = following.gather(1, chosen.unsqueeze(1)).squeeze(1).clamp(min=0)
+        ends = (complete & (trust > SURE)).any(dim=1)
+        goes_on = self.target.joins_left & self.target.is_word
+        return TermReading(gate, piece, ends, goes_on)
+
+
+def progress(prefix: Tensor, pieces: Tensor) -> tuple[Tensor, Tensor]:
+    """Follow terms through what is written.
+
+    Args:
+        prefix: [batch, length].
+        pieces: [batch, E, M], -1 beyond the last one.
+
+    Returns:
+        [batch, E, length] int64, how many of a term's pieces end here; and how often it was said
+        in full up to here.
+    """
+    batch, terms, most = pieces.shape
+    size = (pieces != NOTHING).sum(-1, keepdim=True)  # [batch, E, 1]
+    said = pieces.new_zeros(batch, terms, prefix.shape[1])
+    full = torch.zeros_like(said)
+    run = torch.ones_like(said, dtype=torch.bool)  # the first m pieces end here
+    for m in range(1, most + 1):
+        before = torch.nn.functional.pad(run[..., :-1], (1, 0), value=m == 1)
+        run = before & (prefix.unsqueeze(1) == pieces[..., m - 1 : m])
+        said = torch.where(run, m, said)
+        full += run & (size == m)
+    return said, full.cumsum(-1)

@@ -1,0 +1,131 @@
+"""Words of which a vocabulary has only pieces: where they begin and end, and a number for each.
+
+A word is a run of letters and digits, whatever pieces it is made of: punctuation ends it. Its
+number is a polynomial of its characters in lower case, modulo 2^64, so that a word has one number
+however it was cut, and no string is made while a network translates. Works for sentencepiece
+(``▁``), subword-nmt (``@@``) and plain words.
+"""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+MARK = "\u2581"  # with which sentencepiece begins a word
+JOINER = "@@"  # with which subword-nmt ends a piece that is not the last of its word
+BASE = 0x9E3779B97F4A7C15  # odd, so that no character is lost modulo 2^64
+MODULUS = 1 << 64
+
+
+class Words(nn.Module):
+    """What a vocabulary's pieces tell of words. Nothing in it is learned or saved.
+
+    Args:
+        symbols: the pieces, in the order of their numbers.
+        specials: how many of them, at the beginning, are no text.
+    """
+
+    number: Tensor
+    power: Tensor
+    is_word: Tensor
+    has_letter: Tensor
+    joins_left: Tensor
+    joins_right: Tensor
+
+    def __init__(self, symbols: Sequence[str], specials: int) -> None:
+        super().__init__()
+        self.texts = ["" if i < specials else _text(symbol) for i, symbol in enumerate(symbols)]
+        self.index = {symbol: i for i, symbol in enumerate(symbols)}
+        self.symbols = list(symbols)
+        marked = any(symbol.startswith(MARK) for symbol in symbols)
+        numbers, powers = zip(*(_polynomial(text) for text in self.texts), strict=True)
+        lone = [symbol == MARK for symbol in symbols]
+        alnum = [any(map(str.isalnum, text)) for text in self.texts]
+
+        def buffer(name: str, values: Sequence[object], dtype: torch.dtype) -> None:
+            self.register_buffer(name, torch.tensor(values, dtype=dtype), persistent=False)
+
+        buffer("number", [_signed(n) for n in numbers], torch.int64)
+        buffer("power", [_signed(p) for p in powers], torch.int64)
+        # A lone mark begins the word that the next piece goes on with.
+        buffer("is_word", [a or b for a, b in zip(alnum, lone, strict=True)], torch.bool)
+        buffer("has_letter", [any(map(str.isalpha, text)) for text in self.texts], torch.bool)
+        buffer(
+            "joins_left",
+            [marked and i >= specials and not s.startswith(MARK) for i, s in enumerate(symbols)],
+            torch.bool,
+        )
+        buffer("joins_right", [s.endswith(JOINER) for s in symbols], torch.bool)
+
+    def continues(self, tokens: Tensor) -> Tensor:
+        """Tell which pieces go on with the word of the piece before: [..., time] -> bool."""
+        before, here = tokens[..., :-1], tokens[..., 1:]
+        glued = self.joins_left[here] | self.joins_right[before]
+        inside = glued & self.is_word[here] & self.is_word[before]
+        return torch.cat([torch.zeros_like(tokens[..., :1], dtype=torch.bool), inside], dim=-1)
+
+    def numbers(self, tokens: Tensor) -> tuple[Tensor, Tensor]:
+        """Number the words of sentences.
+
+        Args:
+            tokens: [batch, time].
+
+        Returns:
+            [batch, time] int64, at every piece the number of its whole word, 0 where there is none;
+            and [batch, time] bool, the first pieces of words.
+        """
+        continues = self.continues(tokens)
+        number, power = self.number[tokens], self.power[tokens]
+        so_far = number.clone()
+        for step in range(1, tokens.shape[1]):
+            longer = so_far[:, step - 1] * power[:, step] + number[:, step]
+            so_far[:, step] = torch.where(continues[:, step], longer, number[:, step])
+        for step in range(tokens.shape[1] - 2, -1, -1):  # the whole word's, back to its beginning
+            so_far[:, step] = torch.where(
+                continues[:, step + 1], so_far[:, step + 1], so_far[:, step]
+            )
+        is_word = self.is_word[tokens]
+        return so_far.masked_fill_(~is_word, 0), is_word & ~continues
+
+    def spans(self, tokens: Tensor) -> list[tuple[int, int]]:
+        """First and one past the last position of every word of one sentence [time]."""
+        continues, is_word = self.continues(tokens).tolist(), self.is_word[tokens].tolist()
+        spans: list[tuple[int, int]] = []
+        for position, (goes_on, word) in enumerate(zip(continues, is_word, strict=True)):
+            if goes_on:
+                spans[-1] = (spans[-1][0], position + 1)
+            elif word:
+                spans.append((position, position + 1))
+        return spans
+
+    def text(self, pieces: Sequence[int]) -> str:
+        """Spell a word in lower case."""
+        return "".join(self.texts[piece] for piece in pieces)
+
+    def at_a_word_start(self, pieces: Sequence[int]) -> list[int]:
+        """Spell a word so that it stands by itself, though it was taken from behind a bracket."""
+        if not self.joins_left[pieces[0]]:
+            return list(pieces)
+        marked = self.index.get(MARK + self.symbols[pieces[0]])
+        if marked is not None:
+            return [marked, *pieces[1:]]
+        alone = self.index.get(MARK)
+        return [alone, *pieces] if alone is not None else list(pieces)
+
+
+def _text(symbol: str) -> str:
+    """What a piece spells, in lower case."""
+    return symbol.removeprefix(MARK).removesuffix(JOINER).lower()
+
+
+def _polynomial(text: str) -> tuple[int, int]:
+    """Number of a text, and what the number of a text before it is multiplied by."""
+    number, power = 0, 1
+    for character in text:
+        number, power = (number * BASE + ord(character)) % MODULUS, power * BASE % MODULUS
+    return number, power
+
+
+def _signed(number: int) -> int:
+    """The same 64 bits as torch's int64 has them."""
+    return number - MODULUS if number >= MODULUS // 2 else number

@@ -1,0 +1,87 @@
+"""What a lesson teaches about single words: its new target words, and the source word of each.
+
+A word is new if the training text has it hardly ever. Its source word is where the attention looked
+while it was written, among the words that are rare themselves, and the more so if both are spelled
+alike, as names are:
+
+    score(s) = (a(s) + FLOOR) log(N / (n_s + 1/2)) (1 + LIKENESS likeness(s, w))
+
+with the attention a(s) on the source word, averaged over the pieces of the target word, its count
+n_s among the N words of the training text, and the share of trigrams that s and w have in common.
+"""
+
+import torch
+from torch import Tensor
+
+from fairseq_plugins.memory.terms import Term
+from fairseq_plugins.modules.term_reader import TermReader
+
+NEW = 2  # times that the training text may have a word that is new
+RARE = 50  # times that it may have a source word whose lessons are counted
+LEAST_WEIGHT = 0.1
+FLOOR = 0.02
+LIKENESS = 2.0
+
+
+def terms_of(reader: TermReader, source: Tensor, target: Tensor, attention: Tensor) -> list[Term]:
+    """Find the new words of one lesson, and the rare source words that have none.
+
+    Args:
+        reader: of the model; its counts tell what is new and what is rare.
+        source: [source] tokens, without padding.
+        target: [target] tokens, without padding.
+        attention: [target, source] while each target token was decoded.
+
+    Returns:
+        A term for each new word that has a letter, in order, then those without pieces. None if the
+        source has no words.
+    """
+    words = reader.source.spans(source)
+    if not words:
+        return []
+    numbers, _ = reader.source.numbers(source.unsqueeze(0))
+    cues = torch.stack([numbers[0, begin] for begin, _ in words])
+    counts = reader.source_counts.of(cues)
+    total = reader.source_counts.total()
+    weight = torch.log((total + 1) / (counts + 0.5)).clamp(min=LEAST_WEIGHT)
+    spelled = [reader.source.text(source[slice(*span)].tolist()) for span in words]
+    found: list[Term] = []
+    for begin, end in _new_words(reader, target):
+        pieces = target[begin:end].tolist()
+        looked = attention[begin:end].float().mean(0)  # [source]
+        on_word = torch.stack([looked[slice(*span)].sum() for span in words])
+        text = reader.target.text(pieces)
+        alike = on_word.new_tensor([likeness(word, text) for word in spelled])
+        best = int(((on_word + FLOOR) * weight * (1 + LIKENESS * alike)).argmax())
+        alone = tuple(reader.target.at_a_word_start(pieces))
+        found.append(Term(int(cues[best]), alone, int(counts[best])))
+    having = {term.cue for term in found}
+    rest = dict(zip(cues.tolist(), counts.tolist(), strict=True))
+    found += [
+        Term(cue, (), count) for cue, count in rest.items() if cue not in having and count < RARE
+    ]
+    return found
+
+
+def _new_words(reader: TermReader, target: Tensor) -> list[tuple[int, int]]:
+    """First and one past the last position of the words that training hardly ever has."""
+    numbers, _ = reader.target.numbers(target.unsqueeze(0))
+    spans = [
+        (begin, end) for begin, end in reader.target.spans(target)
+        if bool(reader.target.has_letter[target[begin:end]].any())
+    ]  # fmt: skip
+    if not spans:
+        return []
+    counts = reader.target_counts.of(torch.stack([numbers[0, begin] for begin, _ in spans]))
+    return [span for span, count in zip(spans, counts.tolist(), strict=True) if count <= NEW]
+
+
+def likeness(one: str, other: str) -> float:
+    """Return the share of trigrams that two words have in common, from 0 to 1."""
+    first, second = _trigrams(one), _trigrams(other)
+    return len(first & second) / max(1, len(first | second))
+
+
+def _trigrams(word: str) -> set[str]:
+    padded = f"<{word}>"
+    return {padded[i : i + 3] for i in range(len(padded) - 2)}
