@@ -33,6 +33,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         help="for surprise: tokens below this probability")  # fmt: skip
     add("--memory-rare", type=positive, default=100, metavar="N",
         help="for rare: tokens seen less often than this in training")  # fmt: skip
+    add("--teach", action="store_true",
+        help="take each line for a lesson: keep all of it, for ever, and its new words with the "
+        "source words that they stand for")  # fmt: skip
     add("--clear", action="store_true", help="forget first what the memory holds")
     add("--epochs", type=not_negative, default=1, help="passes over the split; 0 only calibrates")
     add("--calibrate", metavar="SPLIT",

@@ -23,6 +23,7 @@ from fairseq_plugins.errors import InputError
 from fairseq_plugins.memory import memories_in
 from fairseq_plugins.memory.state import memory_buffers, resized
 from fairseq_plugins.modules.cross_entropy import token_log_probs
+from fairseq_plugins.modules.gnmt import pad_on_the_right
 from fairseq_plugins.modules.memory_reader import MemoryReading
 from fairseq_plugins.modules.write_policy import WritePolicy
 from fairseq_plugins.patches.checkpoints import models_in
@@ -84,6 +85,20 @@ class Decoded:
     """[batch, time, vocabulary]."""
     real: Tensor
     """[batch, time] bool, where the N tokens are."""
+    source: Tensor
+    """[batch, source] tokens; padding, on the right, wherever ``source_real`` is False."""
+    source_real: Tensor
+    """[batch, source] bool."""
+    attention: Tensor | None
+    """[batch, time, source], where the model looked, if it says so."""
+
+    def pairs(self) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+        """Yield source [S], target [T] and attention [T, S] of each sentence, without padding."""
+        assert self.attention is not None
+        targets = self.target.split(self.real.sum(1).tolist())
+        rows = zip(self.source, self.source_real, targets, self.attention, strict=True)
+        for source, real, target, attention in rows:
+            yield source[real], target, attention[: len(target), real]
 
     def log_prob(self) -> Tensor:
         """log p(target) [N] of the softmax alone."""
@@ -206,7 +221,12 @@ class Translator:
         with searching, context(self.autocast, self.device):
             logits, extra = self.model(**sample["net_input"])
         real = sample["target"] != self.task.target_dictionary.pad()  # [batch, time]
-        return Decoded(extra["memory"], sample["target"][real], logits, real)
+        pad = self.task.source_dictionary.pad()
+        source = pad_on_the_right(sample["net_input"]["src_tokens"], pad)
+        return Decoded(
+            extra["memory"], sample["target"][real], logits, real, source, source != pad,
+            extra.get("attn"),
+        )  # fmt: skip
 
     def save(self, path: Path) -> None:
         """Write the checkpoint with its memory, whole or not at all."""

@@ -9,8 +9,10 @@ import torch
 from fairseq_plugins import allocator
 from fairseq_plugins.autocast import AUTO
 from fairseq_plugins.criterions.memory_cross_entropy import policy_for
+from fairseq_plugins.modules.term_reader import TermReader
 from fairseq_plugins.teaching.calibrate import Calibration, calibrate
 from fairseq_plugins.teaching.fill import Corpus, FillReport, Translator, fill
+from fairseq_plugins.teaching.teach import TeachReport, count_words, teach
 
 
 @dataclass(frozen=True)
@@ -25,6 +27,8 @@ class Filling:
         memory_write: which tokens are remembered, one of ``write_policy.POLICIES``.
         memory_surprise: for ``surprise``: tokens below this probability.
         memory_rare: for ``rare``: tokens seen less often than this in training.
+        teach: whether each line of the split is a lesson, see :func:`~.teach.teach`, and is kept
+            whole.
         clear: forget first what the memory holds.
         epochs: passes over the split; 0 only calibrates.
         calibrate: part of the data to fit gate and temperature on; None leaves them.
@@ -39,6 +43,7 @@ class Filling:
     memory_write: str = "all"
     memory_surprise: float = 0.5
     memory_rare: int = 100
+    teach: bool = False
     clear: bool = False
     epochs: int = 1
     calibrate: str | None = None
@@ -52,7 +57,7 @@ class Filled:
     """What was done to a checkpoint's memory."""
 
     output: Path
-    fill: FillReport | None
+    fill: FillReport | TeachReport | None
     """None if nothing was read."""
     calibration: Calibration | None
     """None if it was not asked for."""
@@ -82,17 +87,25 @@ def fill_checkpoint(path: Path, output: Path, filling: Filling, device: str = "c
     torch.manual_seed(filling.seed)
     corpus = Corpus(filling.data, filling.max_tokens, filling.seed)
     translator = Translator(path, corpus, filling.memory_size, device, filling.autocast)
+    terms: TermReader | None = getattr(translator.model.decoder, "terms", None)
     if filling.clear:
         translator.memory.clear()
+        if terms is not None:
+            terms.memory.clear()
+    if terms is not None:
+        count_words(translator, terms)
     report = _fill(translator, filling) if filling.epochs else None
     gained = calibrate(translator, filling.calibrate) if filling.calibrate else None
     translator.save(output)
     return Filled(output, report, gained)
 
 
-def _fill(translator: Translator, filling: Filling) -> FillReport:
+def _fill(translator: Translator, filling: Filling) -> FillReport | TeachReport:
+    begin = time.perf_counter()
+    if filling.teach:
+        taught = teach(translator, filling.split)
+        return replace(taught, seconds=time.perf_counter() - begin)
     words = translator.task.target_dictionary
     policy = policy_for(words, filling.memory_write, filling.memory_surprise, filling.memory_rare)
-    begin = time.perf_counter()
     report = fill(translator, filling.split, policy, filling.epochs)
     return replace(report, seconds=time.perf_counter() - begin)

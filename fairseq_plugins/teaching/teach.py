@@ -1,0 +1,113 @@
+"""Teaching a checkpoint's model sentence pairs: each is kept whole, and no weight is changed.
+
+Every target token of a pair gets a slot of its own in the memory, that is never merged into and
+never evicted; every word that training hardly ever had is remembered with the source word that it
+stands for (:mod:`~fairseq_plugins.teaching.terms`). Filling (:mod:`~fairseq_plugins.teaching.fill`)
+is for whole corpora: there what is alike is merged, and what is old makes room.
+"""
+
+import logging
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from fairseq_plugins.errors import InputError
+from fairseq_plugins.modules.term_reader import TermReader
+from fairseq_plugins.modules.words import Words
+from fairseq_plugins.teaching.fill import Translator
+from fairseq_plugins.teaching.terms import terms_of
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class TeachReport:
+    """What lessons did to a memory."""
+
+    lessons: int = 0
+    tokens: int = 0
+    """Slots that were pinned."""
+    terms: int = 0
+    """New words with their source words."""
+    size: int = 0
+    """Slots of the memory now."""
+    seconds: float = 0.0
+
+    def __str__(self) -> str:
+        """One line for people."""
+        return (
+            f"{self.lessons:,} lessons taught in {self.seconds:.1f} s: {self.tokens:,} tokens, "
+            f"{self.terms:,} new words; the memory has {self.size:,} slots"
+        )
+
+
+@torch.no_grad()
+def teach(translator: Translator, split: str) -> TeachReport:
+    """Teach a split of a translator's corpus, a lesson a line.
+
+    Args:
+        translator: whose memory is taught.
+        split: of its corpus; the origin of a lesson is its line, from 0.
+
+    Returns:
+        What was done.
+
+    Raises:
+        InputError: if the data has no such split, or the model no attention that tells words.
+    """
+    reader = term_reader(translator)
+    count_words(translator, reader)
+    memory, lessons, tokens, terms = translator.memory, 0, 0, 0
+    for sample in translator.batches(split):
+        decoded = translator.decode(sample, ask=False)
+        length = decoded.real.sum(1)
+        origin = sample["id"].repeat_interleave(length)
+        memory.teach(decoded.reading.query, decoded.target, origin)
+        for line, pair in zip(sample["id"].tolist(), decoded.pairs(), strict=True):
+            found = terms_of(reader, *pair)
+            reader.memory.teach(found, line)
+            terms += sum(bool(term.pieces) for term in found)
+        lessons, tokens = lessons + len(length), tokens + int(length.sum())
+    return TeachReport(lessons, tokens, terms, memory.size)
+
+
+def term_reader(translator: Translator) -> TermReader:
+    """Return what remembers new words in a translator's model.
+
+    Raises:
+        InputError: if it has none.
+    """
+    reader = getattr(translator.model.decoder, "terms", None)
+    if reader is None:
+        raise InputError("this model's memory cannot be taught; fill it, without --teach")
+    return reader
+
+
+@torch.no_grad()
+def count_words(translator: Translator, reader: TermReader) -> None:
+    """Count the words of the text that a model was trained on, if that is not known yet.
+
+    Without the text every word seems new; that is said in the log.
+    """
+    if reader.target_counts.total():
+        return
+    train = str(translator.task.cfg.train_subset)
+    try:
+        batches = translator.batches(train)
+        for sample in batches:
+            reader.source_counts.add(
+                _word_numbers(reader.source, sample["net_input"]["src_tokens"])
+            )
+            reader.target_counts.add(_word_numbers(reader.target, sample["target"]))
+    except InputError:
+        logger.warning(
+            "%s: has no split %r, which tells what words are new; each is taken for new",
+            translator.corpus.data, train,
+        )  # fmt: skip
+
+
+def _word_numbers(words: Words, tokens: Tensor) -> Tensor:
+    """Numbers of all words of [batch, time]."""
+    numbers, begins = words.numbers(tokens)
+    return numbers[begins]
