@@ -34,7 +34,7 @@ check: $(READY) ## style, types, architecture and unit tests
 	"$(BIN)/ruff" format --check .
 	"$(BIN)/mypy"
 	"$(BIN)/lint-imports"
-	"$(BIN)/python" -m pytest tests/unit
+	"$(BIN)/python" -m pytest $(ON_ALL_CORES) tests/unit
 
 bench: $(READY) ## measure the speed of training, memory and translation against rivals
 	"$(BIN)/python" scripts/benchmark.py memory

@@ -33,6 +33,14 @@ ADDRESS = "TEST_PROGRAM_SERVER"  # the environment variable that tells programs 
 NUMBER = struct.Struct("i")  # how the server tells a process number or an exit status
 # Variables that packages read while they are imported. (The number of threads can be set later.)
 READ_AT_IMPORT = ("PYTHON", "LD_", "ATEN_", "DNNL_", "FAISS_", "MKL_", "NPY_", "ONEDNN_", "TORCH_")
+
+
+def read_at_import(environment: Mapping[str, str]) -> dict[str, str]:
+    """Return those of the variables that change what is imported."""
+    return {name: text for name, text in environment.items() if name.startswith(READ_AT_IMPORT)}
+
+
+AT_START = read_at_import(os.environ)  # what the server saw, too
 _lock = threading.Lock()
 _warm = True
 
@@ -118,14 +126,10 @@ def python_program(command: Any) -> list[str] | None:
 
 def server_suits(environment: Mapping[str, str]) -> bool:
     """Start the server if there is none; say whether its imports saw such an environment."""
-
-    def seen(variables: Mapping[str, str]) -> dict[str, str]:
-        return {name: text for name, text in variables.items() if name.startswith(READ_AT_IMPORT)}
-
     with _lock:
         if ADDRESS not in os.environ:
             _start_server()
-    return seen(environment) == seen(os.environ)
+    return read_at_import(environment) == AT_START
 
 
 def _start_server() -> None:
