@@ -79,12 +79,14 @@ def supervise(connection: socket.socket) -> list[str]:
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     _, descriptors, *_ = socket.recv_fds(connection, 1, 3)
     with connection.makefile("rb") as file:
-        job = pickle.load(file)
+        request = file.read()
+    if not request:  # whoever asked was killed meanwhile
+        os._exit(0)
     child = os.fork()
     if child == 0:
         connection.close()
         signal.signal(signal.SIGINT, signal.default_int_handler)
-        return begin(descriptors, **job)
+        return begin(descriptors, **pickle.loads(request))
     for descriptor in {*descriptors, 0, 1, 2}:
         os.close(descriptor)
     with contextlib.suppress(OSError):  # whoever asked may be gone

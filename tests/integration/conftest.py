@@ -1,5 +1,6 @@
 """Fixtures for integration tests."""
 
+import fairseq_plugins  # noqa: F401  (torch then loads what fairseq writes)
 from tests.integration.learned import learned
 from tests.tiny_training import tiny_data, tiny_text, trained
 
