@@ -25,6 +25,7 @@ def run(args: argparse.Namespace) -> tuple[str, object]:
     from fairseq_plugins.teaching.exchange import write_lessons
 
     about = read_about(args.folder)
-    lessons = open_journal(args.folder).lessons(selection(args), oldest_first=True)
-    count = write_lessons(args.file, lessons, (about.source, about.target))
+    with open_journal(args.folder) as journal:
+        lessons = journal.lessons(selection(args), oldest_first=True)
+        count = write_lessons(args.file, lessons, (about.source, about.target))
     return f"Wrote {args.file}: {count:,} lessons", {"file": str(args.file), "lessons": count}

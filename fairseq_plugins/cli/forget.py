@@ -30,11 +30,11 @@ def run(args: argparse.Namespace) -> tuple[str, object]:
     if bool(args.ids) != which.everything:
         args.error("say which lessons: either ids, or --origin, --search, --author, --since, "
                    "--before")  # fmt: skip
-    journal = open_journal(args.folder)
-    ids = args.ids or [lesson.id for lesson in journal.lessons(which)]
     done = bool(args.ids) or args.yes
-    if done:
-        journal.forget(ids)
+    with open_journal(args.folder) as journal:
+        ids = args.ids or [lesson.id for lesson in journal.lessons(which)]
+        if done:
+            journal.forget(ids)
     told = f"{len(ids):,} lessons forgotten" if done else (
         f"{len(ids):,} lessons would be forgotten; add --yes to forget them"
     )  # fmt: skip

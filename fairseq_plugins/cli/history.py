@@ -23,5 +23,6 @@ def run(args: argparse.Namespace) -> tuple[str, object]:
     from fairseq_plugins.teaching.about import open_journal
     from fairseq_plugins.teaching.shown import change_line
 
-    found = list(open_journal(args.folder).history(args.limit or None))
+    with open_journal(args.folder) as journal:
+        found = list(journal.history(args.limit or None))
     return "\n".join(map(change_line, found)) or "no change yet", [asdict(one) for one in found]

@@ -25,8 +25,9 @@ def run(args: argparse.Namespace) -> tuple[str, object]:
     from fairseq_plugins.teaching.about import open_journal
     from fairseq_plugins.teaching.shown import lesson_line
 
-    journal, which = open_journal(args.folder), selection(args)
-    found = list(journal.lessons(which, args.limit or None))
-    total = journal.count(which)
+    which = selection(args)
+    with open_journal(args.folder) as journal:
+        found = list(journal.lessons(which, args.limit or None))
+        total = journal.count(which)
     told = [*map(lesson_line, found), f"{len(found):,} of {total:,} lessons"]
     return "\n".join(told), {"lessons": [asdict(one) for one in found], "total": total}

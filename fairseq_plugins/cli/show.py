@@ -23,8 +23,8 @@ def run(args: argparse.Namespace) -> tuple[str, object]:
     from fairseq_plugins.teaching.about import open_journal
     from fairseq_plugins.teaching.shown import lesson_page
 
-    journal = open_journal(args.folder)
-    lesson = journal.lesson(args.id)
-    others = [other for other in journal.of_source(lesson.source) if other.id != lesson.id]
+    with open_journal(args.folder) as journal:
+        lesson = journal.lesson(args.id)
+        others = [other for other in journal.of_source(lesson.source) if other.id != lesson.id]
     data = asdict(lesson) | {"beside": [asdict(other) for other in others]}
     return lesson_page(lesson, others), data

@@ -21,5 +21,6 @@ def run(args: argparse.Namespace) -> tuple[str, object]:
     from fairseq_plugins.teaching.about import open_journal
     from fairseq_plugins.teaching.shown import change_line
 
-    change = open_journal(args.folder).undo()
+    with open_journal(args.folder) as journal:
+        change = journal.undo()
     return change_line(change), asdict(change)

@@ -75,6 +75,14 @@ class Journal:
         """Close the database. Everything is on disk already."""
         self._engine.dispose()
 
+    def __enter__(self) -> "Journal":
+        """Use it in a with statement."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Close it."""
+        self.close()
+
     # --- Changing -----------------------------------------------------------------------------
 
     def teach(

@@ -147,6 +147,8 @@ class Translator:
     ) -> list[Translation]:
         if beam < 1:
             raise InputError(f"beam {beam}: a search needs at least 1 hypothesis")
+        if fuzzy is not None and not 0 < fuzzy <= 1:
+            raise InputError(f"fuzzy {fuzzy}: a similarity is above 0 and at most 1")
         with self._lock:
             self._taught.follow()
             taught = self._taught.lesson if exact else None
@@ -160,8 +162,6 @@ class Translator:
         return found
 
     def _with_near(self, found: Translation, least: float) -> Translation:
-        if not 0 < least <= 1:
-            raise InputError(f"fuzzy {least}: a similarity is above 0 and at most 1")
         if found.match == EXACT:
             return found
         matches = self._taught.near(found.source, least)

@@ -91,6 +91,14 @@ def test_a_life_of_lessons(program: Program) -> None:
     assert "1 of 1 lessons have come through" in program("check")
 
 
+def test_nothing_is_left_open(program: Program) -> None:
+    """So that a folder can be copied: SQLite's files beside the journal are gone."""
+    program("teach", *CAT)
+    for verb in (["lessons"], ["show", 1], ["history"], ["forget", 1], ["undo"]):
+        program(*verb)
+        assert [path.name for path in program.folder.glob("lessons.db*")] == ["lessons.db"], verb
+
+
 def test_terms_and_pairs_of_standard_input(program: Program) -> None:
     """Lesson by lesson; a contradiction is told."""
     told = program("teach", "--term", "cat=Katze", "--term", "dog = Hund", "--origin", "animals")
