@@ -29,6 +29,20 @@ class MemoryHits:
     slots: Tensor
     weights: Tensor
 
+    def without(self, some: Tensor) -> "MemoryHits":
+        """Return the same with some neighbours [N, k] bool missing, in their places."""
+        return MemoryHits(
+            self.values.masked_fill(some, NOTHING),
+            self.similarities.masked_fill(some, -torch.inf),
+            self.slots.masked_fill(some, NOTHING),
+            self.weights.masked_fill(some, 0.0),
+        )
+
+    def select(self, order: Tensor) -> "MemoryHits":
+        """Return the neighbours in another order [N, k]."""
+        fields = (self.values, self.similarities, self.slots, self.weights)
+        return MemoryHits(*(field.gather(1, order) for field in fields))
+
     @property
     def confidence(self) -> Tensor:
         """[N], the weight of the best neighbour; 0 where the memory is empty."""

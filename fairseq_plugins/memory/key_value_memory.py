@@ -116,6 +116,13 @@ class KeyValueMemory(MemorySlots):
             weights = torch.softmax(self.temperature * similarities, dim=1)
         return MemoryHits(values, similarities, slots, weights)
 
+    def taught(self, slots: Tensor) -> Tensor | None:
+        """Tell which slots [...], -1 for none, were taught; None if nothing was."""
+        self._refresh()
+        if not self._occupancy.pinned:
+            return None
+        return self.pinned[slots.clamp(min=0)] & (slots != NOTHING)
+
     def loss(self, query: Tensor, target: Tensor, hits: MemoryHits | None = None) -> Tensor:
         """Margin loss (section 2): max(0, d_neg - d_pos + alpha).
 

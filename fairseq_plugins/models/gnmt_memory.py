@@ -111,9 +111,11 @@ class GNMTMemoryModel(GNMTModel):
         self, net_output: tuple[Tensor, dict], log_probs: bool, sample: dict | None = None
     ) -> Tensor:
         """(Log-)probabilities [batch, time, vocabulary] in float32, the memory mixed in."""
-        result = mix_memory(super().get_normalized_probs(net_output, True, sample), net_output[1])
+        result = super().get_normalized_probs(net_output, True, sample)
         terms: TermReading | None = net_output[1].get("terms")
-        result = result if terms is None else terms.mix(result)
+        if terms is not None:  # first: where a whole lesson comes again, it has the last word
+            result = terms.mix(result)
+        result = mix_memory(result, net_output[1])
         return result if log_probs else result.exp()
 
 

@@ -7,6 +7,15 @@ Two ways, alone or together (``MemoryReader(mode=...)``):
 - *interpolate*: the distribution of the k neighbours over their values is mixed into the
   softmax with a gate, p(y) = (1 - g) softmax(z)_y + g sum_{i: V_i = y} w_i, where the gate g and
   the temperature of the weights w are learned.
+
+Slots that were taught are mixed in apart. The learned gate knows nothing of them, and a lesson is
+to be followed where its own sentence comes again and to keep silent elsewhere: so they are trusted
+by likeness alone, with h = LESSON max(0, (s - LIKE) / (1 - LIKE)) for the similarity s of the
+nearest,
+
+    p(y) = (1 - h) ((1 - g) softmax(z)_y + g sum_{i: V_i = y} w_i) + h sum_{j: V_j = y} v_j
+
+where i are the neighbours that were not taught, and j those that were.
 """
 
 from dataclasses import dataclass
@@ -18,6 +27,13 @@ from torch import Tensor, nn
 from fairseq_plugins.memory import KeyValueMemory, MemoryHits
 
 MODES = ("embed", "interpolate", "both")
+
+# Of slots that were taught; chosen on sets of lessons (docs/memory.md has the table).
+LESSON = 0.95
+LIKE = 0.995
+SHARPNESS = 1000.0
+"""v is a softmax of this times the similarities: a thousandth makes a difference of e."""
+_SMALLEST = 1e-7
 
 
 @dataclass(frozen=True)
@@ -110,6 +126,23 @@ def mix_memory(log_probs: Tensor, extra: dict) -> Tensor:
     """
     reading: MemoryReading | None = extra.get("memory")
     return log_probs if reading is None else reading.mix_all(log_probs)
+
+
+def lesson_shares(similarities: Tensor, taught: Tensor) -> tuple[Tensor, Tensor]:
+    """Say how far lessons are trusted.
+
+    Args:
+        similarities: [N, k] of the neighbours.
+        taught: [N, k] bool, which of them are slots of lessons.
+
+    Returns:
+        h [N, 1], and v [N, k], 0 for those that are none.
+    """
+    likeness = similarities.masked_fill(~taught, -1.0)
+    nearest = likeness.amax(dim=1, keepdim=True)  # [N, 1]
+    share = LESSON * ((nearest - LIKE) / (1 - LIKE)).clamp(0.0, 1.0)
+    weights = torch.softmax(SHARPNESS * likeness, dim=1).masked_fill(~taught, 0.0)
+    return share, weights / weights.sum(dim=1, keepdim=True).clamp(min=_SMALLEST)
 
 
 def _sums_of_equal(values: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
@@ -211,9 +244,8 @@ class MemoryReader(nn.Module):
             read = self.answer(hits.values[:, 0], hits.confidence).to(state.dtype)
             state = state.index_put((positions,), read, accumulate=True)
         if self.mode != "embed":
-            log_weights = self.log_weights(hits)
             seen = state[positions]
-            gate = self.gate_logit(seen, hits, log_weights)
+            log_weights, gate = self.weigh(hits, seen)
         return state, MemoryReading(self.memory, query, hits, positions, log_weights, gate, seen)
 
     def unasked(self, state: Tensor) -> Tensor:
@@ -222,6 +254,32 @@ class MemoryReader(nn.Module):
         All parameters take part, or processes wait for each other's gradients in vain.
         """
         return state + 0 * sum(parameter.sum() for parameter in self.parameters())
+
+    def weigh(self, hits: MemoryHits, state: Tensor) -> tuple[Tensor, Tensor]:
+        """Weigh all answers, those of lessons included.
+
+        Args:
+            hits: of N queries.
+            state: [N, state_dim], seen by the gate.
+
+        Returns:
+            log w [N, k] of one mixture with the softmax, and the logit of its gate [N].
+        """
+        taught = self.memory.taught(hits.slots)
+        if taught is None:
+            log_weights = self.log_weights(hits)
+            return log_weights, self.gate_logit(state, hits, log_weights)
+        # As if there were no lessons: the other neighbours move up.
+        order = taught.long().argsort(dim=1, stable=True)
+        others = hits.without(taught).select(order)
+        of_others = self.log_weights(others)
+        gate = self.gate_logit(state, others, of_others).sigmoid().unsqueeze(1)
+        share, of_lessons = lesson_shares(hits.similarities, taught)
+        weights = of_others.exp().gather(1, order.argsort(dim=1))  # back in the order of the hits
+        weights = (1 - share) * gate * weights + share * of_lessons
+        total = weights.sum(dim=1, keepdim=True).clamp(min=_SMALLEST)
+        log_weights = (weights / total).log()
+        return log_weights, torch.logit(total.squeeze(1), eps=_SMALLEST)
 
     def log_weights(self, hits: MemoryHits) -> Tensor:
         """log softmax over the k neighbours [N, k] with the learned temperature."""

@@ -94,6 +94,6 @@ class TapeReading:
         memory = self.reader.memory
         if self.reader.mode == "embed":
             return MemoryReading(memory, query, hits, positions)
-        log_weights, seen = self.reader.log_weights(hits), state[positions]
-        gate = self.reader.gate_logit(seen, hits, log_weights)
+        seen = state[positions]
+        log_weights, gate = self.reader.weigh(hits, seen)
         return MemoryReading(memory, query, hits, positions, log_weights, gate, seen)

@@ -5,7 +5,14 @@ import torch
 from torch import Tensor, nn
 
 from fairseq_plugins.memory import KeyValueMemory
-from fairseq_plugins.modules.memory_reader import MODES, MemoryReader, MemoryReading
+from fairseq_plugins.modules.memory_reader import (
+    LESSON,
+    LIKE,
+    MODES,
+    MemoryReader,
+    MemoryReading,
+    lesson_shares,
+)
 
 KEY_DIM, QUERY_DIM, STATE_DIM, WORDS, SLOTS, NEIGHBORS = 4, 5, 6, 11, 8, 5
 POSITIONS = torch.tensor([[True, True, True], [True, False, False]])
@@ -264,3 +271,60 @@ def test_reading_works_in_bfloat16(mode: str) -> None:
 def test_unknown_mode_is_refused_with_the_known_ones() -> None:
     with pytest.raises(ValueError, match="'add' is not one of embed, interpolate, both"):
         MemoryReader(KeyValueMemory(1, 1, 1), 1, 1, "add", nn.Embedding(1, 1))
+
+
+# --- Lessons --------------------------------------------------------------------------------------
+
+
+def taught_reader() -> tuple[MemoryReader, torch.Tensor]:
+    """A reader whose memory was filled with the values 1, 2 and taught 3, and a query near 3."""
+    memory = KeyValueMemory(8, 2, num_values=5, neighbors=4)
+    module = MemoryReader(memory, 2, 3, "interpolate", nn.Embedding(5, 3)).eval()
+    memory.write(torch.tensor([[1.0, 0.0], [0.0, 1.0]]), torch.tensor([1, 2]))
+    memory.teach(torch.tensor([[1.0, 1.0]]), torch.tensor([3]), origin=0)
+    return module, torch.tensor([[1.0, 1.0]])
+
+
+def test_a_lesson_is_followed_where_it_was_taught() -> None:
+    module, query = taught_reader()
+    hits = module.memory.query(query)
+    log_weights, gate = module.weigh(hits, torch.zeros(1, 3))
+    share = gate.sigmoid() * log_weights.exp()[hits.values == 3].sum()
+    assert share.item() == pytest.approx(LESSON, abs=1e-4)
+
+
+def test_far_from_its_place_a_lesson_changes_nothing() -> None:
+    module, _ = taught_reader()
+    query, state = torch.tensor([[1.0, 0.3]]), torch.randn(1, 3)
+    hits = module.memory.query(query)
+    log_weights, gate = module.weigh(hits, state)
+    slots = torch.nonzero(module.memory.pinned).squeeze(1)
+    module.memory.forget(slots)
+    untaught = module.memory.query(query)
+    expected, plain_gate = module.weigh(untaught, state)
+    assert gate.item() == pytest.approx(plain_gate.item(), abs=1e-4)
+    for value, weight in zip(untaught.values[0], expected[0].exp(), strict=True):
+        if value >= 0:
+            assert log_weights.exp()[hits.values == value].item() == pytest.approx(
+                weight.item(), abs=1e-4
+            )
+
+
+def test_lessons_and_the_rest_make_one_distribution() -> None:
+    module, query = taught_reader()
+    queries = torch.cat([query, query + torch.tensor([[0.3, 0.0]]), torch.tensor([[1.0, 0.0]])])
+    hits = module.memory.query(queries)
+    log_weights, gate = module.weigh(hits, torch.randn(3, 3))
+    assert log_weights.exp().sum(1).tolist() == pytest.approx([1.0] * 3, abs=1e-4)
+    assert bool(torch.isfinite(gate).all())
+
+
+def test_share_of_a_lesson_follows_its_formula() -> None:
+    similarities = torch.tensor([[0.99, 0.97, 0.5], [0.90, 0.80, 0.1], [1.0, 1.0, 1.0]])
+    taught = torch.tensor([[False, True, True], [True, True, False], [False, False, False]])
+    share, weights = lesson_shares(similarities, taught)
+    assert share.squeeze(1).tolist() == pytest.approx(
+        [LESSON * (0.97 - LIKE) / (1 - LIKE), 0.0, 0.0], abs=1e-5
+    )
+    assert weights[0].tolist() == pytest.approx([0.0, 1.0, 0.0], abs=1e-6)
+    assert weights[2].tolist() == [0.0, 0.0, 0.0]
