@@ -56,7 +56,9 @@ class MemoryOfCheckpoint:
         memory = self.names["keys"].removesuffix("keys")
         reader = memory.removesuffix("memory.")
         after_query = MemoryReader.after_query if version > 1 else ()
-        return weights_fingerprint(self.weights, [memory, *(reader + own for own in after_query)])
+        terms = reader.removesuffix("reader.") + "terms."
+        left_out = [memory, terms, *(reader + own for own in after_query)]
+        return weights_fingerprint(self.weights, left_out)
 
     def memory(self) -> KeyValueMemory:
         """Build the memory, with its settings and all that it holds."""

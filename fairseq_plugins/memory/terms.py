@@ -40,6 +40,8 @@ class Trusted:
     pieces: tuple[int, ...]
     trust: float
     """From 0 to 1."""
+    origin: int
+    """Number of the last lesson that has it."""
 
 
 class WordCounts(nn.Module):
@@ -166,6 +168,7 @@ class TermMemory(nn.Module):
     def _indexed(self) -> "dict[int, list[Trusted]]":
         lessons: dict[int, set[int]] = {}  # with each cue
         having: dict[tuple[int, tuple[int, ...]], set[int]] = {}  # with each term, newest last
+        latest: dict[tuple[int, tuple[int, ...]], int] = {}
         common: dict[int, int] = {}
         columns = (self.cues, self.pieces, self.commonness, self.origins)
         for cue, row, count, origin in zip(*(c.tolist() for c in columns), strict=True):
@@ -175,12 +178,13 @@ class TermMemory(nn.Module):
             if pieces:
                 found = having.pop((cue, pieces), set())  # said again, it is new again
                 having[cue, pieces] = found | {origin}
+                latest[cue, pieces] = origin
         index: dict[int, list[Trusted]] = {}
         for (cue, pieces), origins in reversed(having.items()):
             share = len(origins) / len(lessons[cue])
             trust = share * RARITY / (RARITY + common[cue])
             if trust >= LEAST_TRUST:
-                index.setdefault(cue, []).append(Trusted(pieces, trust))
+                index.setdefault(cue, []).append(Trusted(pieces, trust, latest[cue, pieces]))
         return index
 
     def _load_from_state_dict(self, state_dict: dict, prefix: str, *args: Any) -> None:

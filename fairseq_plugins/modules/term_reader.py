@@ -21,7 +21,7 @@ import torch
 from torch import Tensor, nn
 
 from fairseq_plugins.memory.hits import NOTHING
-from fairseq_plugins.memory.terms import TermMemory, WordCounts
+from fairseq_plugins.memory.terms import TermMemory, Trusted, WordCounts
 from fairseq_plugins.modules.words import Words
 
 # Chosen on five sets of lessons (docs/memory.md has the table), and the same for all models.
@@ -45,12 +45,14 @@ class CalledTerms:
         pieces: [batch, E, M] int64, -1 beyond the last piece, and in rows that are none.
         times: [batch, E] int64, how often the source has the cue.
         trust: [batch, E] float, r.
+        origins: [batch, E] int64, of the lessons.
     """
 
     cue: Tensor
     pieces: Tensor
     times: Tensor
     trust: Tensor
+    origins: Tensor
 
     def select(self, order: Tensor) -> "CalledTerms":
         """Select sentences, for beams."""
@@ -65,12 +67,14 @@ class TermReading:
         gate: [batch, time] float, g of the term that is surest.
         piece: [batch, time] int64, the piece it asks for; any where g = 0.
         ends: [batch, time] bool, a term has just been said to its end.
+        origin: [batch, time] int64, of the lesson that the term is from; any where g = 0.
         goes_on: [vocabulary] bool, pieces that would go on with it.
     """
 
     gate: Tensor
     piece: Tensor
     ends: Tensor
+    origin: Tensor
     goes_on: Tensor
 
     def mix(self, log_probs: Tensor) -> Tensor:
@@ -94,6 +98,8 @@ class TermReader(nn.Module):
         target: words of the target vocabulary.
     """
 
+    after_query = ("memory.", "source_counts.", "target_counts.")  # no query depends on them
+
     def __init__(self, source: Words, target: Words) -> None:
         super().__init__()
         self.source, self.target = source, target
@@ -106,11 +112,11 @@ class TermReader(nn.Module):
         if not len(self.memory):
             return None
         numbers, begins = self.source.numbers(tokens)
-        called: list[dict[tuple[int, tuple[int, ...]], float]] = []
+        called: list[dict[tuple[int, tuple[int, ...]], Trusted]] = []
         for row, begin in zip(numbers.tolist(), begins.tolist(), strict=True):
             cues = dict.fromkeys(cue for cue, first in zip(row, begin, strict=True) if first)
             called.append({
-                (cue, term.pieces): term.trust
+                (cue, term.pieces): term
                 for cue in cues for term in self.memory.called_by(cue)
             })  # fmt: skip
         most = max(map(len, called))
@@ -121,14 +127,15 @@ class TermReader(nn.Module):
         pieces = tokens.new_full((len(tokens), most, width), NOTHING)
         times = tokens.new_zeros(len(tokens), most)
         trust = torch.zeros(len(tokens), most, device=tokens.device)
+        origins = tokens.new_full((len(tokens), most), NOTHING)
         for row, terms in enumerate(called):
-            for column, ((cue, spelled), trusted) in enumerate(terms.items()):
+            for column, ((cue, spelled), term) in enumerate(terms.items()):
                 here = numbers[row] == cue
                 cue_mask[row, column] = here
                 pieces[row, column, : len(spelled)] = tokens.new_tensor(spelled)
                 times[row, column] = (here & begins[row]).sum()
-                trust[row, column] = trusted
-        return CalledTerms(cue_mask, pieces, times, trust)
+                trust[row, column], origins[row, column] = term.trust, term.origin
+        return CalledTerms(cue_mask, pieces, times, trust, origins)
 
     @torch.no_grad()
     def read(self, called: CalledTerms, prefix: Tensor, attention: Tensor) -> TermReading:
@@ -157,7 +164,8 @@ class TermReader(nn.Module):
         piece = following.gather(1, chosen.unsqueeze(1)).squeeze(1).clamp(min=0)
         ends = (complete & (trust > SURE)).any(dim=1)
         goes_on = self.target.joins_left & self.target.is_word
-        return TermReading(gate, piece, ends, goes_on)
+        origin = called.origins.gather(1, chosen)
+        return TermReading(gate, piece, ends, origin, goes_on)
 
 
 def progress(prefix: Tensor, pieces: Tensor) -> tuple[Tensor, Tensor]:

@@ -1,66 +1,88 @@
 """Why this word: what network and memory said of a finished translation, word by word.
 
 The translation is decoded once more, with itself as the target. Each token's probability is then
-(1 - g) p(token) of the softmax, and g w_i of each neighbour i of the memory that holds the token,
-where g is the gate and w the neighbours' weights. A word's parts are the means of those of its
-tokens, each as a share of the token's probability: so network and neighbours add up to 1.
+(1 - g) p(token) of the softmax, in which a taught term may have a part, and g w_i of each neighbour
+i of the memory that holds the token, where g is the gate and w the neighbours' weights. A word's
+parts are the means of those of its tokens, each as a share of the token's probability: so network,
+terms and neighbours add up to 1.
 """
 
-from collections.abc import Callable
 from dataclasses import replace
+from typing import Protocol
 
 from fairseq_plugins.teaching.network import Reading
 from fairseq_plugins.teaching.translation import Evidence, Word
 
-# From a slot to what is known of it; similarity and weight are still to be filled in.
-Describe = Callable[[int], Evidence]
+
+class Describes(Protocol):
+    """Knows what is remembered; similarity and weight are still to be filled in."""
+
+    def describe(self, slot: int) -> Evidence:
+        """Say what a slot of the memory remembers."""
+        ...
+
+    def describe_term(self, lesson_id: int, word: str) -> Evidence:
+        """Say which lesson taught a word."""
+        ...
 
 
-def explained(word: Word, tokens: list[int], reading: Reading, describe: Describe) -> Word:
+def explained(
+    word: Word,
+    tokens: list[int],
+    reading: Reading,
+    known: Describes,
+) -> Word:
     """Add to a word what speaks for it.
 
     Args:
         word: of a translation.
         tokens: its places in the target that was read.
         reading: of that target.
-        describe: what a slot of the memory remembers.
+        known: what slots and terms remember.
     """
     if not tokens:
         return word
     probability = reading.probability[tokens].prod().item()
     if not reading.mixes:
-        return replace(word, probability=probability, evidence=_nearest(tokens, reading, describe))
+        return replace(word, probability=probability, evidence=_nearest(tokens, reading, known))
     shares = reading.parts[tokens] / reading.probability[tokens].unsqueeze(1)  # [tokens, k]
     weights = shares / len(tokens)
+    of_terms = reading.term[tokens] / reading.probability[tokens] / len(tokens)
     found: dict[tuple[int | None, str, str], Evidence] = {}
     for token, row in zip(tokens, weights.tolist(), strict=True):
         for place, weight in enumerate(row):
             if weight == 0:
                 continue
-            known = describe(int(reading.slots[token, place]))
-            key = known.lesson, known.origin, known.word
+            one = known.describe(int(reading.slots[token, place]))
+            key = one.lesson, one.origin, one.word
             similarity = reading.similarities[token, place].item()
             before = found.get(key)
             found[key] = replace(
-                known,
+                one,
                 similarity=max(similarity, before.similarity if before else similarity),
                 weight=weight + (before.weight if before else 0.0),
             )
+    for token, weight in zip(tokens, of_terms.tolist(), strict=True):
+        if weight > 0:
+            one = known.describe_term(int(reading.term_lesson[token]), word.text)
+            key = one.lesson, one.origin, one.word
+            before = found.get(key)
+            found[key] = replace(one, weight=weight + (before.weight if before else 0.0))
     evidence = sorted(found.values(), key=lambda one: -one.weight)
     return replace(
         word,
         probability=probability,
-        memory_share=min(1.0, weights.sum().item()),
+        memory_share=min(1.0, (weights.sum() + of_terms.sum()).item()),
         evidence=evidence,
     )
 
 
-def _nearest(tokens: list[int], reading: Reading, describe: Describe) -> list[Evidence]:
+def _nearest(tokens: list[int], reading: Reading, known: Describes) -> list[Evidence]:
     """The best neighbour of each token, where answers are embedded and have no share."""
     found = []
     for token in tokens:
         slot = int(reading.slots[token, 0])
         if slot >= 0:
             similarity = reading.similarities[token, 0].item()
-            found.append(replace(describe(slot), similarity=similarity, weight=0.0))
+            found.append(replace(known.describe(slot), similarity=similarity, weight=0.0))
     return sorted(found, key=lambda one: -one.similarity)

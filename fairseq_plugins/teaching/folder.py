@@ -19,6 +19,8 @@ from fairseq_plugins.errors import InputError
 from fairseq_plugins.memory.snapshot import weights_fingerprint
 from fairseq_plugins.memory.state import memory_buffers
 from fairseq_plugins.teaching.about import ABOUT, VERSION, About
+from fairseq_plugins.teaching.fill import Corpus, Translator
+from fairseq_plugins.teaching.teach import count_words
 
 CHECKPOINT, PIECES = "checkpoint.pt", "spm.model"
 FOR_TRAINING = ("last_optimizer_state", "optimizer_history_state", "criterion", "ema")
@@ -57,6 +59,7 @@ def pack(checkpoint: Path, data: Path, pieces: Path, folder: Path) -> About:
             shutil.copyfile(data / f"dict.{language}.txt", temporary / f"dict.{language}.txt")
         shutil.copyfile(pieces, temporary / PIECES)
         _check_pieces(temporary, (source, target), pieces, data)
+        _count_words(state["model"], checkpoint, data)
         with open_dict(state["cfg"]):
             state["cfg"].task.source_lang, state["cfg"].task.target_lang = source, target
         write_checkpoint(_for_use(state), temporary / CHECKPOINT)
@@ -68,6 +71,22 @@ def pack(checkpoint: Path, data: Path, pieces: Path, folder: Path) -> About:
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
     return about
+
+
+def _count_words(weights: dict[str, Any], checkpoint: Path, data: Path) -> None:
+    """Let a model know which words training had, if it can and does not."""
+    counts = [name for name in weights if name.endswith("_counts.table")]
+    if counts and all(bool(weights[name].any()) for name in counts):
+        return
+    translator = Translator(checkpoint, Corpus(data))
+    reader = getattr(translator.model.decoder, "terms", None)
+    if reader is not None:
+        count_words(translator, reader)
+        weights |= {
+            f"decoder.terms.{name}": buffer
+            for name, buffer in reader.state_dict().items()
+            if name.endswith("_counts.table")
+        }
 
 
 def load_pieces(path: Path) -> sentencepiece.SentencePieceProcessor:
@@ -84,15 +103,16 @@ def load_pieces(path: Path) -> sentencepiece.SentencePieceProcessor:
 
 
 def fingerprint_of(folder: Path, languages: tuple[str, str], weights: dict[str, Any]) -> str:
-    """Return a digest of all that makes the queries: weights, dictionaries, pieces.
+    """Return a digest of all that decides what is kept of a lesson: weights, dictionaries, pieces.
 
     Args:
         folder: of the translator.
         languages: of source and target.
         weights: the model's state dict.
     """
-    memory = [name for names in memory_buffers(weights) for name in names.values()]
-    digest = hashlib.sha256(weights_fingerprint(weights, memory).encode())
+    held = [name for names in memory_buffers(weights) for name in names.values()]
+    held += [name for name in weights if ".terms.memory." in name]
+    digest = hashlib.sha256(weights_fingerprint(weights, held).encode())
     for name in (*(f"dict.{language}.txt" for language in languages), PIECES):
         digest.update((folder / name).read_bytes())
     return digest.hexdigest()

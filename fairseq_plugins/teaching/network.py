@@ -16,9 +16,13 @@ from torch import Tensor
 
 from fairseq_plugins.checkpoints.files import fit_to_memory
 from fairseq_plugins.memory import KeyValueMemory, memories_in
+from fairseq_plugins.memory.hits import NOTHING
+from fairseq_plugins.memory.terms import Term, TermMemory
 from fairseq_plugins.modules.memory_reader import MemoryReading
+from fairseq_plugins.modules.term_reader import TermReader, TermReading
 from fairseq_plugins.teaching.about import About
 from fairseq_plugins.teaching.folder import CHECKPOINT, fingerprint_of
+from fairseq_plugins.teaching.terms import terms_of
 
 BATCH = 4000  # tokens, padding included
 
@@ -45,19 +49,34 @@ class Decoding:
     Attributes:
         query: [T, key_dim] float32.
         target: [T] int64.
+        terms: new words with their source words.
     """
 
     query: Tensor
     target: Tensor
+    terms: list[Term]
 
     def to_bytes(self) -> bytes:
         """For a database."""
-        return save({"query": self.query.contiguous(), "target": self.target.contiguous()})
+        width = max((len(term.pieces) for term in self.terms), default=0)
+        rows = [[*t.pieces, *[NOTHING] * (width - len(t.pieces))] for t in self.terms]
+        return save({
+            "query": self.query.contiguous(),
+            "target": self.target.contiguous(),
+            "pieces": torch.tensor(rows, dtype=torch.int64).view(len(rows), width),
+            "cues": torch.tensor([(t.cue, t.commonness) for t in self.terms], dtype=torch.int64),
+        })  # fmt: skip
 
     @classmethod
     def from_bytes(cls, data: bytes) -> "Decoding":
         """What :meth:`to_bytes` returned."""
-        return cls(**load(data))
+        held = load(data)
+        rows = zip(held["cues"].tolist(), held["pieces"].tolist(), strict=True)
+        terms = [
+            Term(cue, tuple(piece for piece in pieces if piece != NOTHING), commonness)
+            for (cue, commonness), pieces in rows
+        ]
+        return cls(held["query"], held["target"], terms)
 
 
 @dataclass(frozen=True)
@@ -66,7 +85,9 @@ class Reading:
 
     Attributes:
         probability: [T], of the target tokens.
-        network: [T], the part of it that the softmax has, the gate taken into account.
+        network: [T], the part of it that the softmax has, the gates taken into account.
+        term: [T], the part that a taught term has.
+        term_lesson: [T] int64, the lesson that this term is from; any where its part is 0.
         parts: [T, k], the part that each neighbour has; 0 for those that hold another token.
         similarities: [T, k].
         slots: [T, k], -1 where there is no neighbour.
@@ -75,6 +96,8 @@ class Reading:
 
     probability: Tensor
     network: Tensor
+    term: Tensor
+    term_lesson: Tensor
     parts: Tensor
     similarities: Tensor
     slots: Tensor
@@ -110,6 +133,12 @@ class Network:
     def memory(self) -> KeyValueMemory:
         """Its memory."""
         return memories_in(self.model)[0]
+
+    @property
+    def terms(self) -> TermMemory | None:
+        """What remembers its new words, if it can."""
+        reader: TermReader | None = getattr(self.model.decoder, "terms", None)
+        return None if reader is None else reader.memory
 
     @property
     def mixes(self) -> bool:
@@ -162,11 +191,22 @@ class Network:
                 sample["target"][real].split(lengths),
                 strict=True,
             )
-            for index, (queries, target) in zip(sample["id"].tolist(), rows, strict=True):
+            for row, (index, (queries, target)) in enumerate(
+                zip(sample["id"].tolist(), rows, strict=True)
+            ):
                 found[numbers[index]] = Decoding(
-                    queries.float().cpu().clone(), target.cpu().clone()
+                    queries.float().cpu().clone(),
+                    target.cpu().clone(),
+                    self._terms_of(pairs[numbers[index]][0], target, extra, row),
                 )
         return [found[number] for number in range(len(pairs))]
+
+    def _terms_of(self, source: Tensor, target: Tensor, extra: dict, row: int) -> list[Term]:
+        """Find the new words of one pair of a batch, where the network tells where it looked."""
+        if self.terms is None:
+            return []
+        attention = extra["attn"][row, : len(target), : len(source)]
+        return terms_of(self.model.decoder.terms, source.to(self.device), target, attention)
 
     @torch.no_grad()
     def read(self, source: Tensor, target: Tensor) -> Reading:
@@ -183,18 +223,26 @@ class Network:
         assert hits is not None, "the memory was asked"
         rows = torch.arange(len(target), device=self.device)
         tokens = sample["target"][0]
-        alone = torch.softmax(output[0][0].float(), dim=-1)[rows, tokens]
+        log_probs = torch.log_softmax(output[0].float(), dim=-1)
+        term, lesson = torch.zeros(len(target)), torch.full((len(target),), NOTHING)
+        terms: TermReading | None = output[1].get("terms")
+        if terms is not None:
+            term = (terms.gate[0] * (terms.piece[0] == tokens)).cpu()
+            lesson = terms.origin[0].cpu()
+            log_probs = terms.mix(log_probs)
+        alone = log_probs[0].exp()[rows, tokens] - term.to(self.device)
         total = self.model.get_normalized_probs(output, log_probs=False)[0][rows, tokens]
         parts = torch.zeros_like(hits.similarities)
         network = alone
         if reading.gate is not None and reading.log_weights is not None:
             gate = torch.sigmoid(reading.gate).unsqueeze(1)
             network = (1 - gate.squeeze(1)) * alone
+            term = term * (1 - gate.squeeze(1).cpu())
             right = hits.values == tokens.unsqueeze(1)
             parts = (gate * reading.log_weights.exp()).masked_fill(~right, 0.0)
         fields = [total, network, parts, hits.similarities, hits.slots]
         total, network, parts, similarities, slots = (field.cpu() for field in fields)
-        return Reading(total, network, parts, similarities, slots, self.mixes)
+        return Reading(total, network, term, lesson, parts, similarities, slots, self.mixes)
 
     def _search(self, beam: int) -> Any:
         if beam not in self._searches:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 import torch
 from torch import Tensor
 
-from fairseq_plugins.teaching.evidence import Describe, explained
+from fairseq_plugins.teaching.evidence import Describes, explained
 from fairseq_plugins.teaching.lessons import Lesson
 from fairseq_plugins.teaching.network import Hypothesis, Network
 from fairseq_plugins.teaching.pieces import Tokens, Vocabulary, words
@@ -54,7 +54,7 @@ class Sentences:
         texts: Sequence[str],
         beam: int,
         taught: Taught | None = None,
-        describe: Describe | None = None,
+        known: Describes | None = None,
         memory: bool = True,
     ) -> list[Translation]:
         """Translate texts.
@@ -63,12 +63,12 @@ class Sentences:
             texts: of any length.
             beam: width of the search.
             taught: which lesson translates a sentence; None for none.
-            describe: what slots of the memory remember, if every word is to be explained.
+            known: what slots and terms remember, if every word is to be explained.
             memory: False does without it.
         """
         parts = [self._parts(text, taught) for text in texts]
         todo = [part for text in parts for part in text if part.translated]
-        self._fill(todo, beam, describe, memory)
+        self._fill(todo, beam, known, memory)
         return [_joined(text, found) for text, found in zip(texts, parts, strict=True)]
 
     def _parts(self, text: str, taught: Taught | None) -> list[_Part]:
@@ -101,7 +101,7 @@ class Sentences:
         return self._short(sentence[:left].strip()) + self._short(sentence[left:].strip())
 
     def _fill(
-        self, parts: Sequence[_Part], beam: int, describe: Describe | None, memory: bool
+        self, parts: Sequence[_Part], beam: int, known: Describes | None, memory: bool
     ) -> None:
         """Translate what is to be translated."""
         plain = [without_marks(part.text) for part in parts]
@@ -117,7 +117,7 @@ class Sentences:
                 target, ids = self._written(source, marks, hypotheses[number])
                 part.log_probs = hypotheses[number].log_probs.tolist()
             part.text = target.text
-            reading = self._network.read(source.ids, ids) if describe else None
+            reading = self._network.read(source.ids, ids) if known else None
             for begin, end, tokens in words(target):
                 probability = (
                     math.exp(sum(part.log_probs[token] for token in tokens))
@@ -125,8 +125,8 @@ class Sentences:
                     else 1.0
                 )
                 word = Word(target.text[begin:end], begin, end, probability)
-                if reading is not None and describe is not None:
-                    word = explained(word, tokens, reading, describe)
+                if reading is not None and known is not None:
+                    word = explained(word, tokens, reading, known)
                 part.words.append(word)
 
     def _written(

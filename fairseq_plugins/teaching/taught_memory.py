@@ -107,6 +107,9 @@ class TaughtMemory:
             self._network.memory.forget(slots)
             for slot in slots.tolist():
                 del self._holders[slot]
+            if self._network.terms is not None:
+                for held in gone:
+                    self._network.terms.forget(held.lesson.id)
         for some in in_parts(new, REPLAYED):
             self._remember(some)
         self._seen = seen
@@ -128,10 +131,18 @@ class TaughtMemory:
             torch.cat([one.target for one in decoded]).to(memory.keys.device),
             ids.repeat_interleave(torch.tensor(lengths)),
         )
+        if self._network.terms is not None:
+            for lesson, one in zip(lessons, decoded, strict=True):
+                self._network.terms.teach(one.terms, lesson.id)
         for lesson, own in zip(lessons, slots.cpu().split(lengths), strict=True):
             held = self._held[lesson.source] = Held(lesson, own)
             self._near.add(lesson.source)
             self._holders |= {slot: (held, place) for place, slot in enumerate(own.tolist())}
+
+    def describe_term(self, lesson_id: int, word: str) -> Evidence:
+        """Say which lesson taught a word; weight is still to be filled in."""
+        lesson = next(one for one in self.lessons() if one.id == lesson_id)
+        return Evidence(lesson.source, lesson.target, word, 1.0, 0.0, lesson.id, lesson.origin)
 
     def describe(self, slot: int) -> Evidence:
         """Say what a slot remembers; similarity and weight are still to be filled in."""

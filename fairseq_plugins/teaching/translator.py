@@ -152,8 +152,8 @@ class Translator:
         with self._lock:
             self._taught.follow()
             taught = self._taught.lesson if exact else None
-            describe = self._taught.describe if explain else None
-            found = self._sentences.translate(texts, beam, taught, describe)
+            known = self._taught if explain else None
+            found = self._sentences.translate(texts, beam, taught, known)
             if explain and not self._network.mixes:
                 alone = self._sentences.translate(texts, beam, taught, memory=False)
                 found = [replace(a, alone=b.text) for a, b in zip(found, alone, strict=True)]

@@ -320,11 +320,10 @@ def test_lessons_and_the_rest_make_one_distribution() -> None:
 
 
 def test_share_of_a_lesson_follows_its_formula() -> None:
-    similarities = torch.tensor([[0.99, 0.97, 0.5], [0.90, 0.80, 0.1], [1.0, 1.0, 1.0]])
+    near = 1 - (1 - LIKE) / 4
+    similarities = torch.tensor([[1.0, near, 0.5], [0.90, 0.80, 0.1], [1.0, 1.0, 1.0]])
     taught = torch.tensor([[False, True, True], [True, True, False], [False, False, False]])
     share, weights = lesson_shares(similarities, taught)
-    assert share.squeeze(1).tolist() == pytest.approx(
-        [LESSON * (0.97 - LIKE) / (1 - LIKE), 0.0, 0.0], abs=1e-5
-    )
+    assert share.squeeze(1).tolist() == pytest.approx([LESSON * 3 / 4, 0.0, 0.0], abs=1e-4)
     assert weights[0].tolist() == pytest.approx([0.0, 1.0, 0.0], abs=1e-6)
     assert weights[2].tolist() == [0.0, 0.0, 0.0]

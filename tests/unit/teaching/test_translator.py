@@ -15,6 +15,7 @@ from hypothesis import HealthCheck, given, settings
 
 from fairseq_plugins.errors import InputError
 from fairseq_plugins.memory import state
+from fairseq_plugins.modules import memory_reader, term_reader
 from fairseq_plugins.teaching import Translator
 from fairseq_plugins.teaching.folder import pack
 from fairseq_plugins.teaching.lessons import Selection
@@ -84,8 +85,8 @@ def test_what_is_taught_twice_is_one_lesson(translator: Translator) -> None:
 
 def test_what_did_not_come_through_is_said(translator: Translator, monkeypatch: Any) -> None:
     """By the lesson itself and by the check of all."""
-    memory = translator._network.model.decoder.reader
-    torch.nn.init.constant_(memory.gate.bias, -30.0)  # it does not listen any more
+    monkeypatch.setattr(memory_reader, "LESSON", 0.0)  # it does not listen any more
+    monkeypatch.setattr(term_reader, "BEGIN", 0.0)
     lesson = translator.teach(*CAT)
     assert not lesson.came_through and lesson.now != CAT[1]
     assert translator.translate(CAT[0]).text == CAT[1], "always, however weak the translator"
@@ -371,7 +372,8 @@ def test_parts_add_up_to_what_the_model_said(translator: Translator) -> None:
         found = network.translate([source], beam=2)[0]
         eos = torch.tensor([network.task.target_dictionary.eos()])
         reading = network.read(source, torch.cat([found.tokens, eos]))
-        torch.testing.assert_close(reading.network + reading.parts.sum(1), reading.probability)
+        total = reading.network + reading.term + reading.parts.sum(1)
+        torch.testing.assert_close(total, reading.probability)
         torch.testing.assert_close(reading.probability.log(), found.log_probs, rtol=1e-3, atol=1e-3)
 
 
