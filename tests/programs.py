@@ -51,8 +51,8 @@ class Program(Popen):
     def _execute_child(self, *given: Any) -> None:
         bound = inspect.signature(Popen._execute_child).bind(self, *given)
         start = bound.arguments
-        arguments = python_program(start["args"])
         environment = os.environ if start["env"] is None else start["env"]
+        arguments = python_program(start["args"], environment)
         special = start["shell"] or start["preexec_fn"] or start["executable"] or start["pass_fds"]
         if special or arguments is None or not (_warm and server_suits(environment)):
             super()._execute_child(*given)
@@ -102,21 +102,22 @@ class Program(Popen):
         return self.returncode
 
 
-def python_program(command: Any) -> list[str] | None:
+def python_program(command: Any, environment: Mapping[str, str]) -> list[str] | None:
     """Return what follows ``python`` in a command; None if it is not a Python program of ours.
 
     Args:
         command: as for ``subprocess``. A script whose first line names this interpreter is one;
             ``python -c`` is not, for what is imported then is often what a test is about
             (``SOURCE`` is a script that does the same).
+        environment: tells where commands are.
     """
     if not isinstance(command, Sequence) or isinstance(command, str | bytes):
         return None
     name, *rest = map(os.fspath, command)
-    if name == sys.executable:
+    path = shutil.which(name, path=environment.get("PATH"))
+    if path == sys.executable:
         known = rest and (rest[0] == "-m" or rest[0].endswith(".py"))
         return rest if known else None
-    path = shutil.which(name)
     if path and Path(path).parent == Path(sys.executable).parent:
         with open(path, "rb") as file:
             if file.readline().strip() == b"#!" + os.fsencode(sys.executable):
@@ -162,7 +163,7 @@ def cold() -> Iterator[None]:
 
 def run(*command: object, stdin: str = "", **options: Any) -> subprocess.CompletedProcess[str]:
     """Run a command to its end; its output is text."""
-    options = {"timeout": 120} | options
+    options = {"timeout": 300} | options  # seconds; many times what a quiet machine takes
     command = tuple(str(part) for part in command)
     return subprocess.run(command, input=stdin, capture_output=True, text=True, **options)
 

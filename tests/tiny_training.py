@@ -25,7 +25,7 @@ def launch(*command: object) -> list[str]:
 
 def train_by_workers(*arguments: object) -> str:
     """Train with fairseq-train by two workers; return the log."""
-    return succeeded(run(*launch("fairseq-train", *arguments), timeout=200))
+    return succeeded(run(*launch("fairseq-train", *arguments)))
 
 
 @dataclass(frozen=True)

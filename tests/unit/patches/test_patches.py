@@ -31,6 +31,7 @@ from fairseq_plugins.patches.averages import not_averaged
 from fairseq_plugins.patches.checkpoints import HARMLESS, misfit
 from fairseq_plugins.patches.dictionaries import RemembersDictionaries
 from fairseq_plugins.patches.trainings import forget_earlier_trainings
+from tests.programs import SOURCE
 
 # --- Trainings of one process ---------------------------------------------------------------------
 
@@ -284,7 +285,7 @@ def test_programs_of_fairseq_are_known(program: str) -> None:
 def test_programs_of_others_keep_their_excepthook(program: str) -> None:
     assert not is_fairseq_program(program)
     done = subprocess.run(
-        [sys.executable, "-c", f"import sys; sys.argv = [{program!r}]; before = sys.excepthook;"
+        [sys.executable, SOURCE, f"import sys; sys.argv = [{program!r}]; before = sys.excepthook;"
          "import fairseq_plugins; assert sys.excepthook is before"],
     )  # fmt: skip
     assert done.returncode == 0
