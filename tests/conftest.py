@@ -1,5 +1,6 @@
 """Fixtures for all tests."""
 
+import logging
 import os
 import random
 import subprocess
@@ -33,11 +34,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(autouse=True)
-def seeded() -> None:
-    """The same random numbers in every test, whatever ran before."""
+def alike() -> None:
+    """Begin every test with the same random numbers and the same log, whatever ran before."""
     random.seed(1)
     np.random.seed(1)
     torch.manual_seed(1)
+    logging.root.setLevel(logging.WARNING)  # fairseq sets another one when it is imported
 
 
 @pytest.fixture(scope="session")

@@ -10,6 +10,7 @@ from fairseq_plugins.errors import is_fairseq_program, one_line_errors
 from fairseq_plugins.patches import (
     arguments,
     averages,
+    broadcasts,
     byte_pieces,
     checkpoints,
     gradients,
@@ -22,6 +23,7 @@ from fairseq_plugins.patches import (
 __all__ = [
     "arguments",
     "averages",
+    "broadcasts",
     "byte_pieces",
     "checkpoints",
     "gradients",

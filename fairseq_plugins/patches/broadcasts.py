@@ -1,0 +1,22 @@
+"""fairseq's broadcast of a tensor from one process to the others, for tensors of any type.
+
+When several processes resume a training, the first one sends the checkpoint to the others. Gloo,
+which connects processes on CPUs, does not know all types: short integers, which count terms, are
+an "Invalid scalar type". It knows bytes.
+"""
+
+from typing import Any
+
+import torch
+from fairseq.distributed import utils as distributed_utils
+from torch import Tensor
+
+_broadcast = distributed_utils.broadcast
+
+
+def _broadcast_of_any_type(tensor: Tensor, *args: Any, **kwargs: Any) -> None:
+    """Send a tensor as bytes. Those that receive have a contiguous one, of which these are part."""
+    _broadcast(tensor.reshape(-1).view(torch.uint8), *args, **kwargs)
+
+
+distributed_utils.broadcast = _broadcast_of_any_type
