@@ -13,7 +13,7 @@ READY := $(VENV)/.ready
 ON_ALL_CORES := -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-data check bench multi30k general omniglot rare-symbols algorithms format clean
+.PHONY: help setup demo test test-data check bench gpu multi30k general omniglot rare-symbols algorithms format clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z0-9_-]+:.*## / {printf "%-13s %s\n", $$1, $$2}' Makefile
@@ -42,6 +42,9 @@ bench: $(READY) ## measure the speed of training, memory and translation against
 	"$(BIN)/python" scripts/benchmark.py decode
 	"$(BIN)/python" scripts/benchmark.py omniglot
 	"$(BIN)/python" scripts/benchmark.py neural-gpu
+
+gpu: $(READY) ## measure memory and models on an NVIDIA GPU (minutes)
+	"$(BIN)/python" scripts/benchmark.py gpu $(ARGS)
 
 multi30k: $(READY) ## reproduce the Multi30k results (hours); goes on where it stopped
 	"$(BIN)/python" scripts/reproduce.py multi30k $(ARGS)

@@ -5,7 +5,6 @@ memory costs only itself. Results are written as they come, as JSON, and shown a
 ``--quick`` everything is tiny and runs on a CPU too: that is how the parts are tested.
 """
 
-import json
 import multiprocessing
 import time
 import traceback
@@ -18,6 +17,7 @@ from typing import Any
 
 import torch
 
+from fairseq_plugins.atomic import write_json
 from fairseq_plugins.benchmarks.duel import Stopwatch
 from fairseq_plugins.benchmarks.memory import MemorySizes, Step
 from fairseq_plugins.benchmarks.omniglot import OneShotTraining, PlainTraining, make_drawings
@@ -183,8 +183,7 @@ def run_parts(names: Sequence[str], scale: Scale, output: Path | None) -> dict[s
         results[name] = _apart(function, (scale, *given), limit)
         results[name]["seconds"] = time.perf_counter() - begin
         if output is not None:
-            output.parent.mkdir(parents=True, exist_ok=True)
-            output.write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")
+            write_json(output, results)
     return results
 
 
@@ -200,7 +199,7 @@ def describe(device: str) -> Results:
     }
 
 
-def table(results: dict[str, Results]) -> str:
+def results_table(results: dict[str, Results]) -> str:
     """Return the results as lines of text, one number each."""
     lines = []
     for part, found in results.items():

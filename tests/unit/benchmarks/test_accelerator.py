@@ -1,0 +1,40 @@
+"""The benchmark of accelerators: its parts run tiny on a CPU; one that fails costs only itself."""
+
+import json
+import time
+from pathlib import Path
+
+import pytest
+
+from fairseq_plugins.benchmarks import accelerator
+from fairseq_plugins.benchmarks.accelerator import PARTS, Scale, results_table, run_parts
+from fairseq_plugins.benchmarks.programs import gpu
+
+TINY = Scale("cpu", quick=True)
+
+
+def stuck(scale: Scale) -> dict:
+    time.sleep(60)
+    return {}
+
+
+def broken(scale: Scale) -> dict:
+    raise ValueError("no such thing")
+
+
+def test_command_line_knows_every_part() -> None:
+    assert tuple(PARTS) == gpu.PARTS
+
+
+def test_parts_that_hang_or_fail_cost_only_themselves(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parts = {"stuck": (stuck, (), 2.0), "broken": (broken, (), 60.0)}
+    monkeypatch.setattr(accelerator, "PARTS", parts | {"search": PARTS["search_1m_512"]})
+    output = tmp_path / "results.json"
+    results = run_parts(["stuck", "broken", "search"], TINY, output)
+    assert results["stuck"]["error"] == "not done after 2 s"
+    assert results["broken"]["error"] == "ValueError: no such thing"
+    assert results["search"]["search_ms"] > 0
+    assert json.loads(output.read_text()) == results
+    assert "not done after 2 s" in results_table(results)
