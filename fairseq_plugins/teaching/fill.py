@@ -232,6 +232,7 @@ class Translator:
         """Write the checkpoint with its memory, whole or not at all."""
         weights = utils.move_to_cpu(self.model.state_dict())
         self.state["model"] = weights
+        fit_to_memory(self.state["cfg"], self.memory.size)  # lessons may have made it grow
         memory = {name: weights[name] for name in self._names.values()}
         for copy in models_in(self.state):
             copy.update(memory)
