@@ -68,8 +68,8 @@ def test_links_lead_somewhere(page: Path) -> None:
 
 
 @pytest.mark.parametrize("config", [GNMTMemoryConfig, MemoryCrossEntropyConfig])
-def test_readme_knows_every_option_of_the_memory(config: type[FairseqDataclass]) -> None:
-    text = (ROOT / "README.md").read_text(encoding="utf-8")
+def test_page_of_options_lists_every_option_of_the_memory(config: type[FairseqDataclass]) -> None:
+    text = (ROOT / "docs" / "options.md").read_text(encoding="utf-8")
     for field in dataclasses.fields(config):
         if field.name.startswith("memory_"):
             option = "--" + field.name.replace("_", "-")
