@@ -39,7 +39,10 @@ def alike() -> None:
     random.seed(1)
     np.random.seed(1)
     torch.manual_seed(1)
-    logging.root.setLevel(logging.WARNING)  # fairseq sets another one when it is imported
+    # fairseq begins a log of everything, on a stream that may be closed by now.
+    logging.root.setLevel(logging.WARNING)
+    for handler in [one for one in logging.root.handlers if type(one) is logging.StreamHandler]:
+        logging.root.removeHandler(handler)
 
 
 @pytest.fixture(scope="session")

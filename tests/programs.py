@@ -106,7 +106,7 @@ def python_program(command: Any, environment: Mapping[str, str]) -> list[str] | 
     """Return what follows ``python`` in a command; None if it is not a Python program of ours.
 
     Args:
-        command: as for ``subprocess``. A script whose first line names this interpreter is one;
+        command: as for ``subprocess``. A script of this interpreter's folder is one;
             ``python -c`` is not, for what is imported then is often what a test is about
             (``SOURCE`` is a script that does the same).
         environment: tells where commands are.
@@ -120,8 +120,9 @@ def python_program(command: Any, environment: Mapping[str, str]) -> list[str] | 
         return rest if known else None
     if path and Path(path).parent == Path(sys.executable).parent:
         with open(path, "rb") as file:
-            if file.readline().strip() == b"#!" + os.fsencode(sys.executable):
-                return [path, *rest]
+            begin, interpreter = file.read(2), os.fsdecode(file.readline().strip())
+        if begin == b"#!" and Path(interpreter).parent == Path(path).parent:
+            return [path, *rest]
     return None
 
 
