@@ -4,7 +4,9 @@ import logging
 import os
 import random
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
+from unittest.mock import patch
 
 import numpy as np
 import pytest
@@ -34,8 +36,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(autouse=True)
-def alike() -> None:
-    """Begin every test with the same random numbers and the same log, whatever ran before."""
+def alike() -> Iterator[None]:
+    """Begin every test with the same random numbers, log and environment, whatever ran before."""
     random.seed(1)
     np.random.seed(1)
     torch.manual_seed(1)
@@ -43,6 +45,8 @@ def alike() -> None:
     logging.root.setLevel(logging.WARNING)
     for handler in [one for one in logging.root.handlers if type(one) is logging.StreamHandler]:
         logging.root.removeHandler(handler)
+    with patch.dict(os.environ):  # fairseq's iterators change it
+        yield
 
 
 @pytest.fixture(scope="session")

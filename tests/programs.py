@@ -43,6 +43,7 @@ def read_at_import(environment: Mapping[str, str]) -> dict[str, str]:
 AT_START = read_at_import(os.environ)  # what the server saw, too
 _lock = threading.Lock()
 _warm = True
+_started = ""  # where the server listens that this process has started
 
 
 class Program(Popen):
@@ -60,13 +61,13 @@ class Program(Popen):
         job = {
             "arguments": arguments,
             "folder": os.fspath(start["cwd"] or os.getcwd()),
-            "environment": dict(environment) | {ADDRESS: os.environ[ADDRESS]},
+            "environment": dict(environment) | {ADDRESS: address()},
             "new_session": start["start_new_session"],
         }
         streams = [start[name] for name in ("p2cread", "c2pwrite", "errwrite")]
         try:
             self._server = socket.socket(socket.AF_UNIX)
-            self._server.connect(os.environ[ADDRESS])
+            self._server.connect(address())
             descriptors = [own if own != -1 else number for number, own in enumerate(streams)]
             socket.send_fds(self._server, [b"\0"], descriptors)
             self._server.sendall(pickle.dumps(job))
@@ -126,25 +127,36 @@ def python_program(command: Any, environment: Mapping[str, str]) -> list[str] | 
     return None
 
 
+def address() -> str:
+    """Return where the server listens, whether this process started it or came from it."""
+    return _started or os.environ.get(ADDRESS, "")
+
+
 def server_suits(environment: Mapping[str, str]) -> bool:
     """Start the server if there is none; say whether its imports saw such an environment."""
     with _lock:
-        if ADDRESS not in os.environ:
+        if not address():
             _start_server()
     return read_at_import(environment) == AT_START
 
 
 def _start_server() -> None:
+    global _started
     folder = tempfile.mkdtemp()
-    address = f"{folder}/socket"
-    server = Popen([sys.executable, SERVER, address], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    socket_path = f"{folder}/socket"
+    server = Popen(
+        [sys.executable, SERVER, socket_path], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    )
     assert server.stdin and server.stdout
     if not server.stdout.readline():
         raise RuntimeError("the server of programs did not start")
-    os.environ[ADDRESS] = address
+    _started = socket_path
+    owner = os.getpid()
 
     def end() -> None:
-        server.stdin.close()  # what it waits for
+        if os.getpid() != owner:  # a test has forked
+            return
+        server.kill()  # it would go when its stdin ends, but a child of a test may hold that
         server.wait()
         shutil.rmtree(folder)
 
