@@ -14,7 +14,7 @@ from torch import Tensor
 from fairseq_plugins.errors import InputError
 from fairseq_plugins.memory import MemoryHits
 from fairseq_plugins.modules.memory_reader import MemoryReader, mix_target
-from fairseq_plugins.teaching.fill import Translator
+from fairseq_plugins.teaching.loaded_checkpoint import LoadedCheckpoint
 
 STEPS = 300
 LEARNING_RATE = 0.02
@@ -64,15 +64,15 @@ class _Tokens:
         return -mix_target(self.log_prob, self.target, values, log_weights, gate).mean()
 
 
-def calibrate(translator: Translator, split: str) -> Calibration:
-    """Fit the temperature and the gate of a translator's reader, by maximum likelihood.
+def calibrate(loaded: LoadedCheckpoint, split: str) -> Calibration:
+    """Fit the temperature and the gate of a model's reader, by maximum likelihood.
 
     Minimises, with Adam on all target tokens of a split at once, their negative log-likelihood by
     the mixture plus ``STIFFNESS`` * |w - w_0|^2, where w are the gate's weights on the state and
     w_0 what they were. Deterministic.
 
     Args:
-        translator: whose reader is changed.
+        loaded: whose reader is changed.
         split: of its corpus, best one that is neither in the memory nor tested on.
 
     Returns:
@@ -81,13 +81,13 @@ def calibrate(translator: Translator, split: str) -> Calibration:
     Raises:
         InputError: if the reader does not interpolate, or the memory is empty.
     """
-    reader = next(m for m in translator.model.modules() if isinstance(m, MemoryReader))
+    reader = next(m for m in loaded.model.modules() if isinstance(m, MemoryReader))
     if reader.mode == "embed":
         raise InputError("--calibrate: this model was trained with --memory-read embed, "
                          "which has no gate; leave the option out")  # fmt: skip
     if len(reader.memory) == 0:
         raise InputError("--calibrate: the memory is empty; fill it first")
-    tokens = _collect(translator, split)
+    tokens = _collect(loaded, split)
     before = tokens.mixed_nll(reader)
     _fit(reader, tokens)
     after = tokens.mixed_nll(reader)
@@ -120,12 +120,12 @@ def _fit(reader: MemoryReader, tokens: _Tokens) -> None:
         reader.gate.bias.copy_(bias - (of_scaled / deviation)[0] @ mean)
 
 
-def _collect(translator: Translator, split: str) -> _Tokens:
+def _collect(loaded: LoadedCheckpoint, split: str) -> _Tokens:
     """Decode a split once, and keep what the reader saw."""
     states: list[Tensor] = []
     parts: list[tuple[MemoryHits, Tensor, Tensor]] = []
-    for sample in translator.batches(split):
-        decoded = translator.decode(sample)
+    for sample in loaded.batches(split):
+        decoded = loaded.decode(sample)
         state, hits = decoded.reading.state, decoded.reading.hits
         assert state is not None and hits is not None  # of a reader that interpolates
         states.append(state.float())

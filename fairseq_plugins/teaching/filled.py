@@ -11,7 +11,8 @@ from fairseq_plugins.autocast import AUTO
 from fairseq_plugins.criterions.memory_cross_entropy import policy_for
 from fairseq_plugins.modules.term_reader import TermReader
 from fairseq_plugins.teaching.calibrate import Calibration, calibrate
-from fairseq_plugins.teaching.fill import Corpus, FillReport, Translator, fill
+from fairseq_plugins.teaching.fill import FillReport, fill
+from fairseq_plugins.teaching.loaded_checkpoint import Corpus, LoadedCheckpoint
 from fairseq_plugins.teaching.teach import TeachReport, count_words, teach
 
 
@@ -86,26 +87,26 @@ def fill_checkpoint(path: Path, output: Path, filling: Filling, device: str = "c
     allocator.keep_freed_memory()
     torch.manual_seed(filling.seed)
     corpus = Corpus(filling.data, filling.max_tokens, filling.seed)
-    translator = Translator(path, corpus, filling.memory_size, device, filling.autocast)
-    terms: TermReader | None = getattr(translator.model.decoder, "terms", None)
+    loaded = LoadedCheckpoint(path, corpus, filling.memory_size, device, filling.autocast)
+    terms: TermReader | None = getattr(loaded.model.decoder, "terms", None)
     if filling.clear:
-        translator.memory.clear()
+        loaded.memory.clear()
         if terms is not None:
             terms.memory.clear()
     if terms is not None:
-        count_words(translator, terms)
-    report = _fill(translator, filling) if filling.epochs else None
-    gained = calibrate(translator, filling.calibrate) if filling.calibrate else None
-    translator.save(output)
+        count_words(loaded, terms)
+    report = _fill(loaded, filling) if filling.epochs else None
+    gained = calibrate(loaded, filling.calibrate) if filling.calibrate else None
+    loaded.save(output)
     return Filled(output, report, gained)
 
 
-def _fill(translator: Translator, filling: Filling) -> FillReport | TeachReport:
+def _fill(loaded: LoadedCheckpoint, filling: Filling) -> FillReport | TeachReport:
     begin = time.perf_counter()
     if filling.teach:
-        taught = teach(translator, filling.split)
+        taught = teach(loaded, filling.split)
         return replace(taught, seconds=time.perf_counter() - begin)
-    words = translator.task.target_dictionary
+    words = loaded.task.target_dictionary
     policy = policy_for(words, filling.memory_write, filling.memory_surprise, filling.memory_rare)
-    report = fill(translator, filling.split, policy, filling.epochs)
+    report = fill(loaded, filling.split, policy, filling.epochs)
     return replace(report, seconds=time.perf_counter() - begin)

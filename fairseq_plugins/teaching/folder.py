@@ -19,7 +19,7 @@ from fairseq_plugins.errors import InputError
 from fairseq_plugins.memory.snapshot import weights_fingerprint
 from fairseq_plugins.memory.state import memory_buffers
 from fairseq_plugins.teaching.about import ABOUT, VERSION, About
-from fairseq_plugins.teaching.fill import Corpus, Translator
+from fairseq_plugins.teaching.loaded_checkpoint import Corpus, LoadedCheckpoint
 from fairseq_plugins.teaching.teach import count_words
 
 CHECKPOINT, PIECES = "checkpoint.pt", "spm.model"
@@ -78,10 +78,10 @@ def _count_words(weights: dict[str, Any], checkpoint: Path, data: Path) -> None:
     counts = [name for name in weights if name.endswith("_counts.table")]
     if counts and all(bool(weights[name].any()) for name in counts):
         return
-    translator = Translator(checkpoint, Corpus(data))
-    reader = getattr(translator.model.decoder, "terms", None)
+    loaded = LoadedCheckpoint(checkpoint, Corpus(data))
+    reader = getattr(loaded.model.decoder, "terms", None)
     if reader is not None:
-        count_words(translator, reader)
+        count_words(loaded, reader)
         weights |= {
             f"decoder.terms.{name}": buffer
             for name, buffer in reader.state_dict().items()

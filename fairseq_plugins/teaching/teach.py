@@ -15,7 +15,7 @@ from torch import Tensor
 from fairseq_plugins.errors import InputError
 from fairseq_plugins.modules.term_reader import TermReader
 from fairseq_plugins.modules.words import Words
-from fairseq_plugins.teaching.fill import Translator
+from fairseq_plugins.teaching.loaded_checkpoint import LoadedCheckpoint
 from fairseq_plugins.teaching.terms import terms_of
 
 logger = logging.getLogger(__name__)
@@ -43,11 +43,11 @@ class TeachReport:
 
 
 @torch.no_grad()
-def teach(translator: Translator, split: str) -> TeachReport:
-    """Teach a split of a translator's corpus, a lesson a line.
+def teach(loaded: LoadedCheckpoint, split: str) -> TeachReport:
+    """Teach a model a split of its corpus, a lesson a line.
 
     Args:
-        translator: whose memory is taught.
+        loaded: whose memory is taught.
         split: of its corpus; the origin of a lesson is its line, from 0.
 
     Returns:
@@ -56,11 +56,11 @@ def teach(translator: Translator, split: str) -> TeachReport:
     Raises:
         InputError: if the data has no such split, or the model no attention that tells words.
     """
-    reader = term_reader(translator)
-    count_words(translator, reader)
-    memory, lessons, tokens, terms = translator.memory, 0, 0, 0
-    for sample in translator.batches(split):
-        decoded = translator.decode(sample, ask=False)
+    reader = term_reader(loaded)
+    count_words(loaded, reader)
+    memory, lessons, tokens, terms = loaded.memory, 0, 0, 0
+    for sample in loaded.batches(split):
+        decoded = loaded.decode(sample, ask=False)
         length = decoded.real.sum(1)
         origin = sample["id"].repeat_interleave(length)
         memory.teach(decoded.reading.query, decoded.target, origin)
@@ -72,29 +72,29 @@ def teach(translator: Translator, split: str) -> TeachReport:
     return TeachReport(lessons, tokens, terms, memory.size)
 
 
-def term_reader(translator: Translator) -> TermReader:
-    """Return what remembers new words in a translator's model.
+def term_reader(loaded: LoadedCheckpoint) -> TermReader:
+    """Return what remembers new words in a model.
 
     Raises:
         InputError: if it has none.
     """
-    reader = getattr(translator.model.decoder, "terms", None)
+    reader = getattr(loaded.model.decoder, "terms", None)
     if reader is None:
         raise InputError("this model's memory cannot be taught; fill it, without --teach")
     return reader
 
 
 @torch.no_grad()
-def count_words(translator: Translator, reader: TermReader) -> None:
+def count_words(loaded: LoadedCheckpoint, reader: TermReader) -> None:
     """Count the words of the text that a model was trained on, if that is not known yet.
 
     Without the text every word seems new; that is said in the log.
     """
     if reader.target_counts.total():
         return
-    train = str(translator.task.cfg.train_subset)
+    train = str(loaded.task.cfg.train_subset)
     try:
-        batches = translator.batches(train)
+        batches = loaded.batches(train)
         for sample in batches:
             reader.source_counts.add(
                 _word_numbers(reader.source, sample["net_input"]["src_tokens"])
@@ -103,7 +103,7 @@ def count_words(translator: Translator, reader: TermReader) -> None:
     except InputError:
         logger.warning(
             "%s: has no split %r, which tells what words are new; each is taken for new",
-            translator.corpus.data, train,
+            loaded.corpus.data, train,
         )  # fmt: skip
 
 

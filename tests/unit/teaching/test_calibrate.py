@@ -9,24 +9,25 @@ from fairseq_plugins.errors import InputError
 from fairseq_plugins.modules.memory_reader import MemoryReader
 from fairseq_plugins.modules.write_policy import WritePolicy
 from fairseq_plugins.teaching.calibrate import calibrate
-from fairseq_plugins.teaching.fill import Corpus, Translator, fill
+from fairseq_plugins.teaching.fill import fill
+from fairseq_plugins.teaching.loaded_checkpoint import Corpus, LoadedCheckpoint
 
 
 @pytest.fixture
-def filled(trained: Any) -> Translator:
-    translator = Translator(trained.last, Corpus(trained.data), memory_size=2000, autocast="none")
-    fill(translator, "test", WritePolicy("all", 0.5, 100, torch.zeros(0)))
-    return translator
+def filled(trained: Any) -> LoadedCheckpoint:
+    loaded = LoadedCheckpoint(trained.last, Corpus(trained.data), memory_size=2000, autocast="none")
+    fill(loaded, "test", WritePolicy("all", 0.5, 100, torch.zeros(0)))
+    return loaded
 
 
-def test_likelihood_rises_and_is_what_was_reported(filled: Translator) -> None:
+def test_likelihood_rises_and_is_what_was_reported(filled: LoadedCheckpoint) -> None:
     first = calibrate(filled, "test")
     again = calibrate(filled, "test")
     assert first.after < first.before
     assert again.before == pytest.approx(first.after, abs=1e-5)
 
 
-def test_reported_likelihood_is_that_of_the_model(filled: Translator) -> None:
+def test_reported_likelihood_is_that_of_the_model(filled: LoadedCheckpoint) -> None:
     total, count = 0.0, 0
     for sample in filled.batches("valid"):
         with torch.no_grad():
@@ -41,7 +42,7 @@ def test_reported_likelihood_is_that_of_the_model(filled: Translator) -> None:
     assert report.before == pytest.approx(total / count, abs=1e-4)
 
 
-def test_only_gate_and_temperature_change(filled: Translator) -> None:
+def test_only_gate_and_temperature_change(filled: LoadedCheckpoint) -> None:
     before = {name: tensor.clone() for name, tensor in filled.model.state_dict().items()}
     calibrate(filled, "valid")
     after = filled.model.state_dict()
@@ -51,26 +52,26 @@ def test_only_gate_and_temperature_change(filled: Translator) -> None:
 
 def test_calibration_is_deterministic(trained: Any) -> None:
     def run() -> Any:
-        translator = Translator(trained.last, Corpus(trained.data))
-        return calibrate(translator, "valid")
+        loaded = LoadedCheckpoint(trained.last, Corpus(trained.data))
+        return calibrate(loaded, "valid")
 
     assert run() == run()
 
 
-def test_useless_memory_is_gated_out(filled: Translator) -> None:
+def test_useless_memory_is_gated_out(filled: LoadedCheckpoint) -> None:
     memory = filled.memory
     memory.values.copy_(memory.values[torch.randperm(memory.size)])
     report = calibrate(filled, "valid")
     assert report.after <= report.softmax + 0.02
 
 
-def test_empty_memory_cannot_be_calibrated(filled: Translator) -> None:
+def test_empty_memory_cannot_be_calibrated(filled: LoadedCheckpoint) -> None:
     filled.memory.clear()
     with pytest.raises(InputError, match="the memory is empty"):
         calibrate(filled, "valid")
 
 
-def test_reader_without_gate_cannot_be_calibrated(filled: Translator) -> None:
+def test_reader_without_gate_cannot_be_calibrated(filled: LoadedCheckpoint) -> None:
     reader = next(m for m in filled.model.modules() if isinstance(m, MemoryReader))
     reader.mode = "embed"
     with pytest.raises(InputError, match="has no gate"):

@@ -8,60 +8,17 @@ import pytest
 import torch
 from fairseq import checkpoint_utils
 
-from fairseq_plugins import autocast
-from fairseq_plugins.checkpoints.files import read_checkpoint, write_checkpoint
+from fairseq_plugins.checkpoints.files import read_checkpoint
 from fairseq_plugins.errors import InputError
 from fairseq_plugins.memory import KeyValueMemory
 from fairseq_plugins.memory.state import memory_buffers
 from fairseq_plugins.modules.write_policy import WritePolicy
-from fairseq_plugins.teaching.fill import Corpus, Translator, fill, resize_memory
-
-# --- Changing the number of slots -----------------------------------------------------------------
-
-
-def resized(memory: KeyValueMemory, size: int) -> KeyValueMemory:
-    state = memory.state_dict()
-    resize_memory(state, memory_buffers(state)[0], size)
-    result = KeyValueMemory(size, memory.key_dim, memory.num_values)
-    result.load_state_dict(state)
-    return result
+from fairseq_plugins.teaching.fill import fill
+from fairseq_plugins.teaching.loaded_checkpoint import Corpus, LoadedCheckpoint
 
 
-@pytest.fixture
-def memory() -> KeyValueMemory:
-    """Four of six slots filled, slot 0 with the oldest."""
-    memory = KeyValueMemory(6, 4, 10)
-    memory.write(torch.eye(4), torch.arange(4))
-    memory.ages = torch.tensor([3, 2, 1, 0, 0, 0])
-    return memory
-
-
-@pytest.mark.parametrize("size", [4, 6, 20])
-def test_memory_with_room_for_all_answers_as_before(memory: KeyValueMemory, size: int) -> None:
-    query = torch.rand(20, 4)
-    before, after = memory.query(query), resized(memory, size).query(query)
-    filled = before.slots >= 0
-    assert torch.equal(before.values[filled], after.values[:, : filled.shape[1]][filled])
-    assert len(resized(memory, size)) == 4
-
-
-def test_memory_that_gets_too_small_keeps_the_youngest(memory: KeyValueMemory) -> None:
-    small = resized(memory, 2)
-    assert small.values.tolist() == [2, 3]
-    assert torch.equal(small.keys, torch.eye(4)[2:])
-    assert small.ages.tolist() == memory.ages[2:4].tolist()
-
-
-def test_last_slot_of_a_value_is_known_after_resizing(memory: KeyValueMemory) -> None:
-    small = resized(memory, 2)
-    assert small.recent[:5].tolist() == [-1, -1, 0, 1, -1]
-
-
-# --- Filling --------------------------------------------------------------------------------------
-
-
-def translator(trained: Any, **options: Any) -> Translator:
-    return Translator(trained.last, Corpus(trained.data, max_tokens=100), **options)
+def load(trained: Any, **options: Any) -> LoadedCheckpoint:
+    return LoadedCheckpoint(trained.last, Corpus(trained.data, max_tokens=100), **options)
 
 
 ALL = WritePolicy("all", 0.5, 100, torch.zeros(0))
@@ -72,7 +29,7 @@ def tokens(trained: Any, split: str) -> int:
 
 
 def test_all_target_tokens_are_written(trained: Any) -> None:
-    filled = translator(trained, memory_size=2000)
+    filled = load(trained, memory_size=2000)
     filled.memory.clear()
     report = fill(filled, "test", ALL)
     assert report.seen == report.written == tokens(trained, "test")
@@ -81,7 +38,7 @@ def test_all_target_tokens_are_written(trained: Any) -> None:
 
 
 def test_memory_holds_the_words_of_the_corpus_only(trained: Any) -> None:
-    filled = translator(trained, memory_size=2000)
+    filled = load(trained, memory_size=2000)
     filled.memory.clear()
     fill(filled, "test", ALL)
     dictionary = filled.task.target_dictionary
@@ -90,7 +47,7 @@ def test_memory_holds_the_words_of_the_corpus_only(trained: Any) -> None:
 
 
 def test_full_memory_forgets_as_many_as_it_cannot_hold(trained: Any) -> None:
-    filled = translator(trained, memory_size=16)
+    filled = load(trained, memory_size=16)
     filled.memory.clear()
     report = fill(filled, "test", ALL)
     assert report.filled == 16
@@ -98,11 +55,11 @@ def test_full_memory_forgets_as_many_as_it_cannot_hold(trained: Any) -> None:
 
 
 def test_several_epochs_see_everything_again(trained: Any) -> None:
-    filled = translator(trained, memory_size=2000)
+    filled = load(trained, memory_size=2000)
     filled.memory.clear()
     report = fill(filled, "test", ALL, epochs=2)
     assert report.seen == 2 * tokens(trained, "test")
-    assert report.merged > fill(translator(trained, memory_size=2000), "test", ALL).merged
+    assert report.merged > fill(load(trained, memory_size=2000), "test", ALL).merged
 
 
 @pytest.fixture(scope="module")
@@ -119,13 +76,13 @@ def shards(trained: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_all_shards_are_remembered(trained: Any, shards: Path) -> None:
-    filled = Translator(trained.last, Corpus(shards, max_tokens=100), memory_size=2000)
+    filled = LoadedCheckpoint(trained.last, Corpus(shards, max_tokens=100), memory_size=2000)
     report = fill(filled, "train", ALL, epochs=2)
     assert report.seen == 2 * (tokens(trained, "train") + tokens(trained, "valid"))
 
 
 def test_another_epoch_reads_in_another_order(trained: Any, shards: Path) -> None:
-    filled = Translator(trained.last, Corpus(shards, max_tokens=100))
+    filled = LoadedCheckpoint(trained.last, Corpus(shards, max_tokens=100))
     one, again, two = (
         [batch["id"].tolist() for batch in filled.batches("train", epoch)] for epoch in (1, 1, 2)
     )
@@ -133,20 +90,13 @@ def test_another_epoch_reads_in_another_order(trained: Any, shards: Path) -> Non
 
 
 def test_batches_smaller_than_a_sentence_are_refused(trained: Any) -> None:
-    filled = Translator(trained.last, Corpus(trained.data, max_tokens=1))
+    filled = LoadedCheckpoint(trained.last, Corpus(trained.data, max_tokens=1))
     with pytest.raises(InputError, match="--max-tokens: too few for the longest sentence"):
         fill(filled, "train", ALL)
 
 
-def test_drawings_are_no_corpus(trained: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    task = type(translator(trained).task)
-    monkeypatch.setattr(task, "target_dictionary", None)
-    with pytest.raises(InputError, match=r"checkpoint_last\.pt: its memory holds classes of draw"):
-        translator(trained)
-
-
 def test_rare_words_only(trained: Any) -> None:
-    filled = translator(trained, memory_size=2000)
+    filled = load(trained, memory_size=2000)
     filled.memory.clear()
     counts = torch.zeros(len(filled.task.target_dictionary))
     counts[::2] = 100
@@ -156,7 +106,7 @@ def test_rare_words_only(trained: Any) -> None:
 
 
 def test_surprises_only_are_written(trained: Any) -> None:
-    filled = translator(trained)
+    filled = load(trained)
     none = fill(filled, "test", WritePolicy("surprise", 1e-9, 100, torch.zeros(0)))
     every = fill(filled, "test", WritePolicy("surprise", 1.0, 100, torch.zeros(0)))
     assert (none.written, every.written) == (0, every.seen)
@@ -165,7 +115,7 @@ def test_surprises_only_are_written(trained: Any) -> None:
 def test_only_what_is_written_is_searched_for(
     trained: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    filled = translator(trained, memory_size=2000)
+    filled = load(trained, memory_size=2000)
     searched = []
     search = filled.memory._search.search
 
@@ -179,7 +129,7 @@ def test_only_what_is_written_is_searched_for(
 
 
 def test_what_was_taught_is_merged_when_it_is_taught_again(trained: Any) -> None:
-    filled = translator(trained, memory_size=2000)
+    filled = load(trained, memory_size=2000)
     filled.memory.clear()
     policy = WritePolicy("surprise", 0.1, 100, torch.zeros(0))
     first, second = fill(filled, "test", policy), fill(filled, "test", policy)
@@ -188,7 +138,7 @@ def test_what_was_taught_is_merged_when_it_is_taught_again(trained: Any) -> None
 
 
 def test_weights_do_not_change_and_dropout_is_off(trained: Any) -> None:
-    filled = translator(trained)
+    filled = load(trained)
     assert not filled.model.training
     fill(filled, "test", ALL)
     before = read_checkpoint(trained.last)["model"]
@@ -199,7 +149,7 @@ def test_weights_do_not_change_and_dropout_is_off(trained: Any) -> None:
 def test_same_seed_same_memory(trained: Any) -> None:
     memories = []
     for _ in range(2):
-        filled = translator(trained, memory_size=100)
+        filled = load(trained, memory_size=100)
         fill(filled, "train", ALL)
         memories.append(filled.memory)
     assert torch.equal(memories[0].keys, memories[1].keys)
@@ -208,20 +158,12 @@ def test_same_seed_same_memory(trained: Any) -> None:
 
 @pytest.mark.parametrize("choice", ["auto", "none"])
 def test_every_number_format_fills(trained: Any, choice: str) -> None:
-    report = fill(translator(trained, autocast=choice), "test", ALL)
+    report = fill(load(trained, autocast=choice), "test", ALL)
     assert report.written == tokens(trained, "test")
 
 
-def test_a_number_format_that_is_not_native_is_refused_before_the_checkpoint_is_read(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(autocast, "native_bfloat16", lambda device: False)
-    with pytest.raises(InputError, match="--autocast bfloat16"):
-        Translator(Path("nosuch.pt"), Corpus(None), autocast="bfloat16")
-
-
 def test_saved_checkpoint_loads_with_its_new_size(trained: Any, tmp_path: Path) -> None:
-    filled = translator(trained, memory_size=500)
+    filled = load(trained, memory_size=500)
     fill(filled, "test", ALL)
     filled.save(tmp_path / "filled.pt")
     models, cfg, _ = checkpoint_utils.load_model_ensemble_and_task([str(tmp_path / "filled.pt")])
@@ -232,7 +174,7 @@ def test_saved_checkpoint_loads_with_its_new_size(trained: Any, tmp_path: Path) 
 
 
 def test_saved_checkpoint_differs_in_the_memory_only(trained: Any, tmp_path: Path) -> None:
-    filled = translator(trained)
+    filled = load(trained)
     fill(filled, "test", ALL)
     filled.save(tmp_path / "filled.pt")
     before, after = read_checkpoint(trained.last), read_checkpoint(tmp_path / "filled.pt")
@@ -245,13 +187,4 @@ def test_saved_checkpoint_differs_in_the_memory_only(trained: Any, tmp_path: Pat
 
 def test_missing_split_is_named(trained: Any) -> None:
     with pytest.raises(InputError, match="has no split 'nosuch'"):
-        fill(translator(trained), "nosuch", ALL)
-
-
-def test_model_without_memory_is_named(trained: Any, tmp_path: Path) -> None:
-    state = read_checkpoint(trained.last)
-    for name in memory_buffers(state["model"])[0].values():
-        del state["model"][name]
-    write_checkpoint(state, tmp_path / "plain.pt")
-    with pytest.raises(InputError, match=r"plain\.pt: has no memory to fill"):
-        Translator(tmp_path / "plain.pt", Corpus(trained.data))
+        fill(load(trained), "nosuch", ALL)

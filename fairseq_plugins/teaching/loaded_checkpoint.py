@@ -1,0 +1,225 @@
+"""A checkpoint's model that reads a corpus, each source with its right target: forced decoding.
+
+So its memory is filled, taught, and calibrated, without learning and without a search for words.
+"""
+
+from collections.abc import Iterator
+from contextlib import nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from fairseq import checkpoint_utils, tasks, utils
+from torch import Tensor
+
+from fairseq_plugins.allocator import return_freed_memory
+from fairseq_plugins.autocast import AUTO, choose, context
+from fairseq_plugins.checkpoints.files import fit_to_memory, write_checkpoint
+from fairseq_plugins.errors import InputError
+from fairseq_plugins.memory import memories_in
+from fairseq_plugins.memory.state import memory_buffers, resized
+from fairseq_plugins.modules.cross_entropy import token_log_probs
+from fairseq_plugins.modules.gnmt import pad_on_the_right
+from fairseq_plugins.modules.memory_reader import MemoryReading
+from fairseq_plugins.patches.checkpoints import models_in
+from fairseq_plugins.progress import Progress
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """A binarised corpus, and how it is read."""
+
+    data: Path | None
+    """Folder that fairseq-preprocess wrote, or several with a colon between them, its shards; None
+    if the task makes its data itself."""
+    max_tokens: int = 4000
+    """Target tokens a batch."""
+    seed: int = 1
+    """Of the order of the batches."""
+
+
+@dataclass(frozen=True)
+class Decoded:
+    """A sample with N target tokens, decoded."""
+
+    reading: MemoryReading
+    """What the memory is asked at each of them, and what it answered, if there was a search."""
+    target: Tensor
+    """[N], the right tokens."""
+    logits: Tensor
+    """[batch, time, vocabulary]."""
+    real: Tensor
+    """[batch, time] bool, where the N tokens are."""
+    source: Tensor
+    """[batch, source] tokens; padding, on the right, wherever ``source_real`` is False."""
+    source_real: Tensor
+    """[batch, source] bool."""
+    attention: Tensor | None
+    """[batch, time, source], where the model looked, if it says so."""
+
+    def pairs(self) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+        """Yield source [S], target [T] and attention [T, S] of each sentence, without padding."""
+        assert self.attention is not None
+        targets = self.target.split(self.real.sum(1).tolist())
+        rows = zip(self.source, self.source_real, targets, self.attention, strict=True)
+        for source, real, target, attention in rows:
+            yield source[real], target, attention[: len(target), real]
+
+    def log_prob(self) -> Tensor:
+        """log p(target) [N] of the softmax alone."""
+        target = torch.zeros_like(self.real, dtype=torch.int64)
+        target[self.real] = self.target
+        log_prob, _ = token_log_probs(self.logits.flatten(0, 1), target.flatten())
+        return log_prob[self.real.flatten()]
+
+
+class LoadedCheckpoint:
+    """A checkpoint's model, its memory and its task on some data.
+
+    Args:
+        path: of the checkpoint.
+        corpus: the data and how it is read.
+        memory_size: slots the memory is to have; None leaves it as it is. What the memory holds
+            is kept; if it gets too small, the youngest of it.
+        device: to compute on.
+        autocast: number format of the network's products, a name in ``autocast.CHOICES``.
+
+    Raises:
+        InputError: if the checkpoint is not usable, has no memory, or does not fit the data, or if
+            the device lacks the number format that is asked for by name.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        corpus: Corpus,
+        memory_size: int | None = None,
+        device: str = "cpu",
+        autocast: str = AUTO,
+    ) -> None:
+        choose(autocast, device, "Reading the corpus")
+        self.corpus, self.device, self.autocast = corpus, torch.device(device), autocast
+        self.state = checkpoint_utils.load_checkpoint_to_cpu(str(path))
+        memories = memory_buffers(self.state["model"])
+        if len(memories) != 1:
+            raise InputError(
+                f"{path}: has no memory to fill; train with an --arch that has one, for instance "
+                "gnmt_memory"
+            )
+        if memory_size is not None:
+            resize_memory(self.state["model"], memories[0], memory_size)
+        fit_to_memory(self.state["cfg"], memory_size)
+        task_cfg = self.state["cfg"].task.copy()
+        if "data" in task_cfg:
+            if corpus.data is None:
+                raise InputError(f"{path}: its task reads a corpus; name its folder with --data")
+            task_cfg.data = str(corpus.data)
+        if "curriculum_batches" in task_cfg:
+            task_cfg.curriculum_batches = 0  # all of every example is to be remembered,
+            if task_cfg.algorithm == "rare_symbols":  # and every example
+                task_cfg.batches = -(-task_cfg.examples // task_cfg.batch_size)
+        self.task = tasks.setup_task(task_cfg)
+        if self.task.target_dictionary is None:
+            raise InputError(
+                f"{path}: its memory holds classes of drawings, which no corpus tells; give a "
+                "checkpoint of a translator"
+            )
+        models, _, _ = checkpoint_utils.load_model_ensemble_and_task(
+            [str(path)], task=self.task, state=self.state
+        )
+        self.model = models[0].to(self.device).eval()
+        self.memory = memories_in(self.model)[0]
+        self._names = memories[0]
+
+    def batches(self, split: str, epoch: int = 1) -> Iterator[dict]:
+        """Read all batches of a split, of all its shards, with a progress bar.
+
+        Args:
+            split: of the corpus. The one that was trained on has as many shards as folders.
+            epoch: of the corpus, from 1; it decides the order, together with the seed.
+
+        Raises:
+            InputError: if the data has no such split, or nothing in it.
+        """
+        shards = 1
+        if split == getattr(self.task.cfg, "train_subset", None):
+            shards = len(utils.split_paths(self.task.cfg.data))
+        for shard in range(shards):  # fairseq calls a pass over one of them an epoch
+            yield from self._shard(split, (epoch - 1) * shards + shard + 1)
+
+    def _shard(self, split: str, epoch: int) -> Iterator[dict]:
+        try:
+            self.task.load_dataset(split, epoch=epoch)
+        except FileNotFoundError as error:
+            raise InputError(
+                f"{self.corpus.data}: has no split {split!r}; name one that was binarised"
+            ) from error
+        dataset = self.task.dataset(split)
+        longest = utils.resolve_max_positions(self.task.max_positions(), self.model.max_positions())
+        batches = self.task.get_batch_iterator(
+            dataset,
+            max_tokens=self.corpus.max_tokens,
+            max_positions=longest,
+            ignore_invalid_inputs=True,
+            seed=self.corpus.seed,
+            epoch=epoch,
+            disable_iterator_cache=True,  # or all shards stay in memory
+        ).next_epoch_itr(shuffle=True)
+        sizes = getattr(dataset, "tgt_sizes", None)  # what is drawn on the fly has none
+        total = sizes if sizes is None else int(sizes.sum())
+        with Progress(total=total, desc=split, unit=" tokens", unit_scale=True) as bar:
+            for sample in batches:
+                yield utils.move_to_cuda(sample) if self.device.type == "cuda" else sample
+                bar.update(sample["ntokens"])
+                return_freed_memory()
+
+    @torch.no_grad()
+    def decode(self, sample: dict, ask: bool = True) -> "Decoded":
+        """Decode the right targets of a sample.
+
+        Args:
+            sample: of the task.
+            ask: False only notes what would be asked of the memory, without searching for
+                answers, unless what is asked depends on them.
+        """
+        searching = nullcontext() if ask else self.model.decoder.questions_only()
+        with searching, context(self.autocast, self.device):
+            logits, extra = self.model(**sample["net_input"])
+        real = sample["target"] != self.task.target_dictionary.pad()  # [batch, time]
+        pad = self.task.source_dictionary.pad()
+        source = pad_on_the_right(sample["net_input"]["src_tokens"], pad)
+        return Decoded(
+            extra["memory"], sample["target"][real], logits, real, source, source != pad,
+            extra.get("attn"),
+        )  # fmt: skip
+
+    def save(self, path: Path) -> None:
+        """Write the checkpoint with its memory, whole or not at all."""
+        weights = utils.move_to_cpu(self.model.state_dict())
+        self.state["model"] = weights
+        fit_to_memory(self.state["cfg"], self.memory.size)  # lessons may have made it grow
+        memory = {name: weights[name] for name in self._names.values()}
+        for copy in models_in(self.state):
+            copy.update(memory)
+        write_checkpoint(self.state, path)
+
+
+def resize_memory(weights: dict[str, Tensor], names: dict[str, str], size: int) -> None:
+    """Change the number of slots of a memory in a state dict, in place.
+
+    What does not fit is forgotten, the oldest first.
+
+    Args:
+        weights: the state dict.
+        names: of the memory's buffers in it, see :func:`memory_buffers`.
+        size: the new number of slots.
+
+    Raises:
+        InputError: if more slots are pinned than there are to be.
+    """
+    buffers = {name: weights[full] for name, full in names.items()}
+    try:
+        buffers = resized(buffers, size)
+    except ValueError as error:
+        raise InputError(f"--memory-size {size}: {error}") from error
+    weights.update({full: buffers[name] for name, full in names.items()})
