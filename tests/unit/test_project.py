@@ -194,9 +194,9 @@ def test_no_file_names_a_machine(tracked: list[Path]) -> None:
 
 
 def architecture_blocks() -> list[str]:
-    """The folders, and the layers, as the page shows them."""
+    """Return the blocks of the page that show the folders and the layers."""
     text = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
-    section = text.partition("## The folders")[2].partition("\n## ")[0]
+    section = text.partition("## Folders")[2].partition("\n## ")[0]
     return re.findall(r"^```text\n(.*?)^```", section, re.M | re.S)
 
 
