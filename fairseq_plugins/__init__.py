@@ -5,15 +5,7 @@ programs this waits until it is needed: they parse their arguments first, and ``
 otherwise import torch and fairseq for seconds.
 """
 
-import sys
-from pathlib import Path
+from fairseq_plugins import host
 
-
-def _in_our_program() -> bool:
-    program = Path(sys.argv[0])
-    scripts = Path(__file__).resolve().parents[1] / "scripts"
-    return program.stem == "fairseq-memory" or program.resolve().parent == scripts
-
-
-if not _in_our_program():
+if not host.is_ours(host.running()):
     from fairseq_plugins import registered  # noqa: F401

@@ -5,13 +5,7 @@ import sys
 from pathlib import Path
 from types import TracebackType
 
-# fairseq's programs; whoever else imports us keeps the report of errors that they have.
-FAIRSEQ_PROGRAMS = frozenset(
-    f"fairseq-{name}"
-    for name in ("eval-lm", "generate", "hydra-train", "interactive", "preprocess", "score",
-                 "train", "validate")
-)  # fmt: skip
-FAIRSEQ_FOLDER = "fairseq_cli"  # of the same programs, run as files or modules
+from fairseq_plugins.host import is_fairseqs
 
 
 class InputError(ValueError):
@@ -27,12 +21,6 @@ def user_errors() -> tuple[type[Exception], ...]:
     from fairseq_plugins.memory.snapshot import SnapshotError
 
     return InputError, SnapshotError
-
-
-def is_fairseq_program(path: str) -> bool:
-    """Whether a program, by its path as in ``sys.argv[0]``, is one of fairseq's."""
-    program = Path(path)
-    return program.stem in FAIRSEQ_PROGRAMS or program.parent.name == FAIRSEQ_FOLDER
 
 
 def one_line_errors() -> None:
@@ -90,4 +78,4 @@ def _is_refusal_of_fairseq(error: BaseException, trace: TracebackType | None) ->
     if type(error) is Exception:
         return "fairseq" in place.parts and error.__context__ is None
     asserted = isinstance(error, AssertionError | ValueError) and function in ("main", "_main")
-    return asserted and place.parent.name == FAIRSEQ_FOLDER
+    return asserted and is_fairseqs(str(place))

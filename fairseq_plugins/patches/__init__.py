@@ -1,12 +1,11 @@
 """What is done about quirks of fairseq, hydra, numpy and torch: a file for each family.
 
-Importing this package applies all of them. In fairseq's own programs, bad input is shown as one
-line.
+Importing this package applies all of them. What concerns more than fairseq waits until it is known
+whose program this is: in fairseq's own, bad input is shown as one line.
 """
 
-import sys
-
-from fairseq_plugins.errors import is_fairseq_program, one_line_errors
+from fairseq_plugins.errors import one_line_errors
+from fairseq_plugins.host import is_fairseqs, is_ours, running
 from fairseq_plugins.patches import (
     arguments,
     averages,
@@ -33,5 +32,7 @@ __all__ = [
     "warnings",
 ]
 
-if is_fairseq_program(sys.argv[0] if sys.argv else ""):
+if is_fairseqs(running()):
     one_line_errors()
+if is_fairseqs(running()) or is_ours(running()):
+    warnings.silence()

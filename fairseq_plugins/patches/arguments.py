@@ -22,6 +22,7 @@ from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from fairseq_plugins.errors import InputError
+from fairseq_plugins.host import running
 from fairseq_plugins.modules.options import Allowed, Range, check, refusal
 
 LAST = "checkpoint_last.pt"  # what --restore-file is if it is not given
@@ -124,7 +125,7 @@ def check_training(cfg: DictConfig) -> None:
 def _check_alignment(cfg: DictConfig) -> None:
     """fairseq-interactive takes a soft alignment for a hard one, and dies of it."""
     soft = OmegaConf.select(cfg, "generation.print_alignment") == "soft"
-    if soft and Path(sys.argv[0]).stem in ("fairseq-interactive", "interactive"):
+    if soft and Path(running()).stem in ("fairseq-interactive", "interactive"):
         raise InputError(
             "--print-alignment soft: fairseq-interactive prints hard alignments only; give "
             "--print-alignment hard, or use fairseq-generate"

@@ -12,6 +12,7 @@ numpy does the work here: its comparisons, selections and sorting use vector ins
 several times faster than those of torch.
 """
 
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -29,6 +30,10 @@ LANES = 16  # rows of a tile that are compared at once: their number is a multip
 NOTED = 48  # bytes that one noted similarity takes at most, while it is sorted
 
 Floors = Callable[[Tensor], Tensor]
+
+with warnings.catch_warnings():  # torch says once that they are in beta; what is used is tested
+    warnings.simplefilter("ignore")
+    torch.zeros(1, 1).to_sparse_csr()
 
 
 @dataclass

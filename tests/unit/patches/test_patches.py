@@ -5,7 +5,6 @@ import io
 import os
 import pickle
 import re
-import subprocess
 import sys
 from pathlib import Path
 from types import SimpleNamespace
@@ -24,14 +23,13 @@ from fairseq_cli import train, validate
 from omegaconf import OmegaConf
 from torch import nn
 
-from fairseq_plugins.errors import InputError, is_fairseq_program, one_line_errors
+from fairseq_plugins.errors import InputError, one_line_errors
 from fairseq_plugins.memory import KeyValueMemory
 from fairseq_plugins.patches import checkpoints
 from fairseq_plugins.patches.averages import not_averaged
 from fairseq_plugins.patches.checkpoints import HARMLESS, misfit
 from fairseq_plugins.patches.dictionaries import RemembersDictionaries
 from fairseq_plugins.patches.trainings import forget_earlier_trainings
-from tests.programs import SOURCE
 
 # --- Trainings of one process ---------------------------------------------------------------------
 
@@ -273,22 +271,6 @@ def test_what_others_assert_keeps_its_traceback(shown: Any) -> None:
     with pytest.raises(AssertionError) as caught:
         torch.testing.assert_close(torch.zeros(1), torch.ones(1))
     assert "Traceback" in shown(caught.value)
-
-
-@pytest.mark.parametrize("program", ["/usr/bin/fairseq-train", "x/fairseq_cli/generate.py",
-                                     "C:/Scripts/fairseq-hydra-train.exe"])  # fmt: skip
-def test_programs_of_fairseq_are_known(program: str) -> None:
-    assert is_fairseq_program(program)
-
-
-@pytest.mark.parametrize("program", ["", "-c", "elsewhere/fairseq-experiments.py", "x/train.py"])
-def test_programs_of_others_keep_their_excepthook(program: str) -> None:
-    assert not is_fairseq_program(program)
-    done = subprocess.run(
-        [sys.executable, SOURCE, f"import sys; sys.argv = [{program!r}]; before = sys.excepthook;"
-         "import fairseq_plugins; assert sys.excepthook is before"],
-    )  # fmt: skip
-    assert done.returncode == 0
 
 
 # --- Checkpoints that a training cannot go on from ------------------------------------------------
