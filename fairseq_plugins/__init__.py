@@ -1,8 +1,8 @@
 """fairseq plug-in: ``fairseq-train --user-dir fairseq_plugins``.
 
-Importing it registers all tasks, models and criterions, and does nothing else. Only in our own
-programs this waits until it is needed: they parse their arguments first, and ``--help`` would
-otherwise import torch and fairseq for seconds.
+Importing the package registers all tasks, models and criterions and does nothing else. In our own
+programs, registration waits until it is needed: they parse their arguments first, and ``--help``
+would otherwise spend seconds importing torch and fairseq.
 """
 
 from fairseq_plugins import host

@@ -1,14 +1,14 @@
-"""Reading command lines: kinds of numbers, and help that shows defaults. Imports nothing heavy."""
+"""Command lines: types of numbers, and help that shows defaults. Imports nothing heavy."""
 
 import argparse
 from pathlib import Path
 
 PICTURES = (".pdf", ".png", ".svg")
-LARGEST_SEED = 2**31 - 1  # numpy takes twice as large ones, of which epochs need some room
+LARGEST_SEED = 2**31 - 1  # half of numpy's limit: epochs add to the seed
 
 
 class HelpFormatter(argparse.ArgumentDefaultsHelpFormatter, argparse.RawDescriptionHelpFormatter):
-    """Shows a program's description as it is written, and defaults that say something."""
+    """Keeps the line breaks of a program's description, and shows defaults that are informative."""
 
     def _get_help_string(self, action: argparse.Action) -> str | None:
         if action.default in (None, False, []):
@@ -17,17 +17,17 @@ class HelpFormatter(argparse.ArgumentDefaultsHelpFormatter, argparse.RawDescript
 
 
 def positive(text: str) -> int:
-    """Parse a number of at least 1, for argparse."""
+    """Parse an integer of at least 1, for argparse."""
     return _at_least(1, text)
 
 
 def not_negative(text: str) -> int:
-    """Parse a number of at least 0, for argparse."""
+    """Parse an integer of at least 0, for argparse."""
     return _at_least(0, text)
 
 
 def seed(text: str) -> int:
-    """Parse a seed of random numbers, for argparse."""
+    """Parse a random seed, for argparse."""
     number = not_negative(text)
     if number > LARGEST_SEED:
         raise argparse.ArgumentTypeError(f"{text} is larger than {LARGEST_SEED:,}")
@@ -35,7 +35,7 @@ def seed(text: str) -> int:
 
 
 def picture(text: str) -> Path:
-    """Parse the name of a picture to write, for argparse."""
+    """Parse the file name of a picture to write, for argparse."""
     path = Path(text)
     if path.suffix not in PICTURES:
         raise argparse.ArgumentTypeError(f"{text} does not end in {', '.join(PICTURES)}")

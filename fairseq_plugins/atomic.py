@@ -1,8 +1,8 @@
-"""Files that are written whole or not at all: the one way in which this project writes them.
+"""Atomic files: every file of this project is written completely or not at all.
 
-What is written lies beside the file, under a name that says which process writes it, until it is
-complete and on the disk. A process that is killed leaves it there; the next one that writes the
-same file removes it.
+Until it is complete and on the disk, a new file has a temporary name beside its final one, which
+contains the number of the writing process. If that process is killed, the next one that writes the
+same file removes the temporary one.
 """
 
 import contextlib
@@ -16,25 +16,25 @@ from pathlib import Path
 from typing import TextIO
 
 UNFINISHED = ".unfinished"
-_numbers = itertools.count()  # several threads may write at once
+_numbers = itertools.count()  # several threads may write at the same time
 
 
 @contextlib.contextmanager
 def replacing(path: Path | str) -> Iterator[Path]:
-    """Let a file be written under another name, which becomes its own once it is complete.
+    """Write a file under a temporary name and rename it when it is complete.
 
-    Folders that are missing are made. A link stays one: the file that it leads to is replaced.
-    Terminals and pipes are written to directly.
+    Missing folders are created. A symbolic link stays one: its target is replaced. Terminals and
+    pipes are written to directly.
 
     Args:
-        path: of the file; until the end, what it was stays as it was.
+        path: of the file. Its old contents stay until the end.
 
     Yields:
-        Where to write.
+        The path to write to.
 
     Raises:
-        OSError: if it cannot be written, for instance on a full disk; names ``path``, and nothing
-            is left behind.
+        OSError: if the file cannot be written, for instance on a full disk. It names ``path``, and
+            nothing is left behind.
     """
     asked = Path(path)
     if asked.is_dir():
@@ -48,7 +48,7 @@ def replacing(path: Path | str) -> Iterator[Path]:
         target.parent.mkdir(parents=True, exist_ok=True)
         _remove_leftovers(target)
         unfinished.touch(exist_ok=False)
-        mode = unfinished.stat().st_mode  # as the user wants it; some writers have a mode of theirs
+        mode = unfinished.stat().st_mode  # the user's default; some writers set their own mode
         yield unfinished
         unfinished.chmod(mode)
         _flush(unfinished)
@@ -60,30 +60,30 @@ def replacing(path: Path | str) -> Iterator[Path]:
         if refused is not None and refused.filename in (None, str(unfinished)):
             raise OSError(refused.errno, refused.strerror, str(path)) from error
         raise
-    with contextlib.suppress(OSError):  # not every file system can do it
+    with contextlib.suppress(OSError):  # not every file system supports it
         _flush(target.parent)
 
 
 @contextlib.contextmanager
 def replacing_text(path: Path | str) -> Iterator[TextIO]:
-    """Open a text file in UTF-8 that appears under its name when all of it is written."""
+    """Open a UTF-8 text file that appears under its name once it is complete."""
     with replacing(path) as unfinished, unfinished.open("w", encoding="utf-8", newline="") as file:
         yield file
 
 
 def write_text(path: Path | str, text: str) -> None:
-    """Write a text file in UTF-8, whole or not at all."""
+    """Write a UTF-8 text file completely or not at all."""
     with replacing_text(path) as file:
         file.write(text)
 
 
 def write_json(path: Path | str, content: object) -> None:
-    """Write a JSON file, whole or not at all."""
+    """Write a JSON file completely or not at all."""
     write_text(path, json.dumps(content, indent=2) + "\n")
 
 
 def _remove_leftovers(path: Path) -> None:
-    """Remove what processes left that were killed while they wrote a file."""
+    """Remove the temporary files of processes that were killed while they wrote a file."""
     name = re.compile(re.escape(f".{path.name}.") + r"(\d+)-\d+" + re.escape(UNFINISHED))
     for other in path.parent.iterdir():
         match = name.fullmatch(other.name)
@@ -92,20 +92,20 @@ def _remove_leftovers(path: Path) -> None:
 
 
 def _alive(process: int) -> bool:
-    """Whether there is such a process; on Windows, where asking would end it, always."""
+    """Return whether a process exists; always True on Windows, where asking would end it."""
     if os.name != "posix":
         return True
     try:
         os.kill(process, 0)
     except ProcessLookupError:
         return False
-    except OSError:  # somebody else's
+    except OSError:  # it belongs to another user
         return True
     return True
 
 
 def _refusal(error: BaseException) -> OSError | None:
-    """What the system refused; torch tells it as the context of a RuntimeError of its own."""
+    """Return the system's error; torch reports it as the context of its own RuntimeError."""
     cause: BaseException | None = error
     while isinstance(cause, RuntimeError):
         cause = cause.__cause__ or cause.__context__
@@ -113,7 +113,7 @@ def _refusal(error: BaseException) -> OSError | None:
 
 
 def _flush(path: Path) -> None:
-    """Wait until a file, or a folder's list of files, is on the disk."""
+    """Wait until a file, or the list of files of a folder, is on the disk."""
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)

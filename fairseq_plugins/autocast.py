@@ -1,6 +1,6 @@
-"""Which number format matrix products are computed in: what ``--autocast`` chooses.
+"""The number format of matrix products, as chosen by ``--autocast``.
 
-Weights, sums and the memory stay in float32 whatever is chosen.
+Weights, sums and the memory are float32 with every choice.
 """
 
 import logging
@@ -16,42 +16,42 @@ logger = logging.getLogger(__name__)
 AUTO, FLOAT, SHORT = "auto", "none", "bfloat16"
 CHOICES = (AUTO, FLOAT, SHORT)
 HELP = (
-    "number format of matrix products: bfloat16, none for float32, or auto, which takes bfloat16 "
-    "where the processor multiplies it natively and float32 elsewhere"
+    "number format of matrix products: bfloat16, none for float32, or auto for bfloat16 where it "
+    "is native and float32 elsewhere"
 )
 
 
 def choose(name: str, device: torch.device | str, purpose: str) -> None:
-    """Log which number format a choice means on a device, before anything is computed.
+    """Log which number format a choice means on a device, before any computation.
 
     Args:
         name: one of ``CHOICES``, as the user gave it.
-        device: to compute on.
+        device: that computes.
         purpose: what is computed, for the log: "Training".
 
     Raises:
-        InputError: if bfloat16 was asked for by name and the device does not multiply it natively.
+        InputError: if bfloat16 was chosen by name and the device does not multiply it natively.
     """
     if name == SHORT and not native_bfloat16(device):
         raise InputError(
             f"--autocast {SHORT}: this machine's {torch.device(device).type.upper()} does not "
-            f"multiply {SHORT} natively; leave the option out, or give --autocast {AUTO}, which "
+            f"multiply {SHORT} natively; omit the option, or use --autocast {AUTO}, which "
             "computes in float32 here"
         )
     logger.info("%s in %s (--autocast %s)", purpose, number_format(name, device), name)
 
 
 def number_format(name: str, device: torch.device | str) -> str:
-    """Return ``bfloat16`` or ``float32``: what a choice means on a device.
+    """Return the number format that a choice means on a device: ``bfloat16`` or ``float32``.
 
-    What the device cannot do natively is computed in float32, even if it is chosen by name: so a
-    checkpoint that was trained in bfloat16 is usable on every machine.
+    If bfloat16 is chosen but not native, the format is float32, so that a checkpoint that was
+    trained in bfloat16 can be used on every machine.
     """
     return SHORT if name != FLOAT and native_bfloat16(device) else "float32"
 
 
 def context(name: str, device: torch.device | str) -> AbstractContextManager:
-    """Return a context in which products are computed in the number format of a choice."""
+    """Return a context in which products use the number format of a choice."""
     if number_format(name, device) == SHORT:
         return torch.autocast(torch.device(device).type, torch.bfloat16)
     return nullcontext()

@@ -1,4 +1,4 @@
-"""Running fairseq's programs as a user would, each with its output in a log."""
+"""Runs fairseq's programs as a user would, each with its output in a log."""
 
 import logging
 import os
@@ -12,15 +12,15 @@ from fairseq_plugins.errors import InputError
 logger = logging.getLogger(__name__)
 
 PLUGINS = Path(__file__).resolve().parent
-TIME_TO_END = 10.0  # seconds, before a process is killed that was asked to end
-_running: set[subprocess.Popen] = set()  # what has to end with this program
+TIME_TO_END = 10.0  # seconds between asking a process to end and killing it
+_running: set[subprocess.Popen] = set()  # processes to end with this program
 
 
 def run(command: Sequence[object], log: Path, threads: int, append: bool = False) -> None:
-    """Run a command to its end, its output in ``log``, or added to it.
+    """Run a command to its end and write its output to ``log``, or append it.
 
     Raises:
-        InputError: if it fails, naming the log.
+        InputError: if the command fails; it names the log.
     """
     wait(launch(command, log, threads, append), log)
 
@@ -28,7 +28,7 @@ def run(command: Sequence[object], log: Path, threads: int, append: bool = False
 def launch(
     command: Sequence[object], log: Path, threads: int, append: bool = False
 ) -> subprocess.Popen:
-    """Start a command on so many threads, its output in ``log``, or added to it."""
+    """Start a command with a number of threads and write its output to ``log``, or append it."""
     logger.debug("%s", " ".join(map(str, command)))
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("a" if append else "w") as output:
@@ -46,20 +46,22 @@ def wait(process: subprocess.Popen, log: Path) -> None:
     """Wait for a command to end.
 
     Raises:
-        InputError: if it failed, naming the log.
+        InputError: if the command failed; it names the log.
     """
     try:
         status = process.wait()
     finally:
         end(process)
     if status != 0:
-        raise InputError(f"{log}: the command that wrote this failed; its last lines say why")
+        raise InputError(
+            f"{log}: the command that wrote this log failed; its last lines give the reason"
+        )
 
 
 def end(*processes: subprocess.Popen) -> None:
-    """End those that have not ended by themselves; kill what does not listen."""
+    """End processes that are still running; kill those that do not react."""
     for process in processes:
-        process.terminate()  # does nothing to one that has ended
+        process.terminate()  # has no effect on a process that has ended
     for process in processes:
         try:
             process.wait(TIME_TO_END)
@@ -70,19 +72,19 @@ def end(*processes: subprocess.Popen) -> None:
 
 
 def end_all() -> None:
-    """End all commands, those of other threads too: none shall go on without this program."""
+    """End all commands, including those of other threads, so that none outlives this program."""
     for process in list(_running):
         process.terminate()
 
 
 def override(key: str, path: Path) -> str:
-    """A path as an override of hydra's, whose grammar has a use for most punctuation."""
+    """Return a path as a hydra override, in which most punctuation must be quoted."""
     quoted = str(path).replace("'", "\\'")
     return f"{key}='{quoted}'"
 
 
 def read_hypotheses(lines: Iterable[str]) -> list[str]:
-    """The H-lines of ``fairseq-generate``, sorted by sentence; the first one, its best, of each."""
+    """Return the first H-line of each sentence from ``fairseq-generate``, its best, in order."""
     found: dict[int, str] = {}
     for line in lines:
         if line.startswith("H-"):
@@ -92,5 +94,5 @@ def read_hypotheses(lines: Iterable[str]) -> list[str]:
 
 
 def program(name: str) -> Path:
-    """fairseq's programs are installed beside the interpreter."""
+    """Return the path of one of fairseq's programs, which are beside the interpreter."""
     return Path(sys.executable).with_name(name)

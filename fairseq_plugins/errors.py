@@ -1,4 +1,4 @@
-"""Errors that are the user's to mend, and the one line in which programs show them."""
+"""Errors that the user can correct, and the one line in which programs show them."""
 
 import os
 import sys
@@ -9,14 +9,14 @@ from fairseq_plugins.host import is_fairseqs
 
 
 class InputError(ValueError):
-    """Bad input. The message is one line: which file, what is wrong, and what to do about it."""
+    """Invalid input. The message is one line: the file, what is wrong, and what to do about it."""
 
 
 def user_errors() -> tuple[type[Exception], ...]:
-    """Return the kinds of errors that are the user's to mend.
+    """Return the types of errors that the user can correct.
 
-    The memory knows nobody, and so has an error of its own. It is imported late: a program that
-    only shows its help needs no torch.
+    The memory does not depend on other packages, so it has its own error. It is imported here
+    because a program that only shows its help needs no torch.
     """
     from fairseq_plugins.memory.snapshot import SnapshotError
 
@@ -24,14 +24,14 @@ def user_errors() -> tuple[type[Exception], ...]:
 
 
 def one_line_errors() -> None:
-    """Show the user's mistakes as one line on stderr instead of a traceback; the exit code is 1.
+    """Show errors of the user as one line on stderr instead of a traceback, with exit code 1.
 
-    These are :func:`user_errors`, also as the declared cause of another exception, files that
-    cannot be opened, too little memory, and arguments that a program of fairseq's itself refuses.
-    Everything else keeps its traceback.
+    These are :func:`user_errors`, including those declared as the cause of another exception; files
+    that cannot be opened; lack of memory; and arguments that fairseq's programs reject. Everything
+    else keeps its traceback.
     """
     sys.excepthook = _report
-    os.environ.setdefault("HYDRA_FULL_ERROR", "1")  # else hydra prints errors in its own way
+    os.environ.setdefault("HYDRA_FULL_ERROR", "1")  # otherwise hydra prints errors in its own way
 
 
 def _report(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
@@ -43,10 +43,10 @@ def _report(kind: type[BaseException], error: BaseException, trace: TracebackTyp
 
 
 def _message(error: BaseException, trace: TracebackType | None) -> str | None:
-    """The line to show; None for a mistake of ours."""
+    """Return the line to show; None for an error that is not the user's."""
     if isinstance(error, OSError) and (error.filename or not error.errno):
         return f"{error.filename}: {error.strerror}" if error.filename else str(error)
-    # What happened while another error was handled (__context__) is an error of its own.
+    # An error that was raised while another one was handled (__context__) is a separate error.
     cause: BaseException | None = error
     kinds = user_errors()
     while cause is not None and not isinstance(cause, kinds):
@@ -54,8 +54,8 @@ def _message(error: BaseException, trace: TracebackType | None) -> str | None:
     if cause is not None:
         return str(cause)
     if _is_lack_of_memory(error):
-        reason = str(error).rpartition("DefaultCPUAllocator: ")[2].splitlines() or ["all is in use"]
-        return f"not enough memory ({reason[0]}); ask for smaller batches, sizes or memories"
+        reason = str(error).rpartition("DefaultCPUAllocator: ")[2].splitlines() or ["none is left"]
+        return f"not enough memory ({reason[0]}); use smaller batches, sizes or memories"
     return str(error).splitlines()[0] if _is_refusal_of_fairseq(error, trace) else None
 
 
@@ -65,10 +65,10 @@ def _is_lack_of_memory(error: BaseException) -> bool:
 
 
 def _is_refusal_of_fairseq(error: BaseException, trace: TracebackType | None) -> bool:
-    """Whether fairseq has refused its arguments or data itself, with a sentence that says why.
+    """Return whether fairseq itself rejected its arguments or data, with a message.
 
-    Its programs do so with ``assert`` in their main functions, and the library by raising
-    ``Exception`` as such, where it is not another error that it wraps.
+    Its programs do this with ``assert`` in their main functions, and its library by raising a plain
+    ``Exception`` that does not wrap another error.
     """
     while trace is not None and trace.tb_next is not None:
         trace = trace.tb_next

@@ -1,11 +1,11 @@
-"""Which short number formats this machine multiplies natively: the one place that asks.
+"""Detects whether this machine multiplies bfloat16 natively.
 
-A processor without instructions for bfloat16 still computes with it, but several times slower than
-with float32; and oneDNN's LSTM refuses it there. So whoever chooses a format asks here first.
+A processor without bfloat16 instructions still computes with bfloat16, but several times slower
+than with float32, and oneDNN's LSTM rejects it. So code that chooses a format asks here first.
 
 On a CPU, torch multiplies bfloat16 through oneDNN. A build without oneDNN, as for macOS, has no
-fast product, whatever the processor can do. Environment variables that cap oneDNN or torch below
-what the processor can do are believed; so a better machine can stand in for one with AVX2 only.
+fast product on any processor. Environment variables that restrict oneDNN or torch are respected, so
+a better machine can emulate one that only has AVX2.
 """
 
 import os
@@ -13,15 +13,15 @@ import platform
 
 import torch
 
-# What ONEDNN_MAX_CPU_ISA can allow without allowing bfloat16. torch does not tell the last two.
+# Values of ONEDNN_MAX_CPU_ISA that exclude bfloat16. torch does not report the last two.
 _CAPS = {"SSE41", "AVX", "AVX2", "AVX2_VNNI", "AVX2_VNNI_2", "AVX512_CORE", "AVX512_CORE_VNNI"}
 
 
 def native_bfloat16(device: torch.device | str = "cpu") -> bool:
-    """Tell whether products of bfloat16 matrices are native on a device, and so pay.
+    """Return whether a device multiplies bfloat16 matrices natively, so that bfloat16 is faster.
 
     Args:
-        device: a CPU, or a CUDA device that is present; anything else never multiplies natively.
+        device: a CPU, or a CUDA device that is present; the answer for others is False.
 
     Returns:
         True on x86-64 with AVX512_BF16 or AMX, on ARM64 with the bfloat16 extension, and on CUDA
@@ -34,14 +34,14 @@ def native_bfloat16(device: torch.device | str = "cpu") -> bool:
 
 
 def _onednn_multiplies() -> bool:
-    """oneDNN is there and accepts bfloat16. On x86-64 it also does so where it emulates it."""
+    """Return whether oneDNN accepts bfloat16. On x86-64 it also does so where it emulates it."""
     if not torch.backends.mkldnn.is_available():
         return False
     return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
 
 
 def _capped() -> bool:
-    """The environment keeps oneDNN, or torch itself, below the instructions for bfloat16."""
+    """Return whether the environment keeps oneDNN or torch below the bfloat16 instructions."""
     names = (os.environ.get(f"{prefix}_MAX_CPU_ISA", "") for prefix in ("ONEDNN", "DNNL"))
     if any(name.upper() in _CAPS for name in names):
         return True
@@ -49,7 +49,7 @@ def _capped() -> bool:
 
 
 def _instructions() -> bool:
-    """The processor has instructions for bfloat16; on ARM64 oneDNN has looked already."""
+    """Return whether the processor has bfloat16 instructions; on ARM64 oneDNN has checked this."""
     if not _is_x86():
         return True
     return bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())

@@ -1,4 +1,4 @@
-"""What our command-line programs share once their arguments are parsed."""
+"""What our command-line programs do once their arguments are parsed."""
 
 import logging
 import signal
@@ -6,11 +6,11 @@ import sys
 
 from fairseq_plugins.errors import one_line_errors
 
-TERMINATED = 128 + signal.SIGTERM  # what shells report
+TERMINATED = 128 + signal.SIGTERM  # as shells report it
 
 
 def start() -> None:
-    """Log to stderr, show bad input as one line, and when ended by SIGTERM, end in order."""
+    """Log to stderr, show invalid input as one line, and exit cleanly on SIGTERM."""
     one_line_errors()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(TERMINATED))
     logging.basicConfig(
@@ -21,11 +21,11 @@ def start() -> None:
         force=True,
     )
     for library in ("fairseq", "sacrebleu"):
-        logging.getLogger(library).setLevel(logging.WARNING)  # what they do is ours to tell
+        logging.getLogger(library).setLevel(logging.WARNING)  # our own log reports what they do
 
 
 def device(cpu: bool) -> str:
-    """Choose where to compute: on a GPU if there is one, unless ``cpu`` is wanted."""
+    """Return the device to compute on: a GPU if there is one, unless ``cpu`` is set."""
     import torch
 
     return "cuda" if torch.cuda.is_available() and not cpu else "cpu"

@@ -1,4 +1,4 @@
-"""How far a long piece of work is."""
+"""Shows the progress of long work."""
 
 import logging
 import sys
@@ -10,11 +10,11 @@ logger = logging.getLogger(__name__)
 
 LOG_INTERVAL = 30  # seconds
 LINE = "{l_bar} {n_fmt}/{total_fmt} [{elapsed}<{remaining}, {rate_fmt}]"
-ENDLESS = "{desc}: {n_fmt} [{elapsed}, {rate_fmt}]"  # if nobody knows how much there is
+ENDLESS = "{desc}: {n_fmt} [{elapsed}, {rate_fmt}]"  # if the total is unknown
 
 
 class Progress(tqdm):
-    """tqdm's bar on a terminal; where a log is written, a line every half minute."""
+    """A tqdm bar on a terminal; in a log, a line every half minute."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self.logged = not sys.stderr.isatty()
@@ -26,9 +26,9 @@ class Progress(tqdm):
             self.bar_format = ENDLESS
 
     def display(self, msg: str | None = None, pos: int | None = None) -> Any:
-        """Show it as it is now."""
+        """Show the current state."""
         if not self.logged:
             return super().display(msg, pos)
-        if msg is None:  # else tqdm wants to wipe the bar out
-            logger.info("%s", str(self))  # as it is now, not when it is read
+        if msg is None:  # otherwise tqdm clears the bar
+            logger.info("%s", str(self))  # formatted now, not when the record is read
         return None

@@ -1,6 +1,6 @@
-"""Importing this module makes all our tasks, models and criterions known to fairseq.
+"""Registers all tasks, models and criterions with fairseq when it is imported.
 
-Every package that has fairseq build one of them imports it.
+Every package in which fairseq builds one of them imports this module.
 """
 
 from fairseq_plugins import criterions, models, patches, tasks

@@ -1,8 +1,8 @@
-"""Command lines made of a package: a file is a verb, a folder is a verb with verbs of its own.
+"""Command lines built from a package: a file is a verb, a folder is a verb with its own verbs.
 
-A verb's file opens with what it does, in one line, and an example. Its ``arguments(parser)`` says
-what it can be told, and its ``run(args)`` makes the one call; only there it imports torch and
-fairseq, so that ``--help`` answers at once. A new verb is a new file.
+The docstring of a verb's file begins with one line on what it does, and gives an example. Its
+``arguments(parser)`` declares the arguments, and its ``run(args)`` makes one call. Only ``run``
+imports torch and fairseq, so that ``--help`` answers at once. To add a verb, add a file.
 """
 
 import argparse
@@ -13,7 +13,7 @@ from types import ModuleType
 
 from fairseq_plugins.arguments import HelpFormatter
 
-# Adds the arguments that all verbs of a program have.
+# Adds arguments that all verbs of a program share.
 Shared = Callable[[argparse.ArgumentParser], object]
 
 
@@ -23,13 +23,13 @@ def parser(
     """Build the parser of a program from a package of verbs.
 
     Args:
-        package: of the verbs; its docstring describes the program.
-        program: its name.
-        shared: adds the arguments that all verbs have.
+        package: that contains the verbs; its docstring describes the program.
+        program: its name in the usage message.
+        shared: adds the arguments that all verbs share.
 
     Returns:
-        A parser whose result has, beside the verb's own arguments, ``run``, the verb's function,
-        and ``error``, which ends the program with a usage message and exit code 2.
+        A parser. In addition to the verb's arguments, its result has ``run``, the verb's function,
+        and ``error``, which exits with a usage message and code 2.
     """
     whole = argparse.ArgumentParser(
         prog=program, description=package.__doc__, formatter_class=HelpFormatter

@@ -1,6 +1,6 @@
-"""Work on checkpoints and memories: fill them, average them, look into them, measure them.
+"""Fill, average, inspect and measure memories and checkpoints, and teach translators.
 
     fairseq-memory VERB --help
 
-explains a verb, with an example.
+describes a verb, with an example.
 """

@@ -1,4 +1,4 @@
-"""The console script ``fairseq-memory``: parse, run the verb, show what it returns."""
+"""The console script ``fairseq-memory``: parse the arguments, run the verb, print its result."""
 
 import argparse
 import json
@@ -12,11 +12,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the program.
 
     Args:
-        arguments: of the command line; None for those that the program was started with.
+        arguments: of the command line; None for those of this process.
 
     Returns:
-        The exit code 0. Usage errors end the program with 2; the user's other mistakes with 1,
-        after one line on stderr.
+        The exit code 0. Usage errors exit with 2; other errors of the user exit with 1, after one
+        line on stderr.
     """
     args = verbs.parser(cli, "fairseq-memory", _shared).parse_args(arguments)
     from fairseq_plugins.program import start
@@ -30,12 +30,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _text(text: str | Iterator[str]) -> Iterator[str]:
-    """What a verb tells people, all at once or piece by piece."""
+    """Yield the result for people, whole or piece by piece."""
     yield from [text] if isinstance(text, str) else text
 
 
 def _json(data: object) -> Iterator[str]:
-    """The same for programs: one JSON value, or one a line of what comes piece by piece."""
+    """Yield the result for programs: one JSON value, or one per line for results in pieces."""
     if isinstance(data, Iterator):
         yield from (json.dumps(one, ensure_ascii=False) for one in data)
     else:

@@ -1,4 +1,4 @@
-"""Arguments that the verbs on translator folders share."""
+"""Arguments shared by the verbs on translator folders."""
 
 import argparse
 from pathlib import Path
@@ -12,39 +12,40 @@ if TYPE_CHECKING:
 
 
 def add_folder(parser: argparse.ArgumentParser) -> None:
-    """Add the translator folder."""
-    parser.add_argument("folder", type=Path, help="translator folder that `pack` made")
+    """Add the argument for the translator folder."""
+    parser.add_argument("folder", type=Path, help="translator folder, created by `pack`")
 
 
 def add_device(parser: argparse.ArgumentParser) -> None:
-    """Add the choice of where to compute."""
+    """Add the option for the device."""
     parser.add_argument("--cpu", action="store_true", help="do not use a GPU")
 
 
 def add_search(parser: argparse.ArgumentParser) -> None:
-    """Add what decides how texts are translated."""
+    """Add the options for translation."""
     add_device(parser)
     parser.add_argument("--beam", type=positive, default=5, help="width of the beam search")
     parser.add_argument(
         "--no-exact",
         action="store_true",
-        help="ask network and memory also for sentences that were taught as they are",
+        help="do not look up taught sentences; always use the network and its memory",
     )
 
 
 def add_selection(parser: argparse.ArgumentParser) -> None:
-    """Add what chooses lessons."""
+    """Add the options that select lessons."""
     add = parser.add_argument
-    add("--search", metavar="TEXT", help="lessons with this text in source, target or note")
-    add("--origin", help="lessons from this file, termbase or person")
-    add("--author", help="lessons of this author")
+    add("--search", metavar="TEXT", help="select lessons with this text in source, target or note")
+    add("--origin", help="select lessons from this file, termbase or person")
+    add("--author", help="select lessons of this author")
     add("--since", metavar="TIME",
-        help="lessons changed then or later (UTC): 2030-12-31 or 2030-12-31T12:00:00Z")  # fmt: skip
-    add("--before", metavar="TIME", help="lessons changed earlier than this")
+        help="select lessons changed at or after this time (UTC): 2030-12-31 or "
+        "2030-12-31T12:00:00Z")  # fmt: skip
+    add("--before", metavar="TIME", help="select lessons changed before this time")
 
 
 def selection(args: argparse.Namespace) -> "Selection":
-    """Return the lessons that are meant."""
+    """Return the selection that the arguments describe."""
     from fairseq_plugins.teaching.lessons import Selection
 
     names = ("search", "origin", "author", "since", "before")
@@ -52,7 +53,7 @@ def selection(args: argparse.Namespace) -> "Selection":
 
 
 def translator(args: argparse.Namespace) -> "Translator":
-    """Open the translator."""
+    """Open the translator folder of the arguments."""
     from fairseq_plugins.program import device
     from fairseq_plugins.teaching.translator import Translator
 

@@ -2,8 +2,8 @@
 
     fairseq-memory average --dir checkpoints --last 5 --output averaged.pt
 
-The memory is that of the newest checkpoint. Its keys were made with other weights than the
-averaged ones; `fairseq-memory fill --clear` makes them anew.
+The memory comes from the newest checkpoint. Its keys were computed with weights other than the
+averaged ones; `fairseq-memory fill --clear` computes them again.
 """
 
 import argparse
@@ -13,17 +13,25 @@ from fairseq_plugins.arguments import positive
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    """Say which checkpoints."""
+    """Declare the arguments."""
     which = parser.add_mutually_exclusive_group(required=True)
-    which.add_argument("--inputs", type=Path, nargs="+", metavar="FILE", help="checkpoints")
-    which.add_argument("--last", type=positive, metavar="N", help="the last N checkpoints of --dir")
-    parser.add_argument("--dir", type=Path, help="the --save-dir of a training, for --last")
+    which.add_argument(
+        "--inputs", type=Path, nargs="+", metavar="FILE", help="checkpoints to average"
+    )
+    which.add_argument(
+        "--last", type=positive, metavar="N", help="average the last N checkpoints of --dir"
+    )
+    parser.add_argument(
+        "--dir", type=Path, help="folder of checkpoints (--save-dir of a training), for --last"
+    )
     parser.add_argument("--output", type=Path, required=True, help="checkpoint to write")
-    parser.add_argument("--ema", action="store_true", help="average what --store-ema kept")
+    parser.add_argument(
+        "--ema", action="store_true", help="average the moving averages that --store-ema kept"
+    )
 
 
 def run(args: argparse.Namespace) -> tuple[str, object]:
-    """Choose, average, save."""
+    """Choose checkpoints, average them and save the result."""
     from fairseq_plugins.checkpoints.averaging import average_checkpoints
     from fairseq_plugins.checkpoints.files import last_checkpoints, write_checkpoint
 

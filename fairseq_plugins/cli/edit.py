@@ -1,8 +1,8 @@
-"""Change a lesson, which keeps its id.
+"""Change a lesson. It keeps its id.
 
     fairseq-memory edit my-translator 12 --target "Das Kätzchen schläft."
 
-Only what is given changes.
+Texts without an option stay as they are.
 """
 
 import argparse
@@ -15,19 +15,19 @@ TEXTS = ("source", "target", "origin", "note", "author")
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    """Say which, and what."""
+    """Declare the arguments."""
     add_folder(parser)
-    parser.add_argument("id", type=positive, help="of the lesson, see `lessons`")
+    parser.add_argument("id", type=positive, help="id of the lesson, see `lessons`")
     for name in TEXTS:
-        parser.add_argument(f"--{name}", help=f"new {name}")
+        parser.add_argument(f"--{name}", help=f"new {name} of the lesson")
     add_device(parser)
 
 
 def run(args: argparse.Namespace) -> tuple[str, object]:
-    """Edit."""
+    """Change the lesson."""
     changes = {name: text for name in TEXTS if (text := getattr(args, name)) is not None}
     if not changes:
-        args.error("nothing to change; give a new --source, --target, --origin, --note or --author")
+        args.error("nothing to change: give a new --source, --target, --origin, --note or --author")
     from fairseq_plugins.teaching.shown import taught_text
 
     with translator(args) as open_translator:

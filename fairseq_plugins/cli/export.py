@@ -1,9 +1,9 @@
-"""Write lessons to a file that other programs read.
+"""Write lessons to a file for other programs.
 
     fairseq-memory export my-translator lessons.tmx
     fairseq-memory export my-translator terms.csv --origin terms
 
-Writes .tmx, .tsv, .csv and .jsonl files. `import` reads them back as the same lessons.
+Writes .tmx, .tsv, .csv and .jsonl files. `import` reads them as the same lessons.
 """
 
 import argparse
@@ -13,14 +13,14 @@ from fairseq_plugins.cli._translator import add_folder, add_selection, selection
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    """Say which, and where to."""
+    """Declare the arguments."""
     add_folder(parser)
-    parser.add_argument("file", type=Path, help="file to write; its suffix tells its format")
+    parser.add_argument("file", type=Path, help="file to write; its suffix determines the format")
     add_selection(parser)
 
 
 def run(args: argparse.Namespace) -> tuple[str, object]:
-    """Export."""
+    """Write the selected lessons."""
     from fairseq_plugins.teaching.about import open_journal, read_about
     from fairseq_plugins.teaching.exchange import write_lessons
 

@@ -1,11 +1,11 @@
-"""Forget lessons: the translator is then as if they had never been taught.
+"""Forget lessons, as if they had never been taught.
 
     fairseq-memory forget my-translator 12
     fairseq-memory forget my-translator --origin terms.tmx
     fairseq-memory forget my-translator --origin terms.tmx --yes
 
-Without ids, it first only says how many lessons are meant; --yes forgets them. `undo` brings back
-what was forgotten.
+Without ids, this only shows how many lessons are selected; add --yes to forget them. `undo` brings
+them back.
 """
 
 import argparse
@@ -15,20 +15,22 @@ from fairseq_plugins.cli._translator import add_folder, add_selection, selection
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    """Say which."""
+    """Declare the arguments."""
     add_folder(parser)
-    parser.add_argument("ids", type=positive, nargs="*", metavar="ID", help="lesson, see `lessons`")
+    parser.add_argument(
+        "ids", type=positive, nargs="*", metavar="ID", help="id of a lesson, see `lessons`"
+    )
     add_selection(parser)
-    parser.add_argument("--yes", action="store_true", help="forget all that are meant")
+    parser.add_argument("--yes", action="store_true", help="forget all selected lessons")
 
 
 def run(args: argparse.Namespace) -> tuple[str, object]:
-    """Forget."""
+    """Forget lessons, or count those that would be forgotten."""
     from fairseq_plugins.teaching.about import open_journal
 
     which = selection(args)
     if bool(args.ids) != which.everything:
-        args.error("say which lessons: either ids, or --origin, --search, --author, --since, "
+        args.error("select lessons: give either ids, or --origin, --search, --author, --since, "
                    "--before")  # fmt: skip
     done = bool(args.ids) or args.yes
     with open_journal(args.folder) as journal:

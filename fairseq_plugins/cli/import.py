@@ -1,10 +1,10 @@
-"""Teach a translator what a file says: a translation memory, a termbase or a table.
+"""Teach a translator the contents of a file: a translation memory, a termbase or a table.
 
     fairseq-memory import my-translator terms.tmx
     fairseq-memory import my-translator glossary.csv --origin glossary
 
-Reads .tmx, .tbx, .xlf, .xliff, .tsv, .csv and .jsonl files in UTF-8 or UTF-16. A file with a fault
-changes nothing, unless --keep-going. All of it is one change, which `undo` takes back.
+Reads .tmx, .tbx, .xlf, .xliff, .tsv, .csv and .jsonl files in UTF-8 or UTF-16. A file with an error
+changes nothing, unless you use --keep-going. An import is one change, which `undo` takes back.
 """
 
 import argparse
@@ -17,19 +17,19 @@ SHOWN = 10  # reasons
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    """Say what."""
+    """Declare the arguments."""
     add_folder(parser)
-    parser.add_argument("file", type=Path, help="file to read; its suffix tells its format")
+    parser.add_argument("file", type=Path, help="file to read; its suffix determines the format")
     parser.add_argument(
-        "--origin", help="of the lessons; left out: what the file says, or its name"
+        "--origin", help="origin of the lessons (default: that in the file, or the file's name)"
     )
     parser.add_argument("--keep-going", action="store_true",
-                        help="take what can be read of a file with faults")  # fmt: skip
+                        help="import the readable part of a file with errors")  # fmt: skip
     add_device(parser)
 
 
 def run(args: argparse.Namespace) -> tuple[str, object]:
-    """Import."""
+    """Import the file and report skipped entries."""
     with translator(args) as open_translator:
         report = open_translator.import_file(args.file, args.origin, args.keep_going)
     told = [str(report)]

@@ -1,9 +1,9 @@
-"""Show what is in a snapshot of a memory, or in the memory of a checkpoint, and check it.
+"""Describe and check a snapshot of a memory, or the memory of a checkpoint.
 
     fairseq-memory inspect checkpoints/checkpoint_best.pt
     fairseq-memory inspect memory.safetensors
 
-A file that is damaged, or holds no memory, is refused with one line.
+A file that is damaged or has no memory is rejected in one line.
 """
 
 import argparse
@@ -11,12 +11,12 @@ from pathlib import Path
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    """Say which file."""
+    """Declare the arguments."""
     parser.add_argument("file", type=Path, help="checkpoint (*.pt) or snapshot of a memory")
 
 
 def run(args: argparse.Namespace) -> tuple[str, object]:
-    """Read, check, describe."""
+    """Read, check and describe the file."""
     if args.file.suffix == ".pt":
         from fairseq_plugins.checkpoints.memories import MemoryOfCheckpoint
 

@@ -1,9 +1,9 @@
-"""List what a translator was taught, newest first.
+"""List the lessons of a translator, newest first.
 
     fairseq-memory lessons my-translator --search cat
     fairseq-memory lessons my-translator --origin terms.tmx --limit 100
 
-Each has a number, its id, by which it is shown, edited and forgotten.
+Use the id of a lesson to show, edit or forget it.
 """
 
 import argparse
@@ -14,14 +14,16 @@ from fairseq_plugins.cli._translator import add_folder, add_selection, selection
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    """Say which."""
+    """Declare the arguments."""
     add_folder(parser)
     add_selection(parser)
-    parser.add_argument("--limit", type=not_negative, default=20, help="how many at most; 0: all")
+    parser.add_argument(
+        "--limit", type=not_negative, default=20, help="maximum number of lessons; 0 for all"
+    )
 
 
 def run(args: argparse.Namespace) -> tuple[str, object]:
-    """List."""
+    """List the selected lessons."""
     from fairseq_plugins.teaching.about import open_journal
     from fairseq_plugins.teaching.shown import lesson_line
 

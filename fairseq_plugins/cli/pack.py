@@ -1,8 +1,8 @@
-"""Make a translator folder of a checkpoint, its dictionaries and its sentencepiece model.
+"""Create a translator folder from a checkpoint, its dictionaries and its sentencepiece model.
 
     fairseq-memory pack --path checkpoint_best.pt --data DATA-BIN --spm spm.model my-translator
 
-The folder holds all that is needed to translate and to teach. It can be copied and moved.
+The folder contains everything needed to translate and to teach. It can be copied and moved.
 """
 
 import argparse
@@ -11,18 +11,18 @@ from pathlib import Path
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    """Say of what."""
+    """Declare the arguments."""
     add = parser.add_argument
-    add("folder", type=Path, help="translator folder to make")
+    add("folder", type=Path, help="translator folder to create")
     add("--path", type=Path, required=True, help="checkpoint of a translator with a memory")
     add("--data", type=Path, required=True,
-        help="folder that fairseq-preprocess wrote, with the dictionaries")  # fmt: skip
+        help="folder written by fairseq-preprocess, with the dictionaries")  # fmt: skip
     add("--spm", type=Path, required=True,
-        help="sentencepiece model that the training text was encoded with")  # fmt: skip
+        help="sentencepiece model that encoded the training text")  # fmt: skip
 
 
 def run(args: argparse.Namespace) -> tuple[str, object]:
-    """Pack."""
+    """Create the folder."""
     from fairseq_plugins.teaching.folder import pack
 
     about = pack(args.path, args.data, args.spm, args.folder)

@@ -1,8 +1,8 @@
-"""Show all that is known of one lesson.
+"""Show everything that is known about one lesson.
 
     fairseq-memory show my-translator 12
 
-Other lessons with the same source and another target are named beside it.
+Other lessons with the same source and a different target are listed as well.
 """
 
 import argparse
@@ -13,13 +13,13 @@ from fairseq_plugins.cli._translator import add_folder
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    """Say which."""
+    """Declare the arguments."""
     add_folder(parser)
-    parser.add_argument("id", type=positive, help="of the lesson, see `lessons`")
+    parser.add_argument("id", type=positive, help="id of the lesson, see `lessons`")
 
 
 def run(args: argparse.Namespace) -> tuple[str, object]:
-    """Show."""
+    """Show the lesson."""
     from fairseq_plugins.teaching.about import open_journal
     from fairseq_plugins.teaching.shown import lesson_page
 

@@ -1,11 +1,11 @@
-"""Teach a translator: it uses what it was taught from the next sentence on.
+"""Teach a translator. It uses the lesson from the next sentence on.
 
     fairseq-memory teach my-translator "The cat sleeps." "Die Katze schläft."
     fairseq-memory teach my-translator --term "cat=Katze" --term "dog=Hund" --origin animals
     fairseq-memory teach my-translator < pairs.tsv
 
-Says what the translator makes of each source now, and warns where a lesson has not come through or
-contradicts an older one. For files see `import`.
+Shows how each source is now translated, and warns if a lesson does not take effect or contradicts
+an older one. To teach the contents of a file, use `import`.
 """
 
 import argparse
@@ -20,28 +20,28 @@ if TYPE_CHECKING:
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    """Say what."""
+    """Declare the arguments."""
     add_folder(parser)
     add = parser.add_argument
     add("source", nargs="?",
-        help="sentence; left out, and no --term: lines of standard input, with a tab between "
-        "source and target")  # fmt: skip
-    add("target", nargs="?", help="its translation")
+        help="sentence (default, without --term: lines of standard input, with a tab between "
+        "source and target)")  # fmt: skip
+    add("target", nargs="?", help="translation of the sentence")
     add("--term", action="append", default=[], metavar="SOURCE=TARGET",
-        help="term with its translation; may be given several times")  # fmt: skip
-    add("--origin", default="", help="where it comes from")
-    add("--note", default="", help="note for people")
-    add("--author", default="", help="who teaches it")
+        help="term and its translation; can be repeated")  # fmt: skip
+    add("--origin", default="", help="where the lessons come from")
+    add("--note", default="", help="note to keep with the lessons")
+    add("--author", default="", help="name of the teacher")
     add_device(parser)
 
 
 def run(args: argparse.Namespace) -> tuple[Iterator[str], Iterator[object]]:
-    """Teach, and yield lesson by lesson."""
+    """Teach and yield the lessons one by one."""
     if (args.source is None) != (args.target is None):
-        args.error("a source needs its target: give both, or neither")
+        args.error("a source needs a target: give both or neither")
     for term in args.term:
         if "=" not in term:
-            args.error(f"--term {term!r} has no =; write SOURCE=TARGET")
+            args.error(f"--term {term!r} has no '=': write SOURCE=TARGET")
     return _lines(args), map(asdict, _taught(args))
 
 

@@ -1,10 +1,10 @@
-"""Translate a file, or what is typed or piped in, line by line.
+"""Translate a file or standard input, line by line.
 
     fairseq-memory translate my-translator letter.txt > letter.de.txt
     echo "The cat sleeps." | fairseq-memory translate my-translator --explain
 
-Every line becomes one line, empty ones included. White space at its ends, tags such as <b> and
-placeholders such as {0} stay. A sentence that was taught is translated as it was taught.
+Writes one line for each line, including empty ones. White space at its ends, tags such as <b> and
+placeholders such as {0} are preserved. A taught sentence is translated as it was taught.
 """
 
 import argparse
@@ -20,22 +20,22 @@ from fairseq_plugins.cli._translator import add_folder, add_search, translator
 if TYPE_CHECKING:
     from fairseq_plugins.teaching.translation import Translation
 
-AT_ONCE = 64  # lines of a file
+AT_ONCE = 64  # lines of a file in a batch
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    """Say what, and how."""
+    """Declare the arguments."""
     add_folder(parser)
-    parser.add_argument("file", type=Path, nargs="?", help="text; left out: standard input")
+    parser.add_argument("file", type=Path, nargs="?", help="text file (default: standard input)")
     add_search(parser)
     parser.add_argument("--explain", action="store_true",
-                        help="show under each line what speaks for its words")  # fmt: skip
+                        help="show below each line what supports its words")  # fmt: skip
     parser.add_argument("--fuzzy", type=float, metavar="SHARE",
-                        help="lessons with a source so similar are shown, 0 to 1")  # fmt: skip
+                        help="show lessons whose source is this similar, 0 to 1")  # fmt: skip
 
 
 def run(args: argparse.Namespace) -> tuple[Iterator[str], Iterator[object]]:
-    """Translate, and yield line by line."""
+    """Translate and yield the results line by line."""
     return _lines(args), map(asdict, _translations(args))
 
 

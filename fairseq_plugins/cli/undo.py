@@ -1,8 +1,8 @@
-"""Take back the last change that was not taken back yet, whatever it was.
+"""Take back the last change that has not been taken back yet.
 
     fairseq-memory undo my-translator
 
-An import is one change. Called again, it takes back the change before.
+An import is one change. Run it again to take back the change before.
 """
 
 import argparse
@@ -12,12 +12,12 @@ from fairseq_plugins.cli._translator import add_folder
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    """Say where."""
+    """Declare the arguments."""
     add_folder(parser)
 
 
 def run(args: argparse.Namespace) -> tuple[str, object]:
-    """Undo."""
+    """Take back the change."""
     from fairseq_plugins.teaching.about import open_journal
     from fairseq_plugins.teaching.shown import change_line
 

@@ -1,19 +1,19 @@
-"""Print the folder that fairseq's programs want as --user-dir.
+"""Print the folder to pass to fairseq's programs as --user-dir.
 
     fairseq-train DATA-BIN --user-dir "$(fairseq-memory user-dir)" --task translation_memory ...
 
-It is an absolute path, so it is right wherever the command is run.
+The path is absolute, so it works in every current directory.
 """
 
 import argparse
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    """Take none."""
+    """Declare no arguments."""
 
 
 def run(args: argparse.Namespace) -> tuple[str, object]:
-    """Find it."""
+    """Return the folder of the plug-in."""
     from fairseq_plugins.commands import PLUGINS
 
     return str(PLUGINS), {"user_dir": str(PLUGINS)}

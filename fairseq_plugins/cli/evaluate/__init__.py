@@ -1,6 +1,6 @@
-"""Measure translations, one-shot learning of drawings, or algorithms that were learned.
+"""Evaluate translations, one-shot learning of drawings, or learned algorithms.
 
     fairseq-memory evaluate translation test.hyp --ref test.de --train train.de
 
-Say --help after what is to be evaluated for all that can be measured.
+To see all metrics, use --help after the subject of the evaluation.
 """

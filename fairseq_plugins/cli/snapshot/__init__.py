@@ -1,8 +1,8 @@
-"""Take the memory out of a checkpoint, or put one back.
+"""Save the memory of a checkpoint to a file, load it into a checkpoint, or show it.
 
     fairseq-memory snapshot save --path checkpoint.pt --snapshot memory.safetensors
     fairseq-memory snapshot load --path checkpoint.pt --snapshot memory.safetensors \\
         --output restored.pt
 
-Save before you try something that may spoil what was taught; load to undo it.
+Save the memory before you try something that may damage it; load it to go back.
 """

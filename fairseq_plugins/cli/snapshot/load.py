@@ -1,9 +1,9 @@
-"""Write a checkpoint with the weights of one file and the memory of another.
+"""Write a checkpoint with the weights of one file and the memory of a snapshot.
 
     fairseq-memory snapshot load --path checkpoint.pt --snapshot memory.safetensors \\
         --output restored.pt
 
-A snapshot that other weights made is refused: its keys mean nothing to these.
+A snapshot from a model with other weights is rejected, because its keys have no meaning here.
 """
 
 import argparse
@@ -12,16 +12,18 @@ from pathlib import Path
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    """Say which, and where to."""
+    """Declare the arguments."""
     add = parser.add_argument
     add("--path", type=Path, required=True, help="checkpoint with a memory")
-    add("--snapshot", type=Path, required=True, help="file that `snapshot save` wrote")
+    add("--snapshot", type=Path, required=True, help="snapshot written by `snapshot save`")
     add("--output", type=Path, required=True, help="checkpoint to write")
-    add("--any-model", action="store_true", help="accept a snapshot that other weights made")
+    add(
+        "--any-model", action="store_true", help="accept a snapshot from a model with other weights"
+    )
 
 
 def run(args: argparse.Namespace) -> tuple[str, object]:
-    """Load."""
+    """Combine the checkpoint with the snapshot."""
     from fairseq_plugins.checkpoints.memories import MemoryOfCheckpoint
 
     header = MemoryOfCheckpoint(args.path).restore(args.snapshot, args.output, args.any_model)

@@ -1,8 +1,8 @@
-"""Write the memory of a checkpoint to a file of its own.
+"""Write the memory of a checkpoint to a separate file.
 
     fairseq-memory snapshot save --path checkpoint.pt --snapshot memory.safetensors
 
-The file is in the safetensors format, and says which weights made its keys.
+The file has the safetensors format, and records which weights computed its keys.
 """
 
 import argparse
@@ -11,13 +11,13 @@ from pathlib import Path
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    """Say which, and where to."""
+    """Declare the arguments."""
     parser.add_argument("--path", type=Path, required=True, help="checkpoint with a memory")
-    parser.add_argument("--snapshot", type=Path, required=True, help="file to write")
+    parser.add_argument("--snapshot", type=Path, required=True, help="snapshot to write")
 
 
 def run(args: argparse.Namespace) -> tuple[str, object]:
-    """Save."""
+    """Write the snapshot."""
     from fairseq_plugins.checkpoints.memories import MemoryOfCheckpoint
 
     header = MemoryOfCheckpoint(args.path).save(args.snapshot)

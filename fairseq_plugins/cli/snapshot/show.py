@@ -1,8 +1,8 @@
-"""Show what is in a snapshot, and check that it is whole.
+"""Describe a snapshot and check that it is complete.
 
     fairseq-memory snapshot show memory.safetensors
 
-A damaged file is refused with one line.
+A damaged file is rejected in one line.
 """
 
 import argparse
@@ -14,5 +14,7 @@ __all__ = ["arguments", "run"]
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    """Say which."""
-    parser.add_argument("file", type=Path, metavar="snapshot", help="that `snapshot save` wrote")
+    """Declare the arguments."""
+    parser.add_argument(
+        "file", type=Path, metavar="snapshot", help="snapshot written by `snapshot save`"
+    )
