@@ -1,7 +1,7 @@
-"""Whose program imports us.
+"""Tells whose program imports the package.
 
-In fairseq's programs and in ours, bad input is shown as one line, and warnings that nobody can act
-upon are silenced. In somebody else's program, importing us registers what fairseq is to know, and
+In fairseq's programs and in ours, invalid input is shown as one line, and warnings that nobody can
+act on are silenced. In other programs, importing the package registers everything with fairseq and
 installs nothing.
 """
 
@@ -19,7 +19,7 @@ PACKAGE = Path(__file__).resolve().parent
 
 
 def is_fairseqs(program: str) -> bool:
-    """Whether a program is one of fairseq's.
+    """Return whether a program is one of fairseq's.
 
     Args:
         program: its path, as in ``sys.argv[0]``.
@@ -29,13 +29,13 @@ def is_fairseqs(program: str) -> bool:
 
 
 def is_ours(program: str) -> bool:
-    """Whether a program is one of this project's.
+    """Return whether a program is one of this project's.
 
     Args:
         program: its path, as in ``sys.argv[0]``.
     """
     path = Path(program)
-    if program == "-m":  # of a module that is still being looked for
+    if program == "-m":  # a module that Python has not found yet
         return OUR_MODULE in sys.orig_argv
     if path.stem == OUR_PROGRAM:
         return True
@@ -43,5 +43,5 @@ def is_ours(program: str) -> bool:
 
 
 def running() -> str:
-    """Return the path of this program; empty where Python is part of another one."""
+    """Return the path of this program; empty where Python is embedded in another one."""
     return sys.argv[0] if getattr(sys, "argv", None) else ""
