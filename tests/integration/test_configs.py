@@ -151,7 +151,7 @@ def test_what_is_done_is_not_taken_for_what_was_done_otherwise(tmp_path: Path) -
 def test_a_start_that_failed_does_not_bind(tmp_path: Path) -> None:
     config, small = SMALL["rare symbols"]
     workshop = Workshop(tmp_path, threads=1, parallel=1)
-    with pytest.raises(InputError, match="the command that wrote this failed"):
+    with pytest.raises(InputError, match="the command that wrote this log failed"):
         workshop.train([Training("small", config, [*SHORT, *small, "optimization.lrr=[0.5]"])])
     workshop.train([Training("small", config, [*SHORT, *small])])
     assert workshop.seconds("small") >= 0
@@ -171,7 +171,7 @@ def test_one_that_fails_ends_the_others(tmp_path: Path, monkeypatch: pytest.Monk
     monkeypatch.setattr(Workshop, "_train", train)
     workshop = Workshop(tmp_path, threads=2, parallel=2)
     begin = time.monotonic()
-    with pytest.raises(InputError, match=r"fails\.txt: the command that wrote this failed"):
+    with pytest.raises(InputError, match=r"fails\.txt: the command that wrote this log failed"):
         workshop.train([Training(name, "", []) for name in ("two", "one", "three")])
     assert time.monotonic() - begin < 20
 

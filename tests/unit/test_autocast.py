@@ -38,7 +38,7 @@ def test_bfloat16_by_name_is_refused_where_it_is_emulated(native: bool) -> None:
     if native:
         autocast.choose("bfloat16", "cpu", "Training")
         return
-    with pytest.raises(InputError, match=r"CPU does not .* give --autocast auto") as refused:
+    with pytest.raises(InputError, match=r"CPU does not .* use --autocast auto") as refused:
         autocast.choose("bfloat16", "cpu", "Training")
     assert "\n" not in str(refused.value)
 
