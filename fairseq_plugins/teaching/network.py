@@ -10,12 +10,13 @@ import torch
 from fairseq import checkpoint_utils, tasks, utils
 from fairseq.data import LanguagePairDataset
 from fairseq.dataclass.configs import GenerationConfig
+from fairseq.token_generation_constraints import pack_constraints
 from omegaconf import OmegaConf, open_dict
 from safetensors.torch import load, save
 from torch import Tensor
 
 from fairseq_plugins.checkpoints.files import fit_to_memory
-from fairseq_plugins.memory import KeyValueMemory, memories_in
+from fairseq_plugins.memory import KeyValueMemory, MemoryHits, memories_in
 from fairseq_plugins.memory.hits import NOTHING
 from fairseq_plugins.memory.terms import Term, TermMemory
 from fairseq_plugins.modules.memory_reader import MemoryReading
@@ -127,7 +128,7 @@ class Network:
         )
         self.device = torch.device(device)
         self.model = models[0].to(self.device).eval()
-        self._searches: dict[int, Any] = {}
+        self._searches: dict[tuple[int, bool], Any] = {}
 
     @property
     def memory(self) -> KeyValueMemory:
@@ -153,7 +154,11 @@ class Network:
 
     @torch.no_grad()
     def translate(
-        self, sources: Sequence[Tensor], beam: int, memory: bool = True
+        self,
+        sources: Sequence[Tensor],
+        beam: int,
+        memory: bool = True,
+        required: Sequence[Sequence[Tensor]] | None = None,
     ) -> list[Hypothesis]:
         """Search for the best translations with fairseq's beam search.
 
@@ -161,13 +166,21 @@ class Network:
             sources: tokens [S] each, with the end.
             beam: width.
             memory: False does without it.
+            required: for each source, phrases that its translation must contain, tokens [P] each.
+                The search is then the one of Post and Vilar (2018).
         """
         found: dict[int, Hypothesis] = {}
-        search = self._search(beam)
+        search = self._search(beam, constrained=required is not None)
         with nullcontext() if memory else self.model.decoder.without_memory():
             for numbers in self._batches([len(source) for source in sources]):
                 sample = self._sample([sources[number] for number in numbers])
-                answers = self.task.inference_step(search, [self.model], sample)
+                constraints = None
+                if required is not None:
+                    rows = [required[numbers[index]] for index in sample["id"].tolist()]
+                    constraints = pack_constraints([list(row) for row in rows])
+                answers = self.task.inference_step(
+                    search, [self.model], sample, constraints=constraints
+                )
                 for index, hypotheses in zip(sample["id"].tolist(), answers, strict=True):
                     found[numbers[index]] = self._hypothesis(hypotheses[0])
         return [found[number] for number in range(len(sources))]
@@ -200,6 +213,67 @@ class Network:
                     self._terms_of(pairs[numbers[index]][0], target, extra, row),
                 )
         return [found[number] for number in range(len(pairs))]
+
+    def nll(self, pairs: Sequence[tuple[Tensor, Tensor]]) -> Tensor:
+        """Return the mean negative log-likelihood of the target tokens without memory, in nats.
+
+        Args:
+            pairs: tokens of source and target, each with the end.
+        """
+        sample = self._sample(*zip(*pairs, strict=True))
+        with self.model.decoder.without_memory():
+            logits, _ = self.model(**sample["net_input"])
+        pad = self.task.target_dictionary.pad()
+        flat = logits.float().flatten(0, 1)
+        return torch.nn.functional.cross_entropy(flat, sample["target"].flatten(), ignore_index=pad)
+
+    @torch.no_grad()
+    def ask(
+        self, pairs: Sequence[tuple[Tensor, Tensor]]
+    ) -> Iterator[tuple[MemoryHits, Tensor, Tensor]]:
+        """Ask the memory at every target token of given translations, a batch at a time.
+
+        Args:
+            pairs: tokens of source and target, each with the end.
+
+        Yields:
+            The answers at N tokens, these tokens [N], and log p [N] of each by the softmax alone.
+        """
+        for numbers in self._batches([len(source) + len(target) for source, target in pairs]):
+            sample = self._sample(*zip(*(pairs[number] for number in numbers), strict=True))
+            logits, extra = self.model(**sample["net_input"])
+            real = sample["target"] != self.task.target_dictionary.pad()  # [batch, time]
+            target = sample["target"][real]
+            log_probs = torch.log_softmax(logits[real].float(), dim=-1)
+            yield extra["memory"].hits, target, log_probs.gather(1, target.unsqueeze(1)).squeeze(1)
+
+    def teach(self, decoded: Sequence[Decoding], origins: Sequence[int]) -> list[Tensor]:
+        """Let the memory keep pairs that were decoded.
+
+        Args:
+            decoded: the pairs.
+            origins: the number of each lesson.
+
+        Returns:
+            The slots [T] of each pair's target tokens.
+        """
+        lengths = [len(one.target) for one in decoded]
+        slots = self.memory.teach(
+            torch.cat([one.query for one in decoded]).to(self.device),
+            torch.cat([one.target for one in decoded]).to(self.device),
+            torch.tensor(origins).repeat_interleave(torch.tensor(lengths)),
+        )
+        if self.terms is not None:
+            for one, origin in zip(decoded, origins, strict=True):
+                self.terms.teach(one.terms, origin)
+        return list(slots.cpu().split(lengths))
+
+    def forget(self, slots: Sequence[Tensor], origins: Sequence[int]) -> None:
+        """Forget lessons: the slots of each, and its new words."""
+        self.memory.forget(torch.cat(list(slots)))
+        if self.terms is not None:
+            for origin in origins:
+                self.terms.forget(origin)
 
     def _terms_of(self, source: Tensor, target: Tensor, extra: dict, row: int) -> list[Term]:
         """Find the new words of one pair of a batch, where the network tells where it looked."""
@@ -244,11 +318,13 @@ class Network:
         total, network, parts, similarities, slots = (field.cpu() for field in fields)
         return Reading(total, network, term, lesson, parts, similarities, slots, self.mixes)
 
-    def _search(self, beam: int) -> Any:
-        if beam not in self._searches:
+    def _search(self, beam: int, constrained: bool = False) -> Any:
+        if (beam, constrained) not in self._searches:
             cfg = OmegaConf.structured(GenerationConfig(beam=beam))
-            self._searches[beam] = self.task.build_generator([self.model], cfg)
-        return self._searches[beam]
+            if constrained:
+                cfg.constraints = "unordered"  # as fairseq-generate --constraints
+            self._searches[beam, constrained] = self.task.build_generator([self.model], cfg)
+        return self._searches[beam, constrained]
 
     def _hypothesis(self, found: dict[str, Any]) -> Hypothesis:
         tokens = found["tokens"].cpu()

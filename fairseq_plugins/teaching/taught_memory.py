@@ -103,13 +103,9 @@ class TaughtMemory:
             if held is None and lesson is not None:
                 new.append(lesson)
         if gone:
-            slots = torch.cat([held.slots for held in gone])
-            self._network.memory.forget(slots)
-            for slot in slots.tolist():
+            self._network.forget([held.slots for held in gone], [held.lesson.id for held in gone])
+            for slot in torch.cat([held.slots for held in gone]).tolist():
                 del self._holders[slot]
-            if self._network.terms is not None:
-                for held in gone:
-                    self._network.terms.forget(held.lesson.id)
         for some in in_parts(new, REPLAYED):
             self._remember(some)
         self._seen = seen
@@ -123,18 +119,8 @@ class TaughtMemory:
             self._journal.remember(missing, decodings)
             known |= zip((one.version for one in missing), decodings.data, strict=True)
         decoded = [Decoding.from_bytes(known[lesson.version]) for lesson in lessons]
-        lengths = [len(one.target) for one in decoded]
-        ids = torch.tensor([lesson.id for lesson in lessons])
-        memory = self._network.memory
-        slots = memory.teach(
-            torch.cat([one.query for one in decoded]).to(memory.keys.device),
-            torch.cat([one.target for one in decoded]).to(memory.keys.device),
-            ids.repeat_interleave(torch.tensor(lengths)),
-        )
-        if self._network.terms is not None:
-            for lesson, one in zip(lessons, decoded, strict=True):
-                self._network.terms.teach(one.terms, lesson.id)
-        for lesson, own in zip(lessons, slots.cpu().split(lengths), strict=True):
+        slots = self._network.teach(decoded, [lesson.id for lesson in lessons])
+        for lesson, own in zip(lessons, slots, strict=True):
             held = self._held[lesson.source] = Held(lesson, own)
             self._near.add(lesson.source)
             self._holders |= {slot: (held, place) for place, slot in enumerate(own.tolist())}

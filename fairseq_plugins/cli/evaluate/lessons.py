@@ -1,0 +1,45 @@
+"""Measure whether one look is enough: teach words in one sentence each, ask for them in others.
+
+    fairseq-memory evaluate lessons my-translator one_look/medical
+
+The set is a folder with sentence pairs to teach, questions, and other sentences that must not
+change (`python -m data_prep.one_look` makes one from any parallel text). The translator folder and
+its own lessons stay as they are.
+"""
+
+import argparse
+from dataclasses import fields
+from pathlib import Path
+
+from fairseq_plugins.arguments import positive
+from fairseq_plugins.cli._translator import add_device, add_folder
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """Say who is measured, on what, and against whom."""
+    add_folder(parser)
+    add = parser.add_argument
+    add("set", type=Path, help="folder with lessons, questions, asked.json and other sentences")
+    add("--beam", type=positive, default=5, help="width of the beam search")
+    add("--tokenize", choices=("none", "13a"), default="13a",
+        help="sacrebleu's tokenisation: 13a for raw text, none for tokenised text")  # fmt: skip
+    add("--lessons", type=positive, metavar="N",
+        help="use only the first N lessons and the questions about their words")  # fmt: skip
+    add("--baselines", action="store_true",
+        help="also measure kNN-MT, fine-tuning on the lessons, and a search that is given the "
+        "words")  # fmt: skip
+    add("--corpus", type=Path, metavar="PREFIX",
+        help="also measure after writing sentence pairs of this text to the memory")  # fmt: skip
+    add("--written", type=positive, default=10_000, metavar="N",
+        help="sentence pairs of --corpus that are written, at most")  # fmt: skip
+    add_device(parser)
+
+
+def run(args: argparse.Namespace) -> tuple[str, object]:
+    """Measure."""
+    from fairseq_plugins.evaluation.lessons import Measuring, measure_folder
+    from fairseq_plugins.program import device
+
+    how = Measuring(**{field.name: getattr(args, field.name) for field in fields(Measuring)})
+    report = measure_folder(args.folder, args.set, how, device(args.cpu))
+    return str(report), report.as_json()

@@ -1,0 +1,343 @@
+"""Ways to let a translator learn from lessons, to be compared with each other.
+
+Every pupil starts from the same translator and leaves it, when it forgets, as it was.
+"""
+
+import contextlib
+import itertools
+import re
+from collections.abc import Iterator, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from fairseq_plugins.evaluation.lesson_sets import Asked
+from fairseq_plugins.memory import MemoryHits
+from fairseq_plugins.memory.state import EMPTY
+from fairseq_plugins.modules.memory_reader import MemoryReader, mix_target
+from fairseq_plugins.modules.term_reader import TermReader
+from fairseq_plugins.progress import Progress
+from fairseq_plugins.teaching.about import read_about
+from fairseq_plugins.teaching.folder import PIECES, load_pieces
+from fairseq_plugins.teaching.network import Network
+from fairseq_plugins.teaching.pieces import Vocabulary
+from fairseq_plugins.teaching.terms import NEW
+from fairseq_plugins.teaching.text import normalise
+
+AT_ONCE = 200  # sentences between two steps of a progress bar
+
+Pairs = Sequence[tuple[str, str]]
+
+
+class Pupil(Protocol):
+    """Whoever can be taught sentence pairs and translate."""
+
+    def teach(self, pairs: Pairs) -> None:
+        """Learn from sentence pairs."""
+
+    def translate(self, sentences: Sequence[str], beam: int) -> list[str]:
+        """Translate sentences."""
+
+    def forget(self) -> None:
+        """Be as before."""
+
+
+class Alone:
+    """A translator that learns nothing; the others are made of it.
+
+    Args:
+        folder: of the translator.
+        device: to compute on.
+    """
+
+    def __init__(self, folder: Path, device: str = "cpu") -> None:
+        about = read_about(folder)
+        self.languages = about.source, about.target
+        self.network = Network(folder, about, device)
+        model = load_pieces(folder / PIECES)
+        task = self.network.task
+        self.source = Vocabulary(model, task.source_dictionary)
+        self.target = Vocabulary(model, task.target_dictionary)
+
+    def teach(self, pairs: Pairs) -> None:
+        """Learn nothing."""
+
+    def forget(self) -> None:
+        """Have nothing to forget."""
+
+    def translate(
+        self,
+        sentences: Sequence[str],
+        beam: int,
+        required: Sequence[Sequence[Tensor]] | None = None,
+    ) -> list[str]:
+        """Translate sentences, each as one piece of text.
+
+        Args:
+            sentences: raw.
+            beam: width of the search.
+            required: for each sentence, the tokens [P] of phrases that its translation must have.
+        """
+        found: list[str] = []
+        with Progress(total=len(sentences), desc="translating", unit=" sentences") as bar:
+            for begin in range(0, len(sentences), AT_ONCE):
+                some = sentences[begin : begin + AT_ONCE]
+                phrases = None if required is None else required[begin : begin + AT_ONCE]
+                tokens = [self.cut(self.source, one) for one in some]
+                hypotheses = self.network.translate(tokens, beam, required=phrases)
+                found += [self.target.decode(one.tokens).text for one in hypotheses]
+                bar.update(len(some))
+        return found
+
+    def cut(self, vocabulary: Vocabulary, sentence: str) -> Tensor:
+        """Return the tokens of a sentence with its end, as many of them as the model can read."""
+        ids = vocabulary.encode(normalise(sentence)).ids
+        return torch.cat([ids[:-1][: self.network.longest], ids[-1:]])
+
+    def knows(self, source_word: str) -> bool:
+        """Tell whether the training text had a source word more than ``NEW`` times."""
+        reader: TermReader | None = getattr(self.network.model.decoder, "terms", None)
+        if reader is None:
+            return True
+        tokens = self.source.encode(normalise(source_word)).ids[:-1].to(self.network.device)
+        numbers = reader.source.numbers(tokens.unsqueeze(0))[0][0]
+        return bool(reader.source_counts.of(numbers[:1]) > NEW)
+
+    def tokens(self, pairs: Pairs) -> list[tuple[Tensor, Tensor]]:
+        """Return the tokens of both sides of sentence pairs."""
+        return [(self.cut(self.source, a), self.cut(self.target, b)) for a, b in pairs]
+
+
+class WithMemory:
+    """Remembers lessons, as the product does.
+
+    Args:
+        alone: the translator.
+    """
+
+    def __init__(self, alone: Alone) -> None:
+        self.alone, self.network = alone, alone.network
+        self._slots: list[Tensor] = []
+
+    def teach(self, pairs: Pairs) -> None:
+        """Give every target token a slot, and remember new words with their source words."""
+        decoded = self.network.decode(self.alone.tokens(pairs))
+        self._slots += self.network.teach(decoded, range(len(decoded)))
+
+    def forget(self) -> None:
+        """Empty these slots, and forget the words."""
+        self.network.forget(self._slots, range(len(self._slots)))
+        self._slots = []
+
+    def translate(self, sentences: Sequence[str], beam: int) -> list[str]:
+        """Translate with the memory."""
+        return self.alone.translate(sentences, beam)
+
+    def write(self, pairs: Pairs) -> None:
+        """Write further sentence pairs by the life-long rule: nothing of them is kept for ever."""
+        with Progress(total=len(pairs), desc="writing", unit=" pairs") as bar:
+            for begin in range(0, len(pairs), AT_ONCE):
+                some = self.network.decode(self.alone.tokens(pairs[begin : begin + AT_ONCE]))
+                query = torch.cat([one.query for one in some]).to(self.network.device)
+                target = torch.cat([one.target for one in some]).to(self.network.device)
+                self.network.memory.write(query, target)
+                bar.update(len(some))
+
+    def held(self) -> dict[str, Tensor]:
+        """Return copies of all that is remembered, by name."""
+        found = dict(self.network.memory.named_buffers())
+        if self.network.terms is not None:
+            found |= {f"terms.{name}": one for name, one in self.network.terms.named_buffers()}
+        return {name: one.detach().clone() for name, one in found.items()}
+
+
+def same_memories(one: dict[str, Tensor], other: dict[str, Tensor]) -> bool:
+    """Tell whether the same is remembered, bit for bit.
+
+    Args:
+        one: what :meth:`WithMemory.held` returned.
+        other: the same of a memory that may have grown since; its further slots must be empty.
+    """
+    size = len(one["values"])
+    added = all(bool((other[name][size:] == empty).all()) for name, empty in EMPTY.items())
+    kept = other | {name: other[name][:size] for name in EMPTY}
+    return (
+        added
+        and one.keys() == kept.keys()
+        and all(torch.equal(tensor, kept[name]) for name, tensor in one.items())
+    )
+
+
+class NearestNeighbours(WithMemory):
+    """Remembers lessons as kNN-MT does (Khandelwal et al. 2021): one weight for all answers.
+
+    Args:
+        alone: the translator.
+        weight: of the neighbours' distribution, from 0 to 1.
+        temperature: what similarities are multiplied by before the softmax; None for the one that
+            the model has learned.
+    """
+
+    def __init__(self, alone: Alone, weight: float, temperature: float | None = None) -> None:
+        super().__init__(alone)
+        self._reader: MemoryReader = alone.network.model.decoder.reader
+        learned = float(self._reader.log_temperature.exp())
+        self._weigh = partial(
+            fixed_weights, weight, learned if temperature is None else temperature
+        )
+
+    def teach(self, pairs: Pairs) -> None:
+        """Give every target token a slot, and no more."""
+        decoded = self.network.decode(self.alone.tokens(pairs))
+        terms, self._slots = self.network.terms, self.network.teach(decoded, range(len(decoded)))
+        if terms is not None:
+            terms.clear()
+
+    def translate(self, sentences: Sequence[str], beam: int) -> list[str]:
+        """Translate with fixed weights."""
+        with _weighed_by(self._reader, self._weigh):
+            return super().translate(sentences, beam)
+
+
+def best_weights(
+    alone: Alone,
+    lessons: Pairs,
+    text: Pairs,
+    weights: Sequence[float],
+    temperatures: Sequence[float],
+) -> tuple[float, float]:
+    """Search the weight and temperature of kNN-MT that make a text most likely.
+
+    Args:
+        alone: the translator.
+        lessons: to teach.
+        text: to make likely.
+        weights: to try.
+        temperatures: to try, each with each weight.
+    """
+    pupil = NearestNeighbours(alone, 0.0)
+    pupil.teach(lessons)
+    answers = list(alone.network.ask(alone.tokens(text)))
+    pupil.forget()
+
+    def nll(setting: tuple[float, float]) -> float:
+        total = 0.0
+        for hits, target, log_prob in answers:
+            log_weights, gate = fixed_weights(*setting, hits)
+            total -= float(mix_target(log_prob, target, hits.values, log_weights, gate).sum())
+        return total
+
+    return min(itertools.product(weights, temperatures), key=nll)
+
+
+def fixed_weights(
+    weight: float, temperature: float, hits: MemoryHits, state: Tensor | None = None
+) -> tuple[Tensor, Tensor]:
+    """Weigh neighbours as kNN-MT does.
+
+    Args:
+        weight: of the memory.
+        temperature: see :class:`NearestNeighbours`.
+        hits: of N queries.
+        state: [N, state_dim], which does not matter.
+
+    Returns:
+        log w [N, k], and the logit of the gate [N].
+    """
+    missing = hits.slots < 0
+    scaled = (temperature * hits.similarities.masked_fill(missing, 0.0)).masked_fill(missing, -1e4)
+    log_weights = torch.log_softmax(scaled, dim=1).masked_fill(missing, -torch.inf)
+    gate = torch.logit(torch.full_like(hits.similarities[:, 0], weight), eps=1e-6)
+    return log_weights, gate.masked_fill(missing[:, 0], -1e4)
+
+
+@contextlib.contextmanager
+def _weighed_by(reader: MemoryReader, weigh: object) -> Iterator[None]:
+    own, reader.weigh = reader.weigh, weigh  # type: ignore[assignment, method-assign]
+    try:
+        yield
+    finally:
+        reader.weigh = own  # type: ignore[method-assign]
+
+
+class FineTuned:
+    """Learns lessons by changing all weights, as most systems do.
+
+    Args:
+        alone: the translator.
+        passes: over the lessons.
+        learning_rate: of Adam.
+        batch: lessons in each step.
+    """
+
+    def __init__(
+        self, alone: Alone, passes: int, learning_rate: float = 5e-4, batch: int = 32
+    ) -> None:
+        self.alone, self.passes = alone, passes
+        self.learning_rate, self.batch = learning_rate, batch
+        self._before: dict[str, Tensor] = {}
+
+    def teach(self, pairs: Pairs) -> None:
+        """Minimise the cross-entropy of the lessons."""
+        model, network = self.alone.network.model, self.alone.network
+        self._before = {name: one.detach().clone() for name, one in model.named_parameters()}
+        tokens = self.alone.tokens(pairs)
+        optimizer = torch.optim.Adam(model.parameters(), lr=self.learning_rate)
+        order = torch.Generator().manual_seed(1)
+        for _ in range(self.passes):
+            for some in torch.randperm(len(tokens), generator=order).split(self.batch):
+                optimizer.zero_grad()
+                network.nll([tokens[i] for i in some.tolist()]).backward()
+                optimizer.step()
+
+    def forget(self) -> None:
+        """Put the old weights back."""
+        with torch.no_grad():
+            for name, parameter in self.alone.network.model.named_parameters():
+                parameter.copy_(self._before[name])
+
+    def translate(self, sentences: Sequence[str], beam: int) -> list[str]:
+        """Translate with the new weights."""
+        return self.alone.translate(sentences, beam)
+
+
+class Constrained:
+    """Is told the words of every question, which its search must use: the upper bound.
+
+    It learns nothing of the lessons, and gets the words from whoever asks.
+
+    Args:
+        alone: the translator.
+        questions: the sentences that are asked, and the references that say how words are spelled.
+        asked: the words.
+    """
+
+    def __init__(
+        self, alone: Alone, questions: Sequence[tuple[str, str]], asked: Sequence[Asked]
+    ) -> None:
+        self.alone = alone
+        self._required: dict[str, list[Tensor]] = {}
+        for one in asked:
+            source, reference = questions[one.question]
+            word = alone.target.encode(spelled(one.word, reference)).ids[:-1]
+            self._required.setdefault(source, []).append(word)
+
+    def teach(self, pairs: Pairs) -> None:
+        """Learn nothing."""
+
+    def forget(self) -> None:
+        """Have nothing to forget."""
+
+    def translate(self, sentences: Sequence[str], beam: int) -> list[str]:
+        """Translate with the words that each sentence was said to need."""
+        required = [self._required.get(sentence, []) for sentence in sentences]
+        return self.alone.translate(sentences, beam, required)
+
+
+def spelled(word: str, text: str) -> str:
+    """Return a word with the capital letters that it has in a text."""
+    found = re.search(re.escape(word), text, re.IGNORECASE)
+    return found.group() if found else word
