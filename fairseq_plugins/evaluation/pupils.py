@@ -7,7 +7,6 @@ import contextlib
 import itertools
 import re
 from collections.abc import Iterator, Sequence
-from functools import partial
 from pathlib import Path
 from typing import Protocol
 
@@ -184,10 +183,9 @@ class NearestNeighbours(WithMemory):
     def __init__(self, alone: Alone, weight: float, temperature: float | None = None) -> None:
         super().__init__(alone)
         self._reader: MemoryReader = alone.network.model.decoder.reader
-        learned = float(self._reader.log_temperature.exp())
-        self._weigh = partial(
-            fixed_weights, weight, learned if temperature is None else temperature
-        )
+        learned = float(self._reader.log_temperature.detach().exp())
+        self._weight = weight
+        self._temperature = learned if temperature is None else temperature
 
     def teach(self, pairs: Pairs) -> None:
         """Give every target token a slot, and no more."""
@@ -198,8 +196,12 @@ class NearestNeighbours(WithMemory):
 
     def translate(self, sentences: Sequence[str], beam: int) -> list[str]:
         """Translate with fixed weights."""
-        with _weighed_by(self._reader, self._weigh):
+        with _weighed_by(self._reader, self.weigh):
             return super().translate(sentences, beam)
+
+    def weigh(self, hits: MemoryHits, state: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Weigh answers, in the place of :meth:`MemoryReader.weigh`."""
+        return fixed_weights(hits, self._reader.memory.neighbors, self._weight, self._temperature)
 
 
 def best_weights(
@@ -226,7 +228,7 @@ def best_weights(
     def nll(setting: tuple[float, float]) -> float:
         total = 0.0
         for hits, target, log_prob in answers:
-            log_weights, gate = fixed_weights(*setting, hits)
+            log_weights, gate = fixed_weights(hits, alone.network.memory.neighbors, *setting)
             total -= float(mix_target(log_prob, target, hits.values, log_weights, gate).sum())
         return total
 
@@ -234,20 +236,21 @@ def best_weights(
 
 
 def fixed_weights(
-    weight: float, temperature: float, hits: MemoryHits, state: Tensor | None = None
+    hits: MemoryHits, neighbors: int, weight: float, temperature: float
 ) -> tuple[Tensor, Tensor]:
     """Weigh neighbours as kNN-MT does.
 
     Args:
+        hits: of N queries, best first.
+        neighbors: how many of the best count.
         weight: of the memory.
         temperature: see :class:`NearestNeighbours`.
-        hits: of N queries.
-        state: [N, state_dim], which does not matter.
 
     Returns:
         log w [N, k], and the logit of the gate [N].
     """
     missing = hits.slots < 0
+    missing[:, neighbors:] = True
     scaled = (temperature * hits.similarities.masked_fill(missing, 0.0)).masked_fill(missing, -1e4)
     log_weights = torch.log_softmax(scaled, dim=1).masked_fill(missing, -torch.inf)
     gate = torch.logit(torch.full_like(hits.similarities[:, 0], weight), eps=1e-6)

@@ -105,15 +105,34 @@ class KeyValueMemory(MemorySlots):
             ValueError: if the shape is wrong or a number is not finite.
         """
         count = self.neighbors if neighbors is None else neighbors
+        return self._hits(query, count, count)
+
+    def query_apart(self, query: Tensor) -> MemoryHits:
+        """Find the k nearest neighbours among the slots that were taught, and k among all others.
+
+        So what was taught takes no place away from anything else.
+
+        Args:
+            query: [N, D], any float type; normalised here.
+
+        Returns:
+            Both together [N, 2 k], best first; the first k are what :meth:`query` finds. [N, k] if
+            nothing was taught. The weights of all but the first k are 0.
+        """
+        return self._hits(query, self.neighbors, 2 * self.neighbors)
+
+    def _hits(self, query: Tensor, count: int, kept: int) -> MemoryHits:
         unit = self._unit(query)
-        similarities, slots = self._search_nearest(unit, count)
+        self._refresh()
+        similarities, slots = (found[:, :kept] for found in self._search.search(unit, count))
         if unit.requires_grad and torch.is_grad_enabled():
             similarities = Similarities.apply(unit, similarities, slots, self.keys)
         values = _at(self.values, slots)
         if not len(self):
             weights = torch.zeros_like(similarities)
         else:
-            weights = torch.softmax(self.temperature * similarities, dim=1)
+            weights = torch.softmax(self.temperature * similarities[:, :count], dim=1)
+            weights = F.pad(weights, (0, similarities.shape[1] - count))
         return MemoryHits(values, similarities, slots, weights)
 
     def taught(self, slots: Tensor) -> Tensor | None:
@@ -251,7 +270,8 @@ class KeyValueMemory(MemorySlots):
     def _nearest(self, unit: Tensor, count: int, hits: MemoryHits | None) -> Tensor:
         """Slots [N, m] of the nearest neighbours, m at least ``count`` if they are searched for."""
         if hits is None:
-            return self._search_nearest(unit, count)[1]
+            self._refresh()
+            return self._search.search(unit, count)[1][:, :count]
         if len(hits.slots) != len(unit):
             raise ValueError(f"hits of {len(hits.slots)} queries were given for {len(unit)}")
         return hits.slots
@@ -270,8 +290,7 @@ class KeyValueMemory(MemorySlots):
         # Where all m are pinned, there may be others behind them.
         unsure = torch.nonzero((nearest == NOTHING) & (slots[:, -1] != NOTHING)).squeeze(1)
         if len(unsure):
-            _, more = self._search_nearest(unit[unsure], 4 * slots.shape[1])
-            nearest[unsure] = self._nearest_unpinned(unit[unsure], more)
+            nearest[unsure] = self._search.search_others(unit[unsure], 1)[1].squeeze(1)
         return nearest
 
     def _take_staged(self) -> tuple[Tensor, ...]:

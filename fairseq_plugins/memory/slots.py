@@ -12,7 +12,8 @@ from fairseq_plugins.memory.config import MemoryConfig
 from fairseq_plugins.memory.eviction import AgeOrder, noise
 from fairseq_plugins.memory.hits import NOTHING
 from fairseq_plugins.memory.occupancy import Occupancy
-from fairseq_plugins.memory.search import BACKENDS, NearestNeighbors
+from fairseq_plugins.memory.search import BACKENDS
+from fairseq_plugins.memory.search.apart import SearchApart
 
 # A full memory that is taught grows by this part of its size, so that it is seldom copied.
 _GROWTH = 8
@@ -51,9 +52,7 @@ class MemorySlots(nn.Module):
         buffers = state.empty_memory(config.size, config.key_dim, config.num_values)
         for name, buffer in buffers.items():
             self.register_buffer(name, buffer)
-        self._search: NearestNeighbors = BACKENDS[config.search](
-            config.search_dtype, config.search_budget_mb
-        )
+        self._search = SearchApart(config.search, config.search_dtype, config.search_budget_mb)
         self._occupancy = Occupancy(config.size)
         self._age_order: AgeOrder | None = None  # until a slot has to be forgotten
         self._seen: tuple[Any, ...] = ()  # the state of the buffers that these know
@@ -232,12 +231,6 @@ class MemorySlots(nn.Module):
             if self._age_order.length > _NOTES * self.size + len(slots):
                 self._age_order = None
 
-    def _search_nearest(self, unit: Tensor, count: int) -> tuple[Tensor, Tensor]:
-        """Similarities and slots [N, count] of the nearest slots of unit queries [N, D]."""
-        self._refresh()
-        with torch.autocast(unit.device.type, enabled=False):
-            return self._search.search(unit.detach(), count)
-
     def _refresh(self, changed: Tensor | None = None) -> None:
         """Let search, counts and ages follow the buffers, also if somebody else wrote to them.
 
@@ -254,7 +247,8 @@ class MemorySlots(nn.Module):
                 return
             self._occupancy = Occupancy.of(self.values, self.pinned, self.touched)
             self._age_order = None
-        self._search.update(self.keys, self.values, changed)
+        taught = self._occupancy.pinned > 0
+        self._search.update(self.keys, self.values, self.pinned, taught, changed)
         self._seen = seen
 
     # --- What comes in ------------------------------------------------------------------------

@@ -238,7 +238,7 @@ class MemoryReader(nn.Module):
         query = self.project(source[positions]).float()
         if not search:
             return state, MemoryReading(self.memory, query, None, positions)
-        hits = self.memory.query(query)
+        hits = self.memory.query_apart(query)
         log_weights = gate = seen = None
         if self.mode != "interpolate":
             read = self.answer(hits.values[:, 0], hits.confidence).to(state.dtype)
@@ -265,21 +265,36 @@ class MemoryReader(nn.Module):
         Returns:
             log w [N, k] of one mixture with the softmax, and the logit of its gate [N].
         """
-        taught = self.memory.taught(hits.slots)
-        if taught is None:
-            log_weights = self.log_weights(hits)
-            return log_weights, self.gate_logit(state, hits, log_weights)
-        # As if there were no lessons: the other neighbours move up.
-        order = taught.long().argsort(dim=1, stable=True)
-        others = hits.without(taught).select(order)
+        others, order = self.others(hits)
         of_others = self.log_weights(others)
-        gate = self.gate_logit(state, others, of_others).sigmoid().unsqueeze(1)
+        gate = self.gate_logit(state, others, of_others)
+        if order is None:
+            return of_others, gate
+        taught = self.memory.taught(hits.slots)
+        assert taught is not None
+        gate = gate.sigmoid().unsqueeze(1)
         share, of_lessons = lesson_shares(hits.similarities, taught)
-        weights = of_others.exp().gather(1, order.argsort(dim=1))  # back in the order of the hits
+        weights = torch.zeros_like(hits.similarities).scatter(1, order, of_others.exp())
         weights = (1 - share) * gate * weights + share * of_lessons
         total = weights.sum(dim=1, keepdim=True).clamp(min=_SMALLEST)
         log_weights = (weights / total).log()
         return log_weights, torch.logit(total.squeeze(1), eps=_SMALLEST)
+
+    def others(self, hits: MemoryHits) -> tuple[MemoryHits, Tensor | None]:
+        """Return what would have answered without lessons.
+
+        Args:
+            hits: what :meth:`KeyValueMemory.query_apart` answered to N queries.
+
+        Returns:
+            The neighbours [N, k] that were not taught, and the place of each among the hits; None
+            instead of the places if nothing was taught, and all have stayed where they were.
+        """
+        taught = self.memory.taught(hits.slots)
+        if taught is None:
+            return hits, None
+        order = taught.long().argsort(dim=1, stable=True)[:, : self.memory.neighbors]
+        return hits.without(taught).select(order), order
 
     def log_weights(self, hits: MemoryHits) -> Tensor:
         """log softmax over the k neighbours [N, k] with the learned temperature."""

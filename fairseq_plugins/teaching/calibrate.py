@@ -87,7 +87,7 @@ def calibrate(loaded: LoadedCheckpoint, split: str) -> Calibration:
                          "which has no gate; leave the option out")  # fmt: skip
     if len(reader.memory) == 0:
         raise InputError("--calibrate: the memory is empty; fill it first")
-    tokens = _collect(loaded, split)
+    tokens = _collect(loaded, reader, split)
     before = tokens.mixed_nll(reader)
     _fit(reader, tokens)
     after = tokens.mixed_nll(reader)
@@ -120,8 +120,8 @@ def _fit(reader: MemoryReader, tokens: _Tokens) -> None:
         reader.gate.bias.copy_(bias - (of_scaled / deviation)[0] @ mean)
 
 
-def _collect(loaded: LoadedCheckpoint, split: str) -> _Tokens:
-    """Decode a split once, and keep what the reader saw."""
+def _collect(loaded: LoadedCheckpoint, reader: MemoryReader, split: str) -> _Tokens:
+    """Decode a split once, and keep what the reader saw, apart from lessons."""
     states: list[Tensor] = []
     parts: list[tuple[MemoryHits, Tensor, Tensor]] = []
     for sample in loaded.batches(split):
@@ -129,7 +129,7 @@ def _collect(loaded: LoadedCheckpoint, split: str) -> _Tokens:
         state, hits = decoded.reading.state, decoded.reading.hits
         assert state is not None and hits is not None  # of a reader that interpolates
         states.append(state.float())
-        parts.append((hits, decoded.target, decoded.log_prob()))
+        parts.append((reader.others(hits)[0], decoded.target, decoded.log_prob()))
     all_hits, targets, log_probs = zip(*parts, strict=True)
     names = [field.name for field in fields(MemoryHits)]
     hits = MemoryHits(*(torch.cat([getattr(hits, name) for hits in all_hits]) for name in names))

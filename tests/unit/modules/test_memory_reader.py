@@ -87,8 +87,8 @@ def test_memory_is_asked_once_and_only_where_there_is_a_token(mode: str) -> None
     module = reader(mode, MEMORIES["filled"])
     source, state = inputs()
     asked: list[Tensor] = []
-    answer = module.memory.query
-    module.memory.query = lambda query: asked.append(query) or answer(query)  # type: ignore
+    answer = module.memory.query_apart
+    module.memory.query_apart = lambda query: asked.append(query) or answer(query)  # type: ignore
     _, reading = module(source, state, POSITIONS)
     assert len(asked) == 1
     torch.testing.assert_close(asked[0], module.project(source)[POSITIONS])

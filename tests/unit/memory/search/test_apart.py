@@ -1,0 +1,74 @@
+"""Taught slots and all others have neighbours of their own, and together they are the nearest."""
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import Tensor
+
+from fairseq_plugins.memory import KeyValueMemory
+
+K = 4
+
+
+def memory(others: int, lessons: int, seed: int = 1) -> KeyValueMemory:
+    """A memory of few directions, so that there are ties."""
+    generator = torch.Generator().manual_seed(seed)
+    made = KeyValueMemory(8, 3, 50, neighbors=K)
+    made.grow(8 + others + lessons)
+
+    def pairs(count: int) -> tuple[Tensor, Tensor]:
+        directions = torch.randint(-2, 3, (count, 3), generator=generator).float()
+        directions[:, 0] += 3.5
+        return directions, torch.randint(0, 50, (count,), generator=generator)
+
+    for begin in range(max(others, lessons)):  # interleaved
+        if begin < others:
+            query, target = pairs(1)
+            made.write(query, target)
+        if begin < lessons:
+            made.teach(*pairs(1), origin=begin)
+    return made
+
+
+def nearest(made: KeyValueMemory, query: Tensor, wanted: Tensor) -> list[list[int]]:
+    """Slots among the wanted ones by similarity, all of them; ties to the lower slot."""
+    unit = torch.nn.functional.normalize(query, dim=1)
+    similarities = (unit.unsqueeze(1) * made.keys).sum(-1)
+    rows = []
+    for row in similarities.tolist():
+        slots = torch.nonzero(wanted).squeeze(1).tolist()
+        rows.append(sorted(slots, key=lambda slot: (-row[slot], slot)))
+    return rows
+
+
+@given(st.integers(0, 12), st.integers(0, 12), st.integers(1, 1000))
+def test_each_kind_has_k_neighbours_and_the_first_k_are_the_nearest(
+    others: int, lessons: int, seed: int
+) -> None:
+    made, query = memory(others, lessons, seed), torch.randn(5, 3)
+    filled = made.values >= 0
+    all_slots = nearest(made, query, filled)
+    of_others = nearest(made, query, filled & ~made.pinned)
+    of_lessons = nearest(made, query, made.pinned)
+    apart, plain = made.query_apart(query), made.query(query)
+    for row in range(len(query)):
+        wanted = {*of_others[row][:K], *of_lessons[row][:K]}
+        found = [slot for slot in apart.slots[row].tolist() if slot >= 0]
+        assert found == [slot for slot in all_slots[row] if slot in wanted]
+        assert [slot for slot in plain.slots[row].tolist() if slot >= 0] == all_slots[row][:K]
+    assert torch.equal(apart.slots[:, :K], plain.slots)
+    assert torch.equal(apart.weights[:, :K], plain.weights) and not apart.weights[:, K:].any()
+
+
+@pytest.mark.parametrize("lessons", [1, 40])
+def test_lessons_push_nothing_out(lessons: int) -> None:
+    made, query = memory(30, 0), torch.randn(20, 3)
+    before = made.query(query)
+    slots = made.teach(query.repeat(lessons, 1), torch.zeros(20 * lessons).long(), origin=1)
+    apart = made.query_apart(query)
+    others = ~made.pinned[apart.slots.clamp(min=0)]
+    assert torch.equal(apart.slots[others].view(20, K), before.slots)
+    assert torch.equal(apart.similarities[others].view(20, K), before.similarities)
+    made.forget(slots)
+    assert torch.equal(made.query_apart(query).slots, before.slots)
