@@ -5,6 +5,7 @@ counts how often the memory finds a taught slot with the right piece, and how th
 the right piece comes about.
 """
 
+import re
 from collections.abc import Sequence
 from dataclasses import astuple, dataclass, fields
 from statistics import fmean
@@ -12,9 +13,10 @@ from statistics import fmean
 import torch
 from torch import Tensor
 
-from fairseq_plugins.evaluation.lesson_sets import Asked, LessonSet, words_of
+from fairseq_plugins.evaluation.lesson_sets import Asked, LessonSet
 from fairseq_plugins.evaluation.pupils import Alone
 from fairseq_plugins.progress import Progress
+from fairseq_plugins.teaching.text import Pieces, normalise
 
 HEADINGS = {
     "among": "taught slot with the right piece among the neighbours (%)",
@@ -84,12 +86,10 @@ def found_or_trusted(pupil: Alone, lesson_set: LessonSet) -> FoundOrTrusted | No
         for question, asked in by_question.items():
             pair = lesson_set.questions.source[question], lesson_set.questions.target[question]
             places = read_places(pupil, pair)
-            target = pupil.target.encode(pair[1])
-            texts = [target.pieces.text[begin:end] for begin, end in target.pieces.spans]
+            pieces = pupil.target.encode(normalise(pair[1])).pieces
             for one in asked:
-                where = find_word(texts, one.word)
-                first += places[where][:1]
-                later += places[where][1:]
+                here = [places[number] for number in find_word(pieces, one.word)]
+                first, later = first + here[:1], later + here[1:]
             bar.update(1)
     return (
         FoundOrTrusted(len(first), mean(first), mean(later) if later else None) if first else None
@@ -111,26 +111,24 @@ def read_places(pupil: Alone, pair: tuple[str, str]) -> list[AtAPiece]:
     return [AtAPiece(*row) for row in torch.stack([c.float() for c in columns], 1).tolist()]
 
 
-def find_word(texts: Sequence[str], word: str) -> slice:
-    """Find the pieces of a word in a sentence.
+def find_word(pieces: Pieces, word: str) -> list[int]:
+    """Find a word in a sentence.
 
     Args:
-        texts: of the pieces, without spaces.
+        pieces: of the sentence.
         word: in any case.
 
     Returns:
-        The first of its places; an empty slice if there is none.
+        The numbers of the pieces at the first of its places; none if there is none.
     """
-    wanted = "".join(words_of(word))
-    for begin in range(len(texts)):
-        spelled = ""
-        for end in range(begin, len(texts)):
-            spelled += "".join(words_of(texts[end]))
-            if spelled == wanted and spelled:
-                return slice(begin, end + 1)
-            if not wanted.startswith(spelled):
-                break
-    return slice(0, 0)
+    found = re.search(rf"(?<!\w){re.escape(word)}(?!\w)", pieces.text, re.IGNORECASE)
+    if found is None:
+        return []
+    return [
+        number
+        for number, (begin, end) in enumerate(pieces.spans)
+        if begin < found.end() and end > found.start()
+    ]
 
 
 def mean(places: Sequence[AtAPiece]) -> AtAPiece:
