@@ -8,15 +8,15 @@ from fairseq import checkpoint_utils
 from fairseq_plugins.checkpoints.files import fit_to_memory, num_updates, write_checkpoint
 from fairseq_plugins.errors import InputError
 from fairseq_plugins.memory import KeyValueMemory
+from fairseq_plugins.memory.config import settings_of
+from fairseq_plugins.memory.fingerprint import weights_fingerprint
 from fairseq_plugins.memory.snapshot import (
-    SETTINGS,
     VERSION,
     SnapshotHeader,
     describe,
     load_memory,
     read_header,
     save_memory,
-    weights_fingerprint,
 )
 from fairseq_plugins.memory.state import memory_buffers
 from fairseq_plugins.modules.memory_options import empty_memory
@@ -73,7 +73,7 @@ class MemoryOfCheckpoint:
         return {
             "architecture": self.state["cfg"].model._name,
             "updates": num_updates(self.state),
-            **{name: getattr(memory, name) for name in SETTINGS},
+            **settings_of(memory),
             "filled": len(memory),
             **describe(dict(memory.named_buffers())),
         }

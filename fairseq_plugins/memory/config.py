@@ -1,20 +1,28 @@
-"""What can be set on a key-value memory, and why each default is what it is."""
+"""What can be set on a key-value memory, and why each default is what it is.
+
+Here alone: constructor, snapshots and the options of models take names and defaults from here.
+"""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field, fields
+from typing import Any
 
 
-@dataclass
-class MemoryConfig:
-    """Settings of a :class:`KeyValueMemory` (Kaiser et al. 2017, sections 2 and 3)."""
+@dataclass(frozen=True)
+class MemorySettings:
+    """What a memory is, wherever it is used (Kaiser et al. 2017, sections 2 and 3).
 
-    size: int = 8192
-    """Slots. 8,192 is the paper's size for translation; a slot costs 6 bytes x key_dim."""
+    Raises:
+        ValueError: if a size is not positive, or a number not finite.
+    """
 
-    key_dim: int = 128
+    size: int
+    """Slots. A slot costs 6 bytes x key_dim."""
+
+    key_dim: int
     """Width of the keys, and so of the queries."""
 
-    num_values: int = 0
+    num_values: int
     """Values are integers in [0, num_values): token ids or class labels."""
 
     neighbors: int = 256
@@ -27,6 +35,21 @@ class MemoryConfig:
     """Ages are compared after adding uniform noise in [-age_noise, age_noise], so that many
     memories trained side by side do not all forget the same slot."""
 
+    seed: int = field(default=1, kw_only=True)
+    """Of the noise on the ages."""
+
+    def __post_init__(self) -> None:
+        for name in ("size", "key_dim", "num_values", "neighbors", "margin"):
+            if not 0 < getattr(self, name) < math.inf:
+                raise ValueError(f"memory {name} must be positive, not {getattr(self, name)}")
+        if not 0 <= self.age_noise < math.inf:
+            raise ValueError(f"memory age_noise must not be negative, not {self.age_noise}")
+
+
+@dataclass(frozen=True)
+class MemoryConfig(MemorySettings):
+    """The same, and how the memory is searched, which may differ from machine to machine."""
+
     search: str = "exact"
     """Name of the nearest-neighbour backend, see ``search.BACKENDS``."""
 
@@ -37,17 +60,7 @@ class MemoryConfig:
     search_budget_mb: int = 64
     """Largest similarity matrix held at once, in MiB; longer batches of queries are cut."""
 
-    seed: int = 1
-    """Of the noise on the ages."""
 
-    def check(self) -> None:
-        """Refuse settings that make no sense.
-
-        Raises:
-            ValueError: if a size is not positive, or a number not finite.
-        """
-        for name in ("size", "key_dim", "num_values", "neighbors", "margin"):
-            if not 0 < getattr(self, name) < math.inf:
-                raise ValueError(f"memory {name} must be positive, not {getattr(self, name)}")
-        if not 0 <= self.age_noise < math.inf:
-            raise ValueError(f"memory age_noise must not be negative, not {self.age_noise}")
+def settings_of(memory: object) -> dict[str, Any]:
+    """Return the :class:`MemorySettings` of something that has them, by name."""
+    return {field.name: getattr(memory, field.name) for field in fields(MemorySettings)}

@@ -9,7 +9,7 @@ sight of a pair is enough to remember it.
 """
 
 import math
-from dataclasses import dataclass, fields
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -19,16 +19,7 @@ from fairseq_plugins.memory.collective import gather_rows
 from fairseq_plugins.memory.config import MemoryConfig
 from fairseq_plugins.memory.hits import NOTHING, CommitReport, MemoryHits, Similarities
 from fairseq_plugins.memory.slots import MemorySlots
-
-
-@dataclass(frozen=True)
-class _Staged:
-    """Pairs that wait for a commit: unit queries, their values, and the slots to merge into."""
-
-    query: Tensor  # [N, D]
-    target: Tensor  # [N]
-    origin: Tensor  # [N]
-    merge_slot: Tensor  # [N], the best slot if it holds the target, else -1
+from fairseq_plugins.memory.staging import StagedPairs, Staging
 
 
 class KeyValueMemory(MemorySlots):
@@ -38,13 +29,8 @@ class KeyValueMemory(MemorySlots):
         size: S, slots.
         key_dim: D, width of keys and queries.
         num_values: values are integers in [0, num_values).
-        neighbors: k, slots that answer a query.
-        margin: alpha of the margin loss.
-        age_noise: amplitude of the uniform noise on the ages when a slot has to be forgotten.
-        search: nearest-neighbour backend, a name in ``search.BACKENDS``.
-        search_dtype: type of the coarse product, see :class:`~.search.ExactSearch`.
-        search_budget_mb: MiB of similarities held at once.
-        seed: of the noise on the ages.
+        more: settings of :class:`MemoryConfig` that follow these, in its order.
+        settings: the same by name, for instance ``neighbors=64``.
 
     Example::
 
@@ -57,25 +43,14 @@ class KeyValueMemory(MemorySlots):
     """
 
     def __init__(
-        self,
-        size: int,
-        key_dim: int,
-        num_values: int,
-        neighbors: int = 256,
-        margin: float = 0.1,
-        age_noise: float = 8.0,
-        search: str = "exact",
-        search_dtype: str = "auto",
-        search_budget_mb: int = 64,
-        seed: int = 1,
+        self, size: int, key_dim: int, num_values: int, *more: Any, **settings: Any
     ) -> None:
-        super().__init__(
-            MemoryConfig(size, key_dim, num_values, neighbors, margin, age_noise,
-                         search, search_dtype, search_budget_mb, seed)
-        )  # fmt: skip
-        self.neighbors, self.margin = neighbors, margin
-        self.temperature = max(1.0, math.log(0.2 * neighbors) / margin)  # t of the contract
-        self._staged: list[_Staged] = []
+        config = MemoryConfig(size, key_dim, num_values, *more, **settings)
+        super().__init__(config)
+        self.neighbors, self.margin = config.neighbors, config.margin
+        # t of the contract
+        self.temperature = max(1.0, math.log(0.2 * config.neighbors) / config.margin)
+        self._staged = Staging()
 
     @classmethod
     def from_config(cls, config: MemoryConfig) -> "KeyValueMemory":
@@ -218,9 +193,7 @@ class KeyValueMemory(MemorySlots):
         slots = self._nearest(unit, 1, hits)  # who is the best is all that matters
         best = self._nearest_unpinned(unit, slots)
         merge_slot = best.masked_fill(_at(self.values, best) != target, NOTHING)
-        rows = slice(None) if chosen is None else chosen
-        pairs = (unit, target, origins, merge_slot)
-        self._staged.append(_Staged(*(part[rows].clone() for part in pairs)))
+        self._staged.add(StagedPairs(unit, target, origins, merge_slot), chosen)
 
     @torch.no_grad()
     def commit(self) -> CommitReport:
@@ -233,7 +206,7 @@ class KeyValueMemory(MemorySlots):
             What was done.
         """
         self._refresh()
-        query, target, origin, merge_slot = gather_rows(*self._take_staged())
+        query, target, origin, merge_slot = gather_rows(*self._staged.take(self.keys))
         # A slot that was forgotten since then is nothing to merge into.
         stays = (_at(self.values, merge_slot) == target) & ~_at(self.pinned, merge_slot)
         merge_slot = merge_slot.masked_fill(~stays, NOTHING)
@@ -292,15 +265,6 @@ class KeyValueMemory(MemorySlots):
         if len(unsure):
             nearest[unsure] = self._search.search_others(unit[unsure], 1)[1].squeeze(1)
         return nearest
-
-    def _take_staged(self) -> tuple[Tensor, ...]:
-        """All staged pairs in one: queries [N, D]; targets, origins, slots to merge into [N]."""
-        staged, self._staged = self._staged, []
-        if not staged:
-            none = self.values.new_empty(0)
-            return self.keys.new_empty(0, self.key_dim), none, none, none
-        names = [field.name for field in fields(_Staged)]
-        return tuple(torch.cat([getattr(pairs, name) for pairs in staged]) for name in names)
 
     def _merge(self, query: Tensor, slots: Tensor) -> tuple[Tensor, Tensor]:
         """K <- normalise(K + sum of the queries that found it): the slots [U] and keys [U, D]."""

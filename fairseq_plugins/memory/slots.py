@@ -31,7 +31,7 @@ class MemorySlots(nn.Module):
         config: sizes, search and seed.
 
     Raises:
-        ValueError: if a setting makes no sense or the backend is unknown.
+        ValueError: if the backend is unknown.
     """
 
     keys: Tensor
@@ -45,7 +45,6 @@ class MemorySlots(nn.Module):
 
     def __init__(self, config: MemoryConfig) -> None:
         super().__init__()
-        config.check()
         if config.search not in BACKENDS:
             raise ValueError(f"memory search {config.search!r} is not one of {', '.join(BACKENDS)}")
         self.age_noise, self.seed = config.age_noise, config.seed

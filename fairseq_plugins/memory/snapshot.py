@@ -9,7 +9,7 @@ import hashlib
 import json
 import math
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -18,17 +18,17 @@ from typing import Any, NoReturn, get_type_hints
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
-from torch import Tensor, nn
+from torch import Tensor
 
 from fairseq_plugins.atomic import replacing
 from fairseq_plugins.memory import state
-from fairseq_plugins.memory.config import MemoryConfig
+from fairseq_plugins.memory.config import MemorySettings, settings_of
+from fairseq_plugins.memory.fingerprint import tensors_digest
 from fairseq_plugins.memory.hits import NOTHING
 from fairseq_plugins.memory.key_value_memory import KeyValueMemory
 
 FORMAT = "fairseq-memory"
 VERSION = state.LAYOUT
-SETTINGS = ("size", "key_dim", "num_values", "neighbors", "margin", "age_noise", "seed")
 _DTYPES = {torch.float32: "F32", torch.int64: "I64", torch.bool: "BOOL"}  # as the file says it
 
 
@@ -36,21 +36,14 @@ class SnapshotError(ValueError):
     """A snapshot that cannot be used or written; the message says which, why, and what to do."""
 
 
-@dataclass(frozen=True)
-class SnapshotHeader:
-    """What a snapshot says about itself. The settings are those of :class:`KeyValueMemory`."""
+@dataclass(frozen=True, kw_only=True)
+class SnapshotHeader(MemorySettings):
+    """What a snapshot says about itself, beside the settings of the memory."""
 
-    size: int
-    key_dim: int
-    num_values: int
-    neighbors: int
-    margin: float
-    age_noise: float
-    seed: int
     filled: int
     """Slots that hold something."""
     fingerprint: str = ""
-    """:func:`model_fingerprint` of the model that makes the queries; empty if not known."""
+    """:func:`~.fingerprint.model_fingerprint` of the model that asks; empty if not known."""
     extra: dict[str, Any] = field(default_factory=dict)
     """What the writer wished to add."""
     checksum: str = ""
@@ -73,7 +66,7 @@ def save_memory(
     Args:
         memory: to save.
         path: of the file.
-        fingerprint: :func:`model_fingerprint` of the model that asks the memory.
+        fingerprint: :func:`~.fingerprint.model_fingerprint` of the model that asks the memory.
         extra: more to put into the header, anything that JSON can say.
 
     Returns:
@@ -88,7 +81,7 @@ def save_memory(
     if reason := state.fault(tensors):
         raise SnapshotError(f"{path}: not written, because the memory is damaged: {reason}")
     header = SnapshotHeader(
-        **{name: getattr(memory, name) for name in SETTINGS},
+        **settings_of(memory),
         filled=len(memory),
         fingerprint=fingerprint,
         extra=json.loads(json.dumps(extra or {})),  # as it will be read
@@ -124,7 +117,7 @@ def load_memory(path: Path | str) -> KeyValueMemory:
         SnapshotError: as :func:`read_header`, and if the contents do not match the checksum.
     """
     header, tensors = _read_all(Path(path))
-    memory = KeyValueMemory(**{name: getattr(header, name) for name in SETTINGS})
+    memory = KeyValueMemory(**settings_of(header))
     memory.load_state_dict(tensors)
     return memory
 
@@ -140,8 +133,8 @@ def restore_memory(
     Args:
         memory: of the same size, key_dim and num_values.
         path: of the snapshot.
-        fingerprint: :func:`model_fingerprint` of the model that will ask; None takes a snapshot
-            of any model, whose keys may then mean nothing to this one.
+        fingerprint: :func:`~.fingerprint.model_fingerprint` of the model that will ask; None takes
+            a snapshot of any model, whose keys may then mean nothing to this one.
 
     Raises:
         SnapshotError: as :func:`load_memory`, and if sizes or fingerprint differ.
@@ -190,48 +183,6 @@ def describe(buffers: Mapping[str, Tensor]) -> dict[str, Any]:
         "mean_age": float(ages.double().mean()) if len(ages) else None,
         "greatest_age": int(ages.max()) if len(ages) else None,
     }
-
-
-def model_fingerprint(module: nn.Module) -> str:
-    """Tell models apart whose queries differ.
-
-    Keys are only meaningful to the weights that made them. The fingerprint is the SHA-256 of
-    names, types, shapes and bytes of what is in the module's state dict: parameters and persistent
-    buffers. Two things are left out: the memories, and what its modules name as acting on answers
-    alone, in an attribute ``after_query`` (beginnings of names). So a reader whose trust in its
-    memory was calibrated still asks the same questions, and has the same fingerprint.
-
-    Args:
-        module: the model.
-
-    Returns:
-        64 hexadecimal digits.
-    """
-    left_out: list[str] = []
-    for name, part in module.named_modules(remove_duplicate=False):
-        prefix = f"{name}." if name else ""
-        if isinstance(part, KeyValueMemory):
-            left_out.append(prefix)
-        left_out += [prefix + own for own in getattr(part, "after_query", ())]
-    return weights_fingerprint(module.state_dict(), left_out)
-
-
-def weights_fingerprint(state: Mapping[str, Any], left_out: Iterable[str]) -> str:
-    """:func:`model_fingerprint` from a state dict alone, as a checkpoint holds it.
-
-    Args:
-        state: of the model.
-        left_out: beginnings of the names that do not count.
-
-    Returns:
-        64 hexadecimal digits.
-    """
-    beginnings = tuple(left_out)
-    return _sha256(
-        (name, entry)
-        for name, entry in state.items()
-        if isinstance(entry, Tensor) and not name.startswith(beginnings)
-    )
 
 
 # --- How it is done -------------------------------------------------------------------------------
@@ -313,17 +264,16 @@ def _parse(path: Path, text: str) -> SnapshotHeader:
             f"up to {VERSION}; use the fairseq-memory that wrote it"
         )
     types = get_type_hints(SnapshotHeader)
-    types |= {"margin": (int, float), "age_noise": (int, float), "extra": dict}
+    types |= {name: (int, float) for name, kind in types.items() if kind is float}
+    types["extra"] = dict
     if entries.keys() != types.keys() or not all(
         isinstance(entry, types[name]) for name, entry in entries.items()
     ):
         _damaged(path, "its header is incomplete")
-    settings = {name: entries[name] for name in SETTINGS}
     try:
-        MemoryConfig(**settings).check()
+        return SnapshotHeader(**entries)
     except ValueError as error:
         _damaged(path, f"its header holds what no memory can be: {error}", error)
-    return SnapshotHeader(**entries)
 
 
 def _damaged(path: Path, why: str, cause: Exception | None = None) -> NoReturn:
@@ -338,15 +288,5 @@ def _shape(size: int, key_dim: int, num_values: int) -> str:
 
 def _checksum(header: SnapshotHeader, tensors: dict[str, Tensor]) -> str:
     """Of everything but the checksum itself."""
-    rest = json.dumps(asdict(replace(header, checksum="")), sort_keys=True)
-    return hashlib.sha256((rest + _sha256(tensors.items())).encode()).hexdigest()
-
-
-def _sha256(tensors: Iterable[tuple[str, Tensor]]) -> str:
-    """Of names, types, shapes and bytes, in the order of the names."""
-    digest = hashlib.sha256()
-    for name, tensor in sorted(tensors, key=lambda entry: entry[0]):
-        digest.update(f"{name} {tensor.dtype} {list(tensor.shape)}\n".encode())
-        flat = tensor.detach().cpu().reshape(-1).contiguous()
-        digest.update(flat.view(torch.uint8).numpy().data)
-    return digest.hexdigest()
+    rest = json.dumps(asdict(header) | {"checksum": ""}, sort_keys=True)
+    return hashlib.sha256((rest + tensors_digest(tensors.items())).encode()).hexdigest()

@@ -1,6 +1,6 @@
 """What a model lets its user say about its memory, and the memory that comes of it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 from omegaconf import II
@@ -50,17 +50,12 @@ def empty_memory(options: Any, num_values: int) -> KeyValueMemory:
     Raises:
         ValueError: if one of them is out of range.
     """
-    return KeyValueMemory(
-        size=options.memory_size,
-        key_dim=options.memory_key_dim,
-        num_values=num_values,
-        neighbors=options.memory_neighbors,
-        margin=options.memory_margin,
-        age_noise=options.memory_age_noise,
-        search=options.memory_search,
-        search_dtype=options.memory_search_dtype,
-        seed=_seed(options),
-    )
+    given = {
+        field.name: getattr(options, f"memory_{field.name}")
+        for field in fields(MemoryConfig)
+        if hasattr(MemoryOptions, f"memory_{field.name}")
+    }
+    return KeyValueMemory(num_values=num_values, seed=_seed(options), **given)
 
 
 def _seed(options: Any) -> int:

@@ -16,7 +16,7 @@ from omegaconf import open_dict
 from fairseq_plugins.atomic import write_json
 from fairseq_plugins.checkpoints.files import write_checkpoint
 from fairseq_plugins.errors import InputError
-from fairseq_plugins.memory.snapshot import weights_fingerprint
+from fairseq_plugins.memory.fingerprint import weights_fingerprint
 from fairseq_plugins.memory.state import memory_buffers
 from fairseq_plugins.teaching.about import ABOUT, VERSION, About
 from fairseq_plugins.teaching.loaded_checkpoint import Corpus, LoadedCheckpoint

@@ -15,11 +15,10 @@ from fairseq_plugins.checkpoints.memories import MemoryOfCheckpoint
 from fairseq_plugins.errors import InputError
 from fairseq_plugins.memory import KeyValueMemory
 from fairseq_plugins.memory import snapshot as snapshot_module
+from fairseq_plugins.memory.fingerprint import model_fingerprint, weights_fingerprint
 from fairseq_plugins.memory.snapshot import (
     load_memory,
-    model_fingerprint,
     save_memory,
-    weights_fingerprint,
 )
 from fairseq_plugins.memory.state import BUFFERS, memory_buffers
 

@@ -122,7 +122,7 @@ def test_every_mark_comes_through_once(
     marked = with_marks(source, marks, target, aligned)
     assert len(marked.spans) == len(target.spans)
     text = marked.text
-    for mark in marks:
+    for mark in sorted(marks, key=lambda mark: -len(mark.text)):  # one may be a part of another
         assert mark.text in text
         text = text.replace(mark.text, "", 1)
     assert text.replace(" ", "") == target.text.replace(" ", "")
