@@ -1,5 +1,6 @@
 """From what a user says about a memory to the memory."""
 
+from dataclasses import fields
 from typing import Any
 
 import pytest
@@ -9,7 +10,8 @@ from fairseq.dataclass.utils import convert_namespace_to_omegaconf
 from omegaconf import OmegaConf
 
 from fairseq_plugins.commands import PLUGINS
-from fairseq_plugins.memory import KeyValueMemory
+from fairseq_plugins.memory import KeyValueMemory, MemoryConfig
+from fairseq_plugins.memory.config import settings_of
 from fairseq_plugins.modules.memory_options import MemoryOptions, empty_memory
 
 
@@ -43,6 +45,21 @@ def test_seed_of_the_training_decides_what_is_forgotten(names: tuple[str, str]) 
     first, second, again = (forgotten(memory) for memory in memories)
     assert first != second and second == again
     assert [memory.seed for memory in memories] == [1, 2, 2]
+
+
+def test_every_option_reaches_the_memory() -> None:
+    options = MemoryOptions(
+        memory_size=7, memory_key_dim=5, memory_neighbors=3, memory_margin=0.3,
+        memory_age_noise=2.0, memory_search_dtype="float32", seed=9,
+    )  # fmt: skip
+    settings = {field.name for field in fields(MemoryConfig)}
+    names = {field.name.removeprefix("memory_") for field in fields(MemoryOptions)}
+    assert names <= settings, "options that nothing makes use of"
+    memory = empty_memory(options, num_values=4)
+    assert settings_of(memory) == {
+        "size": 7, "key_dim": 5, "num_values": 4, "neighbors": 3, "margin": 0.3, "age_noise": 2.0,
+        "seed": 9,
+    }  # fmt: skip
 
 
 def test_options_that_know_no_seed_make_a_memory() -> None:

@@ -244,9 +244,7 @@ def test_a_crash_while_an_input_error_is_handled_keeps_its_traceback(shown: Any)
 def test_too_little_memory_is_shown_in_one_line(shown: Any) -> None:
     with pytest.raises(RuntimeError) as caught:
         torch.empty(1 << 60)
-    assert re.fullmatch(
-        r"error: not enough memory \(.*\); use smaller .*\n", shown(caught.value)
-    )
+    assert re.fullmatch(r"error: not enough memory \(.*\); use smaller .*\n", shown(caught.value))
     assert shown(MemoryError()).startswith("error: not enough memory")
 
 
