@@ -5,6 +5,7 @@ from pathlib import Path
 
 PICTURES = (".pdf", ".png", ".svg")
 LARGEST_SEED = 2**31 - 1  # half of numpy's limit: epochs add to the seed
+LARGEST_PORT = 65_535
 
 
 class HelpFormatter(argparse.ArgumentDefaultsHelpFormatter, argparse.RawDescriptionHelpFormatter):
@@ -31,6 +32,14 @@ def seed(text: str) -> int:
     number = not_negative(text)
     if number > LARGEST_SEED:
         raise argparse.ArgumentTypeError(f"{text} is larger than {LARGEST_SEED:,}")
+    return number
+
+
+def port(text: str) -> int:
+    """Parse the number of a TCP port, for argparse; 0 stands for any that is free."""
+    number = not_negative(text)
+    if number > LARGEST_PORT:
+        raise argparse.ArgumentTypeError(f"{text} is larger than {LARGEST_PORT:,}")
     return number
 
 

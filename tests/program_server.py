@@ -37,7 +37,8 @@ OTHERS = (
     "fairseq.quantization_utils fairseq.model_parallel.megatron_trainer "
     "fairseq.data.data_utils_fast fairseq.binarizer sacrebleu.tokenizers.tokenizer_13a "
     "hydra._internal.core_plugins.basic_launcher omegaconf._impl antlr4.LL1Analyzer "
-    "multiprocessing.popen_fork"
+    "multiprocessing.popen_fork sqlalchemy.dialects.sqlite fastapi uvicorn.protocols.http.h11_impl "
+    "uvicorn.lifespan.on jinja2"
 )
 
 

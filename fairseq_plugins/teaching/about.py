@@ -35,6 +35,10 @@ class About:
     lessons: str = LESSONS
     """A file in the folder, or a URL such as ``postgresql://...``."""
 
+    def place_of_lessons(self, folder: Path) -> Path | str:
+        """Return where the journal of a translator in this folder is."""
+        return self.lessons if "://" in self.lessons else folder / self.lessons
+
 
 def read_about(folder: Path) -> About:
     """Read what a translator folder says about itself.
@@ -66,5 +70,4 @@ def open_journal(folder: Path) -> Journal:
     Raises:
         InputError: if it is no translator folder, or they cannot be opened.
     """
-    place = read_about(folder).lessons
-    return Journal(place if "://" in place else folder / place)
+    return Journal(read_about(folder).place_of_lessons(folder))

@@ -17,6 +17,23 @@ from fairseq_plugins.teaching.exchange_xml import Unit, XMLError, tmx_document
 from fairseq_plugins.teaching.lessons import Lesson, Pair
 
 WRITERS = {".tmx": tmx_document} | TABLE_WRITERS
+SUFFIXES = (*XML_READERS, *TABLE_READERS)  # of files that can be read
+
+
+class FaultyFileError(InputError):
+    """A file has a fault.
+
+    Attributes:
+        line: of it.
+        reason: what it is.
+    """
+
+    def __init__(self, path: Path, entry: Entry) -> None:
+        super().__init__(
+            f"{path}, line {entry.line}: {entry.reason}; nothing was taught. Mend the file, "
+            "or take the rest of it with --keep-going"
+        )
+        self.line, self.reason = entry.line, entry.reason
 
 
 def read_entries(path: Path, languages: tuple[str, str]) -> Iterator[Entry]:
@@ -37,7 +54,7 @@ def read_entries(path: Path, languages: tuple[str, str]) -> Iterator[Entry]:
         return map(checked, TABLE_READERS[suffix](path, languages))
     raise InputError(
         f"{path}: its format is not known; lessons are read from "
-        f"{', '.join([*XML_READERS, *TABLE_READERS])}, which the name has to end with"
+        f"{', '.join(SUFFIXES)}, which the name has to end with"
     )
 
 
@@ -53,16 +70,13 @@ def check_entries(path: Path, languages: tuple[str, str], keep_going: bool = Fal
         How many entries it has.
 
     Raises:
-        InputError: if it has faults, naming the first one.
+        FaultyFileError: if it has faults, naming the first one.
     """
     count = 0
     for entry in read_entries(path, languages):
         count += 1
         if entry.bad and not keep_going:
-            raise InputError(
-                f"{path}, line {entry.line}: {entry.reason}; nothing was taught. Mend the file, "
-                "or take the rest of it with --keep-going"
-            )
+            raise FaultyFileError(path, entry)
     return count
 
 

@@ -229,10 +229,11 @@ class Journal:
                 if older.target != newest.target:
                     yield newest, older
 
-    def history(self, limit: int | None = None) -> Iterator[Change]:
-        """Yield all changes, newest first."""
+    def history(self, limit: int | None = None, before: int | None = None) -> Iterator[Change]:
+        """Yield all changes, newest first; only those with a smaller number than ``before``."""
+        older = sa.true() if before is None else EVENTS.c.number < before
         with self._engine.connect() as connection:
-            yield from changes(connection, sa.true(), limit)
+            yield from changes(connection, older, limit)
 
     def since(self, seen: int) -> tuple[int, dict[str, Lesson | None]]:
         """Say what is new since an event.

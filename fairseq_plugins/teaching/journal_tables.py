@@ -9,8 +9,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from fairseq_plugins.errors import InputError
-from fairseq_plugins.teaching.lessons import Change, Lesson, Pair, Selection
+from fairseq_plugins.teaching.lessons import Change, Lesson, Pair, Selection, UnknownLesson
 
 WAIT = 60.0  # seconds for another process that is writing
 LAYOUT = 1  # of the tables
@@ -115,11 +114,11 @@ class Events:
         """Return a lesson as it is.
 
         Raises:
-            InputError: if it is not taught, or not any more.
+            UnknownLesson: if it is not taught, or not any more.
         """
         row = self.connection.execute(current().where(EVENTS.c.lesson == lesson)).first()
         if row is None:
-            raise InputError(
+            raise UnknownLesson(
                 f"{self.place}: there is no lesson {lesson}, or it was forgotten; see `lessons` "
                 "for what is taught and `history` for what was"
             )
@@ -153,6 +152,9 @@ def current() -> sa.Select:
 
 def conditions(selection: Selection) -> Iterator[sa.ColumnElement[bool]]:
     """Yield what a selection asks of a lesson."""
+    if any("\0" in (getattr(selection, field.name) or "") for field in fields(Selection)):
+        yield sa.false()  # no lesson has one, and databases take it for the end of the text
+        return
     if selection.search is not None:
         yield EVENTS.c.folded.contains(selection.search.casefold(), autoescape=True)
     for name in ("origin", "author"):

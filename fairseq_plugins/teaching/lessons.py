@@ -2,6 +2,12 @@
 
 from dataclasses import dataclass, fields
 
+from fairseq_plugins.errors import InputError
+
+
+class UnknownLesson(InputError):
+    """A lesson that is not taught, or not any more."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Pair:

@@ -20,7 +20,7 @@ from fairseq_plugins.teaching.text import (
     with_marks,
     without_marks,
 )
-from fairseq_plugins.teaching.translation import EXACT, Translation, Word
+from fairseq_plugins.teaching.translation import EXACT, Sentence, Translation, Word
 
 # The lesson with just this source, if there is one.
 Taught = Callable[[str], Lesson | None]
@@ -31,10 +31,15 @@ class _Part:
     """A sentence of a text, or what stands between two."""
 
     text: str
+    """As it is in the source, and then in the translation."""
     lesson: Lesson | None = None
     translated: bool = False
+    source: str = field(init=False)
     log_probs: list[float] = field(default_factory=list)
     words: list[Word] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.source = self.text
 
 
 class Sentences:
@@ -148,11 +153,15 @@ class Sentences:
 
 def _joined(source: str, parts: Sequence[_Part]) -> Translation:
     """Put the parts of a text together."""
-    text, found = "", list[Word]()
+    text, found, cut, place = "", list[Word](), list[Sentence](), 0
     for part in parts:
         moved = len(text)
         found += [replace(w, start=w.start + moved, end=w.end + moved) for w in part.words]
         text += part.text
+        if part.translated:
+            place = source.index(part.source, place)
+            cut.append(Sentence(part.source, place, moved, len(text), part.lesson))
+            place += len(part.source)
     log_probs = [one for part in parts for one in part.log_probs]
     translated = [part for part in parts if part.translated]
     lessons = [part.lesson for part in translated if part.lesson is not None]
@@ -163,4 +172,5 @@ def _joined(source: str, parts: Sequence[_Part]) -> Translation:
         words=found,
         match=EXACT if lessons and len(lessons) == len(translated) else None,
         lessons=lessons,
+        sentences=cut,
     )

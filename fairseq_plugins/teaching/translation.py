@@ -55,6 +55,23 @@ class Near:
 
 
 @dataclass(frozen=True)
+class Sentence:
+    """A sentence of a text with its translation: what a person corrects and teaches."""
+
+    source: str
+    source_start: int
+    """Place of its first character in the text."""
+    start: int
+    """Place of its translation's first character in the translation of the text."""
+    end: int
+    """Place behind the last one."""
+    lesson: Lesson | None = None
+    """That translates it as it is."""
+    near: list[Near] = field(default_factory=list)
+    """Best first."""
+
+
+@dataclass(frozen=True)
 class Translation:
     """A text in the other language."""
 
@@ -68,7 +85,9 @@ class Translation:
     lessons: list[Lesson] = field(default_factory=list)
     """That were used as they are."""
     near: list[Near] = field(default_factory=list)
-    """Best first."""
+    """Of its sentences, one after the other, and of each the best first."""
+    sentences: list[Sentence] = field(default_factory=list)
+    """That were translated, in their order."""
     alone: str | None = None
     """What the network would say without its memory, where shares do not tell."""
 

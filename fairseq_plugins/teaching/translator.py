@@ -9,7 +9,7 @@ Example::
 
 import re
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar, overload
@@ -24,9 +24,9 @@ from fairseq_plugins.teaching.lessons import EVERYTHING, Change, Lesson, Pair, S
 from fairseq_plugins.teaching.network import Network
 from fairseq_plugins.teaching.pieces import Vocabulary
 from fairseq_plugins.teaching.sentences import Sentences
-from fairseq_plugins.teaching.taught_memory import TaughtMemory, in_parts
+from fairseq_plugins.teaching.taught_memory import AT_ONCE, TaughtMemory, in_parts
 from fairseq_plugins.teaching.text import normalise
-from fairseq_plugins.teaching.translation import EXACT, FUZZY, Translation
+from fairseq_plugins.teaching.translation import FUZZY, Translation
 
 BEAM = 5
 
@@ -162,10 +162,15 @@ class Translator:
         return found
 
     def _with_near(self, found: Translation, least: float) -> Translation:
-        if found.match == EXACT:
-            return found
-        matches = self._taught.near(found.source, least)
-        return replace(found, near=matches, match=FUZZY if matches else found.match)
+        """Name lessons with nearly the source of the text, or of a sentence that is not taught."""
+        cut = [
+            one if one.lesson else replace(one, near=self._taught.near(one.source, least))
+            for one in found.sentences
+        ]
+        near = [match for one in cut for match in one.near]
+        if len(cut) > 1:
+            near = self._taught.near(found.source, least) + near
+        return replace(found, near=near, sentences=cut, match=FUZZY if near else found.match)
 
     # --- Teaching -----------------------------------------------------------------------------
 
@@ -298,9 +303,14 @@ class Translator:
         """Return how many lessons are taught."""
         return self._journal.count(selection)
 
-    def history(self, limit: int | None = None) -> list[Change]:
-        """Return every change ever made, newest first."""
-        return list(self._journal.history(limit))
+    def history(self, limit: int | None = None, before: int | None = None) -> list[Change]:
+        """Return every change ever made, newest first.
+
+        Args:
+            limit: how many at most.
+            before: only changes with a smaller number.
+        """
+        return list(self._journal.history(limit, before))
 
     def contradictions(self) -> list[tuple[Lesson, Lesson]]:
         """Return lessons of one source with two targets: the newer, which wins, and the older."""
@@ -344,19 +354,35 @@ class Translator:
         path = Path(path)
         total = check_entries(path, self.languages, keep_going)
         report = ImportReport()
-        change: int | None = None
-        with self._lock, Progress(total=total, desc=f"teaching {path.name}", unit=" pairs") as bar:
-            self._taught.follow()
-            for entries in in_parts(read_entries(path, self.languages)):
-                pairs = self._new(entries, report, origin, path.name)
-                if pairs:
-                    lessons, change = self._journal.teach(
-                        pairs, self._taught.decodings(pairs), change
-                    )
+        with Progress(total=total, desc=f"teaching {path.name}", unit=" pairs") as bar:
+            for report in self.import_parts(path, path.name, origin):
+                bar.update(report.read - bar.n)
+        return report
+
+    def import_parts(
+        self, path: Path, name: str, origin: str | None = None, at_once: int = AT_ONCE
+    ) -> Iterator[ImportReport]:
+        """Teach what can be read of a file, part by part; others are served between two parts.
+
+        Args:
+            path: as for :meth:`import_file`.
+            name: of the file, the origin of lessons that have no other.
+            origin: of all of them; None for what the file says, or else its name.
+            at_once: entries of a part.
+
+        Yields:
+            What has become of it so far, after each part: the same report.
+        """
+        report, change = ImportReport(), None
+        for entries in in_parts(read_entries(path, self.languages), at_once):
+            with self._lock:
+                self._taught.follow()
+                if pairs := self._new(entries, report, origin, name):
+                    decodings = self._taught.decodings(pairs)
+                    lessons, change = self._journal.teach(pairs, decodings, change)
                     report.taught += len(lessons)
                     self._taught.follow()
-                bar.update(len(entries))
-        return report
+            yield report
 
     def _new(
         self, entries: Sequence[Entry], report: ImportReport, origin: str | None, name: str

@@ -1,0 +1,118 @@
+"""A file of lessons that a client sends, taught part by part while others are served."""
+
+import asyncio
+import tempfile
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from pathlib import Path
+
+from pydantic import BaseModel
+from starlette.concurrency import run_in_threadpool
+
+from fairseq_plugins.errors import InputError
+from fairseq_plugins.teaching.entries import ImportReport
+from fairseq_plugins.teaching.exchange import SUFFIXES, FaultyFileError, check_entries
+from fairseq_plugins.teaching.server.service import Service
+
+AT_ONCE = 50  # entries taught before others are served again: less than a second
+
+
+class Progress(BaseModel):
+    """How far an import is; the last one is complete, or has an error."""
+
+    total: int
+    """Entries of the file."""
+    report: ImportReport
+    complete: bool = False
+    error: str | None = None
+
+
+class Import:
+    """A file that is received, checked and taught, by a task of its own.
+
+    It goes on to its end when nobody listens any more: half a file is taught only if the server
+    itself ends.
+
+    Args:
+        served: the translator.
+        body: of the file.
+        name: that it has for the client; nothing of it names anything on this machine.
+        origin: of the lessons; None for what the file says, or else its name.
+        keep_going: take what can be read of a file with faults.
+
+    Raises:
+        InputError: if the format is not known.
+    """
+
+    def __init__(
+        self,
+        served: Service,
+        body: AsyncIterator[bytes],
+        name: str,
+        origin: str | None,
+        keep_going: bool,
+    ) -> None:
+        suffix = next((one for one in SUFFIXES if name.lower().endswith(one)), None)
+        if suffix is None:
+            raise InputError(f"{name}: lessons are read from {', '.join(SUFFIXES)}")
+        self._served, self._body, self._suffix = served, body, suffix
+        self._name, self._origin, self._keep_going = name, origin, keep_going
+        self._news: asyncio.Queue[Progress | Exception | None] = asyncio.Queue()
+        self.task = asyncio.create_task(self._run())
+
+    async def progress(self) -> AsyncIterator[Progress]:
+        """Yield how far it is, once it is known that the file has no fault, and after each part.
+
+        Raises:
+            Exception: what went wrong before anything was taught.
+        """
+        last: Progress | None = None
+        while (news := await self._news.get()) is not None:
+            if isinstance(news, Progress):
+                last = news
+            elif last is None:
+                raise news
+            else:
+                last = last.model_copy(update={"error": _reason(news)})
+            yield last
+
+    async def _run(self) -> None:
+        try:
+            with tempfile.TemporaryDirectory(prefix="fairseq-memory-") as folder:
+                path = Path(folder, f"lessons{self._suffix}")
+                await self._receive(path)
+                await self._teach(path, await run_in_threadpool(self._check, path))
+        except Exception as error:
+            self._news.put_nowait(error)
+        finally:
+            self._news.put_nowait(None)
+
+    async def _receive(self, path: Path) -> None:
+        with path.open("wb") as file:
+            async for some in self._body:
+                await run_in_threadpool(file.write, some)
+
+    def _check(self, path: Path) -> int:
+        try:
+            return check_entries(path, self._served.translator.languages, self._keep_going)
+        except FaultyFileError as fault:
+            raise InputError(
+                f"{self._name}, line {fault.line}: {fault.reason}; nothing was taught. Mend the "
+                "file, or take the rest of it with keep_going"
+            ) from fault
+
+    async def _teach(self, path: Path, total: int) -> None:
+        self._news.put_nowait(Progress(total=total, report=ImportReport()))
+        parts = self._served.translator.import_parts(path, self._name, self._origin, AT_ONCE)
+        report = ImportReport()
+        while (found := await self._served.work(next, parts, None)) is not None:
+            if self._served.ending:
+                raise InputError("the server ends; import the file again to teach the rest of it")
+            report = replace(found, reasons=list(found.reasons))
+            self._news.put_nowait(Progress(total=total, report=report))
+        self._news.put_nowait(Progress(total=total, report=report, complete=True))
+
+
+def _reason(error: Exception) -> str:
+    """What a client is told once its import has begun."""
+    return str(error) if isinstance(error, InputError) else "something went wrong in the server"

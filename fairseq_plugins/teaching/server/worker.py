@@ -1,0 +1,47 @@
+"""One thread that does all that needs the network: requests queue for it."""
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import ParamSpec, TypeVar
+
+Given = ParamSpec("Given")
+Result = TypeVar("Result")
+
+
+class BusyError(Exception):
+    """Too many requests wait already."""
+
+
+class Worker:
+    """Makes calls one after the other, in the order in which they come, on a thread of its own.
+
+    Args:
+        most: calls that may wait.
+    """
+
+    def __init__(self, most: int) -> None:
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="translator")
+        self._most = most
+        self.waiting = 0
+
+    async def __call__(
+        self, call: Callable[Given, Result], *args: Given.args, **named: Given.kwargs
+    ) -> Result:
+        """Wait for the calls before this one, make it, and return its result.
+
+        Raises:
+            BusyError: if too many wait already.
+        """
+        if self.waiting >= self._most:
+            raise BusyError
+        self.waiting += 1
+        try:
+            # Who goes away does not stop what is begun, for nobody knows how far it is.
+            return await asyncio.wrap_future(self._thread.submit(call, *args, **named))
+        finally:
+            self.waiting -= 1
+
+    def close(self) -> None:
+        """Finish what waits."""
+        self._thread.shutdown()

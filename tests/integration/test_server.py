@@ -1,0 +1,180 @@
+"""The server as its own process: many clients at once, told to end, killed."""
+
+import random
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+import requests
+
+from fairseq_plugins.teaching.about import open_journal
+from fairseq_plugins.teaching.translator import Translator
+from tests.programs import assert_one_line, cold, verb
+from tests.served import Client
+from tests.tiny_translator import make_translator
+
+pytestmark = pytest.mark.integration
+TOKEN = "a secret of many letters"
+CLIENTS = 20
+KILLS = 3
+
+
+@pytest.fixture(scope="module")
+def original(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A translator folder that is not to be changed."""
+    return make_translator(tmp_path_factory.mktemp("original"))
+
+
+@pytest.fixture
+def folder(original: Path, tmp_path: Path) -> Path:
+    """A copy of it."""
+    return shutil.copytree(original, tmp_path / "translator")
+
+
+@contextmanager
+def served(folder: Path, *options: str) -> Iterator[tuple[Client, subprocess.Popen[str]]]:
+    """Start a server of a folder at a free port; kill it in the end if it has not ended."""
+    command = [sys.executable, "-m", "fairseq_plugins.cli", "serve", str(folder), "--cpu"]
+    process = subprocess.Popen(
+        [*command, "--port", "0", *options], stdout=subprocess.PIPE, text=True
+    )
+    try:
+        assert process.stdout
+        line = process.stdout.readline()
+        found = re.search(r"http://\S+:(\d+)/", line)
+        assert found, line
+        yield Client(f"http://127.0.0.1:{found[1]}"), process
+    finally:
+        process.kill()
+        process.wait()
+
+
+def test_twenty_clients_at_once(folder: Path) -> None:
+    """Each translates, teaches and forgets; nothing fails, and nothing is lost."""
+
+    def work(number: int) -> set[str]:
+        mine, kept = random.Random(number), set()
+        for step in range(2):
+            source, target = f"the cat {number} {step}", f"die Katze {number} {step}"
+            lesson = client.send("POST", "/lessons", source=source, target=target)
+            found = client.send("POST", "/translate", q=source, source="en", target="de")
+            assert found["translatedText"] == target
+            if mine.random() < 0.5:
+                client.send("DELETE", f"/lessons/{lesson['id']}")
+            else:
+                kept.add(source)
+        return kept
+
+    with served(folder) as (client, _), ThreadPoolExecutor(CLIENTS) as clients:
+        kept = set().union(*clients.map(work, range(CLIENTS)))
+        listed = client.get("/lessons", limit=500)["lessons"]
+    assert {lesson["source"] for lesson in listed} == kept and len(listed) == len(kept)
+
+
+def teach_until(
+    stopped: Callable[[], bool], client: Client, name: str, acknowledged: list[str]
+) -> None:
+    """Teach lesson after lesson, and note those that the server says it has taught."""
+    with requests.Session() as session:
+        for number in range(10_000):
+            if stopped():
+                return
+            pair = {"source": f"the cat {name} {number}", "target": f"die Katze {name} {number}"}
+            try:
+                answer = session.post(f"{client.address}/lessons", json=pair, timeout=60)
+            except requests.RequestException:
+                return
+            if answer.status_code == 201:
+                acknowledged.append(pair["source"])
+
+
+def kill_while_teaching(folder: Path, seed: int, sign: int) -> tuple[int, set[str]]:
+    """End a server with a signal at a random moment while four clients teach.
+
+    Returns:
+        Its exit code, and the sources that were acknowledged.
+    """
+    acknowledged: list[str] = []
+    ended = threading.Event()
+    with served(folder) as (client, process):
+        clients = [
+            threading.Thread(
+                target=teach_until, args=(ended.is_set, client, f"{seed} {name}", acknowledged)
+            )
+            for name in range(4)
+        ]
+        for one in clients:
+            one.start()
+        time.sleep(random.Random(seed).uniform(0.1, 1.0))
+        process.send_signal(sign)
+        status = process.wait(60)
+        ended.set()
+        for one in clients:
+            one.join()
+    return status, set(acknowledged)
+
+
+def taught_in(folder: Path) -> set[str]:
+    """The sources that are taught; each with its own target, and known to a translator."""
+    with open_journal(folder) as journal:
+        lessons = list(journal.lessons())
+    assert all(one.target == one.source.replace("the cat", "die Katze") for one in lessons)
+    if lessons:
+        with Translator.open(folder) as translator:
+            assert translator.translate(lessons[0].source).text == lessons[0].target
+    return {one.source for one in lessons}
+
+
+def test_what_was_acknowledged_survives_kills(folder: Path) -> None:
+    """The one lesson of each client whose answer was cut off may be there, but not half."""
+    acknowledged: set[str] = set()
+    for seed in range(KILLS):
+        status, news = kill_while_teaching(folder, seed, signal.SIGKILL)
+        assert status == -signal.SIGKILL
+        acknowledged |= news
+        unanswered = taught_in(folder) - acknowledged
+        assert acknowledged <= taught_in(folder) and len(unanswered) <= 4
+        acknowledged |= unanswered
+    assert len(acknowledged) > KILLS
+
+
+def test_what_is_begun_is_finished_when_told_to_end(folder: Path) -> None:
+    """No client gets half an answer, or a lesson that it is not told of."""
+    status, acknowledged = kill_while_teaching(folder, 1, signal.SIGTERM)
+    assert status == 0
+    assert taught_in(folder) == acknowledged and acknowledged
+
+
+def test_it_starts_and_ends_as_users_start_and_end_it(folder: Path) -> None:
+    with cold(), served(folder, "--json") as (client, process):
+        assert client.get("/health")["status"] == "ok"
+        process.send_signal(signal.SIGINT)
+        assert process.wait(60) == 0
+
+
+def test_other_machines_need_the_token(folder: Path) -> None:
+    assert_one_line(verb("serve", folder, "--host", "0.0.0.0", "--port", 0), "--token")
+    short = verb("serve", folder, "--host", "0.0.0.0", "--port", 0, "--token", "short")
+    assert_one_line(short, "at least 16 characters")
+    with served(folder, "--host", "0.0.0.0", "--token", TOKEN) as (client, _):
+        assert client.refused("GET", "/lessons")[0] == 401
+        known = {"Authorization": f"Bearer {TOKEN}"}
+        assert client("GET", "/lessons", headers=known).status_code == 200
+
+
+def test_an_address_that_cannot_be_had(folder: Path) -> None:
+    assert_one_line(verb("serve", folder, "--host", "192.0.2.1", "--token", TOKEN), "192.0.2.1")
+    assert verb("serve", folder, "--port", 70_000).returncode == 2
+    with served(folder) as (client, _):
+        port = client.address.rpartition(":")[2]
+        assert_one_line(verb("serve", folder, "--port", port), port, "in use")
+    assert_one_line(verb("serve", folder / "nosuch", "--port", 0), "no translator folder")

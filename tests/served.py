@@ -1,0 +1,79 @@
+"""A server of a translator, on a thread of this process, and a client that talks to it."""
+
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import requests
+import uvicorn
+
+from fairseq_plugins.teaching.server.app import build
+from fairseq_plugins.teaching.server.service import Service
+from fairseq_plugins.teaching.translator import Translator
+
+TIMEOUT = 60.0  # seconds
+
+
+class Client:
+    """Talks to a server.
+
+    Attributes:
+        address: of it, without a slash at its end.
+        service: what its routes share, if it is in this process.
+    """
+
+    def __init__(self, address: str, service: Service | None = None) -> None:
+        self.address, self._service = address, service
+
+    @property
+    def service(self) -> Service:
+        assert self._service is not None
+        return self._service
+
+    def __call__(self, method: str, path: str, **more: Any) -> requests.Response:
+        """The answer to a request."""
+        return requests.request(method, self.address + path, timeout=TIMEOUT, **more)
+
+    def get(self, path: str, **query: Any) -> Any:
+        """What a request answers that must succeed."""
+        return self._answered(self("GET", path, params=query))
+
+    def send(self, method: str, path: str, **json: Any) -> Any:
+        """What a change answers that must succeed."""
+        return self._answered(self(method, path, json=json))
+
+    def refused(self, method: str, path: str, **more: Any) -> tuple[int, str]:
+        """The status and the error of a request that must fail."""
+        answer = self(method, path, **more)
+        assert answer.status_code >= 400, answer.text
+        return answer.status_code, answer.json()["error"]
+
+    @staticmethod
+    def _answered(answer: requests.Response) -> Any:
+        assert answer.ok, answer.text
+        return answer.json()
+
+
+@contextmanager
+def serving(folder: Path, token: str | None = None) -> Iterator[Client]:
+    """Serve a translator folder meanwhile."""
+    app, service = build(Translator.open(folder), token)
+    server = uvicorn.Server(
+        uvicorn.Config(app, http="h11", ws="none", log_config=None, access_log=False)
+    )
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        port = listening.getsockname()[1]
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
+        thread.start()
+        try:
+            while not server.started:
+                assert thread.is_alive()
+                time.sleep(0.01)
+            yield Client(f"http://127.0.0.1:{port}", service)
+        finally:
+            server.should_exit = True
+            thread.join()
