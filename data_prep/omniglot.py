@@ -13,7 +13,6 @@ No character, and so no drawing, is in two parts of a split.
 """
 
 import argparse
-import json
 import logging
 import sys
 from collections.abc import Sequence
@@ -23,6 +22,7 @@ from pathlib import Path
 import numpy as np
 import pooch
 
+from data_prep.core.atomic import write_json
 from data_prep.core.download import for_pooch
 from data_prep.core.program import (
     DataError,
@@ -32,7 +32,7 @@ from data_prep.core.program import (
     run_program,
 )
 from data_prep.core.ranges import SEEDS
-from data_prep.core.stages import Stage, Workspace, write_atomically
+from data_prep.core.stages import Stage, Workspace
 from data_prep.drawings.images import (
     ARCHIVES,
     DRAWERS,
@@ -101,7 +101,7 @@ def make_split_file(images: Path, seed: int, scratch: Path) -> None:
         names = [f"{alphabet}/{character}" for alphabet, character in pairs]
     background = ARCHIVES[0].characters
     splits = make_splits(names[:background], names[background:], seed)
-    write_atomically(scratch / "splits.json", json.dumps(splits, indent=1) + "\n")
+    write_json(scratch / "splits.json", splits)
 
 
 def image_size(text: str) -> int:

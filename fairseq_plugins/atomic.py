@@ -3,6 +3,8 @@
 Until it is complete and on the disk, a new file has a temporary name beside its final one, which
 contains the number of the writing process. If that process is killed, the next one that writes the
 same file removes the temporary one.
+
+``data_prep`` stands alone, and has a link to this file.
 """
 
 import contextlib

@@ -19,9 +19,9 @@ import pooch
 import requests
 from tqdm import tqdm
 
+from data_prep.core.atomic import write_json
 from data_prep.core.files import digest, inside, plain_name
 from data_prep.core.program import DataError
-from data_prep.core.stages import write_atomically
 
 logger = logging.getLogger(__name__)
 
@@ -102,7 +102,7 @@ class Downloads:
             path.unlink()
             raise
         known[key] = {"url": url, "checksum": f"sha256:{digest(path)}"}
-        write_atomically(self.record, json.dumps(known, indent=1) + "\n")
+        write_json(self.record, known)
         return path
 
     def _known(self) -> dict[str, dict[str, str]]:

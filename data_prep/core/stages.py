@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
+from data_prep.core.atomic import write_json
 from data_prep.core.files import digest, inside
 from data_prep.core.program import DataError
 
@@ -208,17 +209,7 @@ class Workspace:
         manifest = {
             "version": RECIPE_VERSION, "stages": self.stages, "made": sorted(self.made),
         }  # fmt: skip
-        write_atomically(self.manifest_path, json.dumps(manifest, indent=1) + "\n")
-
-
-def write_atomically(path: Path, text: str) -> None:
-    """Write a text file so that the old content or the new one is there, never a part."""
-    temporary = path.with_name(f".{path.name}.unfinished")
-    try:
-        temporary.write_text(text, "utf-8")
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+        write_json(self.manifest_path, manifest)
 
 
 def _digests(folder: Path, names: Sequence[str]) -> dict[str, str]:

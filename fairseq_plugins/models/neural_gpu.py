@@ -1,10 +1,10 @@
-"""Neural GPUs: ``--arch neural_gpu``, ``extended_neural_gpu``, ``extended_neural_gpu_memory``."""
+"""The Neural GPU: ``--arch neural_gpu``; those with a decoder are in ``extended_neural_gpu``."""
 
 from dataclasses import dataclass
 from typing import Any
 
 import torch
-from fairseq.dataclass import ChoiceEnum, FairseqDataclass
+from fairseq.dataclass import FairseqDataclass
 from fairseq.models import (
     FairseqEncoder,
     FairseqEncoderDecoderModel,
@@ -18,23 +18,15 @@ from fairseq_plugins.errors import InputError
 from fairseq_plugins.models.gnmt import embeddings
 from fairseq_plugins.modules.cgru import CGRUStack
 from fairseq_plugins.modules.gnmt import pad_on_the_right
-from fairseq_plugins.modules.memory_decoder import MemoryDecoder
-from fairseq_plugins.modules.memory_options import JoiningMemoryOptions, empty_memory
-from fairseq_plugins.modules.memory_reader import MODES, mix_memory
+from fairseq_plugins.modules.memory_reader import mix_memory
 from fairseq_plugins.modules.neural_gpu import (
-    QUERY_ROW,
     SYMBOL_ROW,
-    NeuralGPUDecoder,
     NeuralGPUEncoder,
-    Progress,
-    own_columns,
     relax,
 )
 from fairseq_plugins.modules.options import DROPOUT, SIZE, UPDATES, WEIGHT, Range, option
-from fairseq_plugins.modules.tape_reader import TapeReader, TapeReading
 from fairseq_plugins.patches.arguments import check_part
 
-STATE = "neural_gpu"  # name of the decoder's incremental state
 INIT_STD = 1.0  # of embeddings: like the state, whose numbers are between -1 and 1
 NOISE_DECAY = 0.275  # power of the updates; of the variance twice as much
 NOISE_SEEDS = 1 << 32  # for each seed of the training
@@ -138,95 +130,6 @@ class PlainDecoder(FairseqIncrementalDecoder):
     def max_positions(self) -> int:
         """Longest target."""
         return self.longest
-
-
-class ExtendedDecoder(MemoryDecoder, PlainDecoder):
-    """fairseq's face of :class:`NeuralGPUDecoder`, with or without a memory."""
-
-    reader: TapeReader | None
-
-    def __init__(
-        self,
-        dictionary: Any,
-        output: nn.Linear,
-        longest: int,
-        embedding: nn.Embedding,
-        core: NeuralGPUDecoder,
-        reader: TapeReader | None,
-    ) -> None:
-        super().__init__(dictionary, output, longest)
-        self.embedding, self.core, self.reader = embedding, core, reader
-
-    def forward(
-        self,
-        prev_output_tokens: Tensor,
-        encoder_out: dict,
-        incremental_state: dict | None = None,
-        **_: Any,
-    ) -> tuple[Tensor, dict]:
-        """Logits [batch, time, vocabulary] of prefixes, or of the last symbol if incremental."""
-        tokens, columns = prev_output_tokens, encoder_out["columns"]
-        progress = self.core.start(encoder_out["state"])
-        step = 0
-        if incremental_state is None:
-            check(tokens, columns, self.dictionary.pad())
-        else:
-            step, tokens = tokens.shape[1] - 1, tokens[:, -1:]
-            saved = self.get_incremental_state(incremental_state, STATE)
-            if saved is not None:
-                progress = Progress(saved["state"], saved["tape"])
-        output, progress, reading = self.steps(tokens, step, progress, columns)
-        extra: dict[str, Any] = {"attn": None}
-        if incremental_state is not None:
-            saved = {"state": progress.state, "tape": progress.tape}
-            self.set_incremental_state(incremental_state, STATE, saved)
-            extra["ended"] = columns <= step
-        if reading is not None:
-            extra["memory"] = reading.finish(output)
-        elif self.reader is not None:
-            output = self.reader.unasked(output)
-        return self.output(output), extra
-
-    def steps(
-        self, tokens: Tensor, first: int, progress: Progress, columns: Tensor
-    ) -> tuple[Tensor, Progress, TapeReading | None]:
-        """Go on by tokens [batch, time], the first of which belongs to step ``first``.
-
-        Returns:
-            Places of the symbols [batch, time, m], progress, and what was read.
-        """
-        n = progress.state.shape[2]
-        ragged = bool((columns != n).any())
-        active = own_columns(columns, n, tokens.device) if ragged else None
-        reading = self.begin(tokens) if self.reader and self.asks else None
-        ask = reading.ask if reading else None
-        places = []
-        for index in range(tokens.shape[1]):
-            # A hypothesis that is longer than the state has ended; what it reads means nothing.
-            place = progress.state[:, :, -1, SYMBOL_ROW]
-            if first + index < n:
-                word = self.embedding(tokens[:, index]) if first + index else None
-                progress, place = self.core.step(progress, word, active, ask)
-            elif ask:
-                ask(place)
-            places.append(place)
-        return torch.stack(places, dim=1), progress, reading
-
-    def begin(self, tokens: Tensor) -> TapeReading:
-        """Ready to ask; the right answer is the next token."""
-        assert self.reader is not None
-        real = tokens != self.dictionary.pad()
-        end = tokens.new_full((len(tokens), 1), self.dictionary.eos())
-        following = torch.cat([tokens[:, 1:], end], dim=1)
-        gold = torch.where(following == self.dictionary.pad(), end, following)
-        return self.reader.begin(real, gold if tokens.shape[1] > 1 else None)
-
-    def reorder_incremental_state(self, incremental_state: dict, new_order: Tensor) -> None:
-        """Select hypotheses, for beams."""
-        saved = self.get_incremental_state(incremental_state, STATE)
-        if saved is not None:
-            chosen = {name: tensor.index_select(0, new_order) for name, tensor in saved.items()}
-            self.set_incremental_state(incremental_state, STATE, chosen)
 
 
 def check(tokens: Tensor, columns: Tensor, pad: int) -> None:
@@ -340,89 +243,6 @@ class NeuralGPUModel(FairseqEncoderDecoderModel):
             end[..., self.decoder.dictionary.eos()] = 0
             result = torch.where(extra["ended"].to(result.device)[:, None, None], end, result)
         return result if log_probs else result.exp()
-
-
-@register_model("extended_neural_gpu", dataclass=NeuralGPUConfig)
-class ExtendedNeuralGPUModel(NeuralGPUModel):
-    """With a decoder that sees what it has emitted (Kaiser and Bengio 2016)."""
-
-    @classmethod
-    def build_decoder(
-        cls, cfg: Any, dictionary: Any, embedding: nn.Embedding, output: nn.Linear
-    ) -> PlainDecoder:
-        """With CGRUs of its own."""
-        core = NeuralGPUDecoder(cfg.height, stacks(cfg, tape=True))
-        reader = cls.build_reader(cfg, dictionary, embedding)
-        return ExtendedDecoder(
-            dictionary, output, cfg.max_target_positions, embedding, core, reader
-        )
-
-    @classmethod
-    def build_reader(cls, cfg: Any, dictionary: Any, embedding: nn.Embedding) -> TapeReader | None:
-        """For models with a memory."""
-        return None
-
-
-@dataclass
-class ExtendedNeuralGPUMemoryConfig(JoiningMemoryOptions, NeuralGPUConfig):
-    """``extended_neural_gpu`` with a memory."""
-
-    memory_read: ChoiceEnum(list(MODES)) = option(  # type: ignore[valid-type]
-        "both",
-        "how the answer is used: embed puts it on the tape (the paper), interpolate mixes it "
-        "into the softmax, or both",
-    )
-    memory_gold_updates: int = option(
-        0,
-        "the right answer takes the place of the memory's on the tape with a probability that "
-        "falls from 1 to 0 in so many updates",
-        UPDATES,
-    )
-
-
-@register_model("extended_neural_gpu_memory", dataclass=ExtendedNeuralGPUMemoryConfig)
-class ExtendedNeuralGPUMemoryModel(ExtendedNeuralGPUModel):
-    """With the memory of Kaiser et al. 2017, figure 3."""
-
-    gold_updates = 0
-
-    @classmethod
-    def build_model(cls, cfg: Any, task: Any) -> "ExtendedNeuralGPUMemoryModel":
-        """Make a model with an empty memory."""
-        if cfg.height <= QUERY_ROW:
-            raise InputError(
-                f"--height {cfg.height}: the query is in the second row; give at least 2"
-            )
-        model = super().build_model(cfg, task)
-        model.decoder.joins_at = cfg.memory_from_update
-        model.gold_updates = cfg.memory_gold_updates
-        return model
-
-    @classmethod
-    def build_reader(cls, cfg: Any, dictionary: Any, embedding: nn.Embedding) -> TapeReader:
-        """Asks an empty memory."""
-        memory = empty_memory(cfg, len(dictionary))
-        return TapeReader(memory, cfg.maps, str(cfg.memory_read), embedding)
-
-    def before_optimizer_step(self, updates: int) -> None:
-        """See above; also refuses what cannot be shown.
-
-        Raises:
-            InputError: if right answers are to be shown on a tape that shows none.
-        """
-        super().before_optimizer_step(updates)
-        if self.gold_updates and self.decoder.reader.mode == "interpolate":
-            raise InputError(
-                "--memory-gold-updates puts right answers on the tape, and --memory-read "
-                "interpolate puts none there; leave out one of the two"
-            )
-
-    def set_num_updates(self, num_updates: int) -> None:
-        """From when the memory joins in, show the right answer less and less."""
-        super().set_num_updates(num_updates)
-        asked = num_updates - self.decoder.joins_at
-        left = 1 - asked / self.gold_updates if self.gold_updates else 0.0
-        self.decoder.reader.gold_share = min(max(0.0, left), 1.0)
 
 
 def stacks(cfg: NeuralGPUConfig, tape: bool = False) -> list[CGRUStack]:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from data_prep.core.program import DataError
-from data_prep.core.stages import Stage, Workspace, write_atomically
+from data_prep.core.stages import Stage, Workspace
 
 
 @pytest.fixture
@@ -258,20 +258,20 @@ def test_what_an_earlier_version_made_is_made_anew_even_in_several_runs(
     assert made == ["one", "two", "one", "two"]
 
 
-def test_atomic_write_keeps_the_old_content_if_it_fails(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_a_manifest_that_cannot_be_written_stays_as_it_was(
+    tmp_path: Path, source: Path, made: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    path = tmp_path / "manifest.json"
-    write_atomically(path, json.dumps("old"))
+    run(tmp_path, lambda: copy_stage(made, "one", source, "a"))
+    before = (tmp_path / "manifest.json").read_text()
 
     def fail(*_: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr("data_prep.core.stages.os.replace", fail)
-    with pytest.raises(OSError, match="No space left"):
-        write_atomically(path, json.dumps("new"))
-    assert json.loads(path.read_text()) == "old"
-    assert [entry.name for entry in tmp_path.iterdir()] == ["manifest.json"]
+    monkeypatch.setattr("data_prep.core.atomic.os.replace", fail)
+    with pytest.raises(DataError, match=r"manifest\.json: No space left on device, in stage 'two'"):
+        run(tmp_path, lambda: copy_stage(made, "two", source, "b"))
+    assert (tmp_path / "manifest.json").read_text() == before
+    assert not [entry for entry in tmp_path.iterdir() if "unfinished" in entry.name]
 
 
 def test_what_an_earlier_version_made_stays(tmp_path: Path, source: Path, made: list[str]) -> None:

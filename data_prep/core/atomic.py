@@ -1,0 +1,1 @@
+../../fairseq_plugins/atomic.py
