@@ -21,7 +21,12 @@ from pathlib import Path
 from typing import Any
 
 from data_prep.core.download import Downloads
-from data_prep.core.program import HelpFormatter, given_path, run_program
+from data_prep.core.program import (
+    HelpFormatter,
+    add_out,
+    given_path,
+    run_program,
+)
 from data_prep.core.ranges import SHARDS, WORKERS
 from data_prep.core.stages import Workspace
 from data_prep.text.cleaning import Corpus
@@ -92,7 +97,7 @@ def parse_arguments(
         add("config", type=given_path, help="YAML file that describes the mix")
     else:
         parser.set_defaults(config=config)
-    add("--out", type=given_path, required=True, help="folder that everything is written to")
+    add_out(parser)
     add(
         "--source",
         type=given_path,

@@ -19,7 +19,13 @@ from pathlib import Path
 
 from data_prep.core.download import Downloads
 from data_prep.core.files import count_lines
-from data_prep.core.program import DataError, HelpFormatter, given_path, run_program
+from data_prep.core.program import (
+    DataError,
+    HelpFormatter,
+    add_out,
+    add_source,
+    run_program,
+)
 from data_prep.parallel import (
     ParallelData,
     add_vocabulary_options,
@@ -111,14 +117,8 @@ def fetch(folder: Path, variant: str, url: str = URL) -> None:
 def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     """Parse the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=HelpFormatter)
-    parser.add_argument(
-        "--out", type=given_path, required=True, help="folder that everything is written to"
-    )
-    parser.add_argument(
-        "--source",
-        type=given_path,
-        help="folder that holds the files; by default they are downloaded",
-    )
+    add_out(parser)
+    add_source(parser, "files")
     parser.add_argument(
         "--variant", choices=sorted(SUFFIXES), default="tok", help="form of the text, see above"
     )

@@ -27,8 +27,9 @@ from data_prep.core.download import for_pooch
 from data_prep.core.program import (
     DataError,
     HelpFormatter,
+    add_out,
+    add_source,
     comma_separated,
-    given_path,
     run_program,
 )
 from data_prep.core.ranges import SEEDS
@@ -118,14 +119,8 @@ def image_size(text: str) -> int:
 def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     """Parse the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=HelpFormatter)
-    parser.add_argument(
-        "--out", type=given_path, required=True, help="folder that everything is written to"
-    )
-    parser.add_argument(
-        "--source",
-        type=given_path,
-        help="folder that holds the archives; by default they are downloaded",
-    )
+    add_out(parser)
+    add_source(parser, "archives")
     parser.add_argument(
         "--sizes",
         type=comma_separated,

@@ -34,8 +34,8 @@ from data_prep.core.files import aligned_writer, plain_name, read_with_progress
 from data_prep.core.program import (
     DataError,
     HelpFormatter,
+    add_out,
     comma_separated,
-    given_path,
     run_program,
 )
 from data_prep.core.ranges import range_of
@@ -154,7 +154,7 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespac
     )
     add("--source-lang", required=True, help="end of the source files' names, before .gz")
     add("--target-lang", required=True, help="end of the target files' names, before .gz")
-    add("--out", type=given_path, required=True, help="folder that everything is written to")
+    add_out(parser)
     add = parser.add_argument_group("choice").add_argument
     defaults = OneLookOptions()
     for name, meaning in MEANINGS.items():

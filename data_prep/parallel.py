@@ -29,8 +29,8 @@ from data_prep.core.files import plain_name
 from data_prep.core.program import (
     DataError,
     HelpFormatter,
+    add_out,
     comma_separated,
-    given_path,
     run_program,
 )
 from data_prep.core.ranges import SHARDS, WORKERS, range_of
@@ -150,7 +150,7 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespac
         )
     add("--source-lang", required=True, help="end of the source files' names, before .gz")
     add("--target-lang", required=True, help="end of the target files' names, before .gz")
-    add("--out", type=given_path, required=True, help="folder that everything is written to")
+    add_out(parser)
     add_vocabulary_options(parser, SentencePieceOptions().vocab_size)
     limits = CleaningOptions()
     add = parser.add_argument_group("training pairs that are dropped").add_argument

@@ -30,7 +30,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict, fields
 from pathlib import Path
 
-from data_prep.core.program import HelpFormatter, given_path, run_program
+from data_prep.core.program import (
+    HelpFormatter,
+    add_out,
+    run_program,
+)
 from data_prep.core.ranges import SEEDS, WORKERS, Range, range_of
 from data_prep.core.stages import Stage, Workspace
 from data_prep.text.binarize import count_tokens, run_fairseq_preprocess, write_dictionary
@@ -111,9 +115,7 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespac
     """Parse the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=HelpFormatter)
     sizes = Sizes()
-    parser.add_argument(
-        "--out", type=given_path, required=True, help="folder that everything is written to"
-    )
+    add_out(parser)
     parser.add_argument(
         "--seed", type=SEEDS, default=1, help="seed of the corpus; each seed makes another language"
     )

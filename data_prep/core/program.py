@@ -61,6 +61,22 @@ def given_path(text: str) -> Path:
     return Path(text)
 
 
+def add_out(parser: argparse.ArgumentParser) -> None:
+    """Give a program the option that all of them have."""
+    parser.add_argument(
+        "--out", type=given_path, required=True, help="folder that everything is written to"
+    )
+
+
+def add_source(parser: argparse.ArgumentParser, what: str) -> None:
+    """Give a program that downloads something an option to take it from a folder."""
+    parser.add_argument(
+        "--source",
+        type=given_path,
+        help=f"folder that holds the {what}; by default they are downloaded",
+    )
+
+
 def comma_separated(text: str) -> Sequence[str]:
     """Parse `a,b,c`, for argparse."""
     parts = [part for part in text.split(",") if part]

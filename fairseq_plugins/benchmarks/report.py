@@ -5,7 +5,7 @@ import logging
 import os
 import platform
 import statistics
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,12 +22,17 @@ logger = logging.getLogger(__name__)
 IDLE_LOAD = 0.5  # processes that wait for a core; more than this, and somebody else is at work
 
 
-def run(args: argparse.Namespace, measure: Callable[[], Sequence[Duel]]) -> str:
+def run(
+    args: argparse.Namespace,
+    measure: Callable[[argparse.Namespace], Sequence[Duel]],
+    quick: Mapping[str, Any],
+) -> str:
     """Set up the process, measure, and report.
 
     Args:
         args: the command line.
         measure: makes all comparisons.
+        quick: arguments that take the place of others with ``--quick``.
 
     Returns:
         A table for people; all numbers go to ``args.json``.
@@ -35,6 +40,8 @@ def run(args: argparse.Namespace, measure: Callable[[], Sequence[Duel]]) -> str:
     Raises:
         InputError: if there is no such device, or no folder for ``args.json``.
     """
+    if args.quick:
+        vars(args).update(quick)
     if args.json and not args.json.parent.is_dir():
         raise InputError(f"--json {args.json}: there is no folder {args.json.parent}; make it")
     if args.device == "cuda" and not torch.cuda.is_available():
@@ -43,7 +50,7 @@ def run(args: argparse.Namespace, measure: Callable[[], Sequence[Duel]]) -> str:
     if args.threads:
         torch.set_num_threads(args.threads)
     about = machine(args.device)
-    duels = measure()
+    duels = measure(args)
     given = vars(args).items()
     settings = {name: value for name, value in given if name != "json" and not callable(value)}
     if args.json:

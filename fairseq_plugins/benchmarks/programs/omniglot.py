@@ -28,6 +28,4 @@ def run(args: argparse.Namespace) -> str:
     from fairseq_plugins.benchmarks.duels.omniglot import measure
     from fairseq_plugins.benchmarks.report import run
 
-    if args.quick:
-        vars(args).update(QUICK)
-    return run(args, lambda: measure(args))
+    return run(args, measure, QUICK)

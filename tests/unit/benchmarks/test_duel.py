@@ -111,12 +111,12 @@ def test_the_table_has_speeds_and_ratios() -> None:
 
 
 def arguments(path: Path | None, device: str = "cpu") -> argparse.Namespace:
-    return argparse.Namespace(device=device, threads=None, json=path, seconds=1.0)
+    return argparse.Namespace(device=device, threads=None, json=path, seconds=1.0, quick=False)
 
 
 def test_a_report_keeps_every_turn_and_describes_the_machine(tmp_path: Path) -> None:
     path = tmp_path / "report.json"
-    benchmark_report.run(arguments(path), lambda: [a_duel([1.0, 3.0], [2.0, 4.0])])
+    benchmark_report.run(arguments(path), lambda _: [a_duel([1.0, 3.0], [2.0, 4.0])], {})
     content = json.loads(path.read_text())
     assert content["results"][0]["ours"]["seconds"] == [1.0, 3.0]
     assert content["results"][0]["time_ratio"] == 0.625
@@ -127,20 +127,20 @@ def test_a_report_keeps_every_turn_and_describes_the_machine(tmp_path: Path) -> 
 
 def test_a_failing_benchmark_leaves_no_report(tmp_path: Path) -> None:
     with pytest.raises(ZeroDivisionError):
-        benchmark_report.run(arguments(tmp_path / "report.json"), lambda: [1 // 0])  # type: ignore
+        benchmark_report.run(arguments(tmp_path / "report.json"), lambda _: [1 // 0], {})  # type: ignore
     assert not list(tmp_path.iterdir())
 
 
 def test_a_report_that_could_not_be_written_is_refused_before_measuring(tmp_path: Path) -> None:
     measure = functools.partial(pytest.fail, "measured")
     with pytest.raises(InputError, match="there is no folder"):
-        benchmark_report.run(arguments(tmp_path / "missing" / "report.json"), measure)
+        benchmark_report.run(arguments(tmp_path / "missing" / "report.json"), measure, {})
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a GPU")
 def test_a_missing_gpu_is_named() -> None:
     with pytest.raises(InputError, match="finds no GPU"):
-        benchmark_report.run(arguments(None, "cuda"), list)
+        benchmark_report.run(arguments(None, "cuda"), lambda _: [], {})
 
 
 def test_a_busy_machine_is_told(
