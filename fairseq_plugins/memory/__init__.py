@@ -1,4 +1,4 @@
-"""The life-long key-value memory that all models share. Pure torch: knows nothing of fairseq."""
+"""The life-long key-value memory that all models share. Pure torch, independent of fairseq."""
 
 from fairseq_plugins.memory.config import MemoryConfig
 from fairseq_plugins.memory.hits import CommitReport, MemoryHits

@@ -1,4 +1,4 @@
-"""Exchange between the processes of one training run."""
+"""Exchange of rows between the processes of one training."""
 
 import torch
 import torch.distributed as dist
@@ -8,11 +8,11 @@ from torch import Tensor
 def gather_rows(*tensors: Tensor) -> tuple[Tensor, ...]:
     """Concatenate the rows of all ranks, in the order of the ranks.
 
-    Every rank must call this, also one that has no rows. Without ``torch.distributed`` the
-    tensors come back as they are.
+    Every rank must call this, even one that has no rows. Without ``torch.distributed``, the
+    tensors are returned unchanged.
 
     Args:
-        tensors: each [n, ...], with one n for all of them on a rank; n may differ by rank.
+        tensors: each [n, ...], with the same n for all tensors of a rank; n may differ by rank.
 
     Returns:
         The tensors with the rows of rank 0 first, identical on all ranks.
@@ -31,7 +31,7 @@ def gather_rows(*tensors: Tensor) -> tuple[Tensor, ...]:
 
 
 def _gather(tensor: Tensor, lengths: list[int], longest: int) -> Tensor:
-    # all_gather wants equal shapes, so shorter ranks are padded and cut again.
+    # all_gather needs equal shapes, so shorter tensors are padded and cut again.
     padded = tensor.new_zeros(longest, *tensor.shape[1:])
     padded[: len(tensor)] = tensor
     parts = [torch.empty_like(padded) for _ in lengths]

@@ -26,14 +26,14 @@ class MemorySettings:
     """Values are integers in [0, num_values): token ids or class labels."""
 
     neighbors: int = 256
-    """k, how many nearest slots answer a query (256 in the paper's code)."""
+    """k, the number of nearest slots that answer a query (256 in the paper's code)."""
 
     margin: float = 0.1
-    """alpha of the margin loss; it also sets the temperature of the confidence."""
+    """alpha of the margin loss; it also determines the temperature of the confidence."""
 
     age_noise: float = 8.0
-    """Ages are compared after adding uniform noise in [-age_noise, age_noise], so that many
-    memories trained side by side do not all forget the same slot."""
+    """Ages are compared after uniform noise in [-age_noise, age_noise] is added, so that several
+    memories trained in parallel do not all forget the same slot."""
 
     seed: int = field(default=1, kw_only=True)
     """Of the noise on the ages."""
@@ -51,14 +51,14 @@ class MemoryConfig(MemorySettings):
     """The same, and how the memory is searched, which may differ from machine to machine."""
 
     search: str = "exact"
-    """Name of the nearest-neighbour backend, see ``search.BACKENDS``."""
+    """Name of the search, see ``search.BACKENDS``."""
 
     search_dtype: str = "auto"
-    """Type of the first, coarse product: float32, bfloat16, float16 or auto (bfloat16 where the
-    processor multiplies it natively). Results are the same: the best are scored in float32."""
+    """Type of the first, coarse product: float32, bfloat16, float16 or auto (bfloat16 where it is
+    native). The results are the same, because the best slots are scored in float32."""
 
     search_budget_mb: int = 64
-    """Largest similarity matrix held at once, in MiB; longer batches of queries are cut."""
+    """Largest similarity matrix held at once, in MiB; larger batches of queries are split."""
 
 
 def settings_of(memory: object) -> dict[str, Any]:

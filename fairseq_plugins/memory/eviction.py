@@ -1,8 +1,8 @@
-"""Which slots a full memory forgets, found without looking at all of them.
+"""Finds the slots that a full memory forgets, without looking at all of them.
 
-The greatest age goes, after noise has been added to all ages. Noise that is at most a changes the
-order of two slots only if their ages differ by at most 2a commits. So the candidates are the
-oldest slots and those that follow within 2a commits, and only they need to be looked at.
+The slot with the greatest age is forgotten, after noise has been added to all ages. Noise of at
+most a can change the order of two slots only if their ages differ by at most 2a commits. So the
+candidates are the oldest slots and those within 2a commits of them, and only they are examined.
 """
 
 from collections import deque
@@ -11,22 +11,22 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-_BLOCK = 4096  # notes looked at in one go
+_BLOCK = 4096  # notes examined at once
 _MASK = (1 << 64) - 1
-# Of splitmix64 (Steele, Lea, Flood 2014), a generator that can be asked for its n-th number.
+# Constants of splitmix64 (Steele, Lea, Flood 2014), which can compute its n-th number directly.
 _STEP, _FIRST, _SECOND = 0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9, 0x94D049BB133111EB
 
 
 class AgeOrder:
-    """Notes of which slot was touched at which commit, oldest first.
+    """Notes of the commits at which slots were touched, oldest first.
 
-    A slot that is touched again gets another note at the end. Its earlier note no longer tells the
-    truth, and is dropped when it is met. To note a commit costs what the commit touched; to find
-    the oldest costs what is within the reach of the noise.
+    When a slot is touched again, it gets another note at the end. Its earlier note is outdated and
+    is dropped when it is found. The cost of noting a commit depends on the number of touched slots;
+    the cost of finding the oldest depends on the number of slots within the range of the noise.
 
     Args:
-        touched: [S] int64, commit of the last touch.
-        evictable: [S] bool, which slots are to be noted.
+        touched: [S] int64, the commit that last touched each slot.
+        evictable: [S] bool, the slots to note.
     """
 
     def __init__(self, touched: Tensor, evictable: Tensor) -> None:
@@ -37,20 +37,20 @@ class AgeOrder:
         self.length = len(slots)
 
     def touch(self, slots: Tensor, commit: Tensor) -> None:
-        """Note that slots [N] were touched at a commit [], which is later than all before."""
+        """Note that slots [N] were touched at a commit [], which is later than all earlier ones."""
         self._notes.append((slots, commit.expand(len(slots)).clone()))
         self.length += len(slots)
 
     def oldest(
         self, count: int, reach: float, touched: Tensor, evictable: Callable[[Tensor], Tensor]
     ) -> Tensor:
-        """Slots [M], M >= count, to which the oldest belong however ages change by ``reach``.
+        """Return slots [M], M >= count, that include the oldest for all age changes by ``reach``.
 
         Args:
-            count: how many are wanted; there are as many.
-            reach: commits by which the difference of two ages may change.
-            touched: [S] int64, as it is now.
-            evictable: tells which of slots [N] may be forgotten now: [N] bool.
+            count: number of slots to find; there are as many.
+            reach: largest change of the difference of two ages, in commits.
+            touched: [S] int64, the current commits.
+            evictable: returns which slots of [N] may be forgotten now: [N] bool.
         """
         found: list[tuple[Tensor, Tensor]] = []
         number, last = 0, float("inf")
@@ -65,18 +65,18 @@ class AgeOrder:
             if len(commits) and float(commits[-1]) > last:
                 break
         slots, commits = (torch.cat(parts) for parts in zip(*found, strict=True))
-        self._notes.appendleft((slots, commits))  # until they are touched
+        self._notes.appendleft((slots, commits))  # until they are touched again
         self.length += len(slots)
         return slots[commits <= last]
 
 
 def noise(slots: Tensor, seed: int, commit: int) -> Tensor:
-    """Numbers in [0, 1), one for each slot [N] int64, the same on every machine: [N] float64.
+    """Return numbers in [0, 1) for slots [N] int64, the same on every machine: [N] float64.
 
-    A slot's number depends on the seed, the commit and the slot alone.
+    The number of a slot depends only on the seed, the commit and the slot.
     """
     start = _scrambled_int(_scrambled_int(seed & _MASK) ^ (commit & _MASK))
-    numbers = slots * _signed(_STEP) + _signed(start)  # wraps around, as it should
+    numbers = slots * _signed(_STEP) + _signed(start)  # the multiplication wraps around on purpose
     numbers = (numbers ^ _shifted(numbers, 30)) * _signed(_FIRST)
     numbers = (numbers ^ _shifted(numbers, 27)) * _signed(_SECOND)
     numbers = numbers ^ _shifted(numbers, 31)
@@ -91,10 +91,10 @@ def _scrambled_int(number: int) -> int:
 
 
 def _signed(number: int) -> int:
-    """The int64 of the same bits."""
+    """Return the int64 with the same bits."""
     return number - (1 << 64) if number >> 63 else number
 
 
 def _shifted(numbers: Tensor, bits: int) -> Tensor:
-    """Bits moved to the right, zeros from the left: torch knows no unsigned 64-bit integers."""
+    """Shift bits to the right and fill with zeros: torch has no unsigned 64-bit integers."""
     return (numbers >> bits) & ((1 << (64 - bits)) - 1)

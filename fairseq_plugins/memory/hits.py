@@ -1,4 +1,4 @@
-"""What a memory answers, and what it says it did."""
+"""The answers of a memory, and its report on a commit."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -14,8 +14,8 @@ NOTHING = -1  # the value of an empty slot, and the slot of a neighbour that doe
 class MemoryHits:
     """The k nearest slots of each of N queries, best first.
 
-    Where fewer than k slots are filled, the rest has value -1, similarity -inf, slot -1 and
-    weight 0.
+    If fewer than k slots are filled, the remaining neighbours have value -1, similarity -inf, slot
+    -1 and weight 0.
 
     Attributes:
         values: [N, k] int64, V[slots].
@@ -30,7 +30,7 @@ class MemoryHits:
     weights: Tensor
 
     def without(self, some: Tensor) -> "MemoryHits":
-        """Return the same with some neighbours [N, k] bool missing, in their places."""
+        """Return a copy in which some neighbours [N, k] bool are missing."""
         return MemoryHits(
             self.values.masked_fill(some, NOTHING),
             self.similarities.masked_fill(some, -torch.inf),
@@ -39,32 +39,32 @@ class MemoryHits:
         )
 
     def select(self, order: Tensor) -> "MemoryHits":
-        """Return the neighbours in another order [N, k]."""
+        """Return the neighbours in the order given by indices [N, k]."""
         fields = (self.values, self.similarities, self.slots, self.weights)
         return MemoryHits(*(field.gather(1, order) for field in fields))
 
     @property
     def confidence(self) -> Tensor:
-        """[N], the weight of the best neighbour; 0 where the memory is empty."""
+        """Weight of the best neighbour [N]; 0 where the memory is empty."""
         return self.weights[:, 0]
 
 
 @dataclass(frozen=True)
 class CommitReport:
-    """What one commit did, over all ranks."""
+    """Summary of one commit over all ranks."""
 
     pairs: int = 0
-    """Pairs that were staged."""
+    """Number of staged pairs."""
     merged: int = 0
-    """Pairs whose best neighbour had the right value."""
+    """Number of pairs whose best neighbour had the correct value."""
     evicted: int = 0
-    """Slots that forgot what they held."""
+    """Number of slots that were overwritten."""
     slots: Tensor = field(default_factory=lambda: torch.empty(0, dtype=torch.int64), compare=False)
-    """[pairs] int64, where each pair went, those of rank 0 first; -1 if there was no slot."""
+    """[pairs] int64, the slot of each pair, those of rank 0 first; -1 if there was none."""
 
 
 class Similarities(torch.autograd.Function):
-    """q . K[slots] that were found without gradients, given their gradient to q."""
+    """Gives q . K[slots], which was found without gradients, its gradient with respect to q."""
 
     @staticmethod
     def forward(

@@ -1,11 +1,11 @@
 """The life-long key-value memory of "Learning to Remember Rare Events".
 
-Kaiser, Nachum, Roy, Bengio (ICLR 2017), section 2. A memory of S slots is three arrays: keys K
-(unit vectors), values V (integers) and ages A. A query q is answered by its k nearest keys; a
-margin loss teaches the network that makes the queries to ask near the right value; and every
-query, once its right value is known, is either merged into the key that answered rightly or
-written to a new slot. Nothing is learned in the memory itself: it has no parameters, so one
-sight of a pair is enough to remember it.
+Kaiser, Nachum, Roy, Bengio (ICLR 2017), section 2. A memory of S slots consists of three arrays:
+keys K (unit vectors), values V (integers) and ages A. The k keys nearest to a query q answer it. A
+margin loss trains the network that makes the queries, so that they are close to keys with the
+correct value. Once the correct value of a query is known, the query is either merged into the key
+that answered correctly or written to a new slot. The memory itself learns nothing: it has no
+parameters, so seeing a pair once is enough to remember it.
 """
 
 import math
@@ -23,11 +23,11 @@ from fairseq_plugins.memory.staging import StagedPairs, Staging
 
 
 class KeyValueMemory(MemorySlots):
-    """A memory that is queried by similarity and written life-long.
+    """A memory that is queried by similarity and written for its whole life.
 
     Args:
-        size: S, slots.
-        key_dim: D, width of keys and queries.
+        size: S, the number of slots.
+        key_dim: D, the width of keys and queries.
         num_values: values are integers in [0, num_values).
         more: settings of :class:`MemoryConfig` that follow these, in its order.
         settings: the same by name, for instance ``neighbors=64``.
@@ -39,7 +39,7 @@ class KeyValueMemory(MemorySlots):
         memory.query(torch.tensor([[0.6, 0.8]])).values[0, 0]  # 7
 
     Raises:
-        ValueError: if a size is not positive or the backend is unknown.
+        ValueError: if a size is not positive or the search is unknown.
     """
 
     def __init__(
@@ -54,27 +54,27 @@ class KeyValueMemory(MemorySlots):
 
     @classmethod
     def from_config(cls, config: MemoryConfig) -> "KeyValueMemory":
-        """Make an empty memory from its settings."""
+        """Create an empty memory from its settings."""
         return cls(**vars(config))
 
     def extra_repr(self) -> str:
-        """Shown by ``print(model)``."""
+        """Return the settings that ``print(model)`` shows."""
         return (
             f"size={self.size}, key_dim={self.key_dim}, num_values={self.num_values}, "
             f"neighbors={self.neighbors}, margin={self.margin}, filled={len(self)}"
         )
 
-    # --- Reading ------------------------------------------------------------------------------
+    # --- Reading ----------------------------------------------------------------------------------
 
     def query(self, query: Tensor, neighbors: int | None = None) -> MemoryHits:
         """Find the k nearest neighbours of each query (section 2).
 
         Args:
-            query: [N, D], any float type; normalised here.
-            neighbors: k; None means the memory's own.
+            query: [N, D], any floating-point type; it is normalised here.
+            neighbors: k; None for the memory's own.
 
         Returns:
-            The neighbours. Their similarities carry gradients to ``query``, keys carry none.
+            The neighbours. Gradients flow from their similarities to ``query``, not to keys.
 
         Raises:
             ValueError: if the shape is wrong or a number is not finite.
@@ -111,30 +111,31 @@ class KeyValueMemory(MemorySlots):
         return MemoryHits(values, similarities, slots, weights)
 
     def taught(self, slots: Tensor) -> Tensor | None:
-        """Tell which slots [...], -1 for none, were taught; None if nothing was."""
+        """Return which slots [...] (-1 for none) were taught; None if none was."""
         self._refresh()
         if not self._occupancy.pinned:
             return None
         return self.pinned[slots.clamp(min=0)] & (slots != NOTHING)
 
     def loss(self, query: Tensor, target: Tensor, hits: MemoryHits | None = None) -> Tensor:
-        """Margin loss (section 2): max(0, d_neg - d_pos + alpha).
+        """Compute the margin loss (section 2): max(0, d_neg - d_pos + alpha).
 
-        d_pos is the similarity of the best of the k neighbours that holds the target, or else
-        of the slot that last held it; d_neg that of the best one that holds something else.
-        A missing positive counts as d_pos = 0; where there is no negative, the loss is 0.
+        d_pos is the similarity of the best of the k neighbours that has the target, or otherwise of
+        the slot that last had it. d_neg is the similarity of the best neighbour that has another
+        value. A missing positive counts as d_pos = 0; without a negative, the loss is 0.
 
         Args:
             query: [N, D].
-            target: [N] int64, the values that should be found.
-            hits: what :meth:`query` answered since the last commit; None searches.
+            target: [N] int64, the values to be found.
+            hits: answers of :meth:`query` since the last commit; None to search.
 
         Returns:
-            [N] float32, with gradients to ``query`` only.
+            The loss [N] float32, with gradients to ``query`` only.
 
         Raises:
             ValueError: if a query is not finite, a target is outside [0, num_values), or the hits
-                are not those of N queries.
+                do
+                not have N rows.
         """
         self._check_target(query, target)
         unit = self._unit(query)
@@ -148,7 +149,7 @@ class KeyValueMemory(MemorySlots):
         d_neg = self._similarity(unit, _first(pool, wrong), missing=-torch.inf)
         return F.relu(d_neg - d_pos + self.margin)
 
-    # --- Writing ------------------------------------------------------------------------------
+    # --- Writing ----------------------------------------------------------------------------------
 
     def write(
         self,
@@ -157,7 +158,7 @@ class KeyValueMemory(MemorySlots):
         origin: int | Tensor | None = None,
         hits: MemoryHits | None = None,
     ) -> CommitReport:
-        """Remember pairs now, whether training or not: :meth:`stage` and :meth:`commit`."""
+        """Remember pairs at once, in training or not: :meth:`stage` and :meth:`commit`."""
         self.stage(query, target, hits, force=True, origin=origin)
         return self.commit()
 
@@ -171,39 +172,40 @@ class KeyValueMemory(MemorySlots):
         chosen: Tensor | None = None,
         origin: int | Tensor | None = None,
     ) -> None:
-        """Note pairs for the next commit. Nothing happens in eval mode, unless forced.
+        """Stage pairs for the next commit. Nothing happens in evaluation mode, unless forced.
 
         Args:
-            query: [N, D]; detached here.
+            query: [N, D]; it is detached here.
             target: [N] int64.
-            hits: what :meth:`query` answered since the last commit; None searches.
-            force: stage in eval mode too.
-            chosen: [N] bool, which pairs to note; None means all.
-            origin: who writes, one number or [N] int64; None means unknown.
+            hits: answers of :meth:`query` since the last commit; None to search.
+            force: stage in evaluation mode as well.
+            chosen: [N] bool, the pairs to stage; None for all.
+            origin: who writes, one number or [N] int64; None if unknown.
 
         Raises:
             ValueError: if a query is not finite, a target is outside [0, num_values), or the hits
-                are not those of N queries.
+                do
+                not have N rows.
         """
         if not (self.training or force):
             return
         self._check_target(query, target)
         unit = self._unit(query.detach())
         origins = self._origins_of(target, origin)
-        slots = self._nearest(unit, 1, hits)  # who is the best is all that matters
+        slots = self._nearest(unit, 1, hits)  # only the best slot matters
         best = self._nearest_unpinned(unit, slots)
         merge_slot = best.masked_fill(_at(self.values, best) != target, NOTHING)
         self._staged.add(StagedPairs(unit, target, origins, merge_slot), chosen)
 
     @torch.no_grad()
     def commit(self) -> CommitReport:
-        """Write all staged pairs of all ranks, as one update (section 2, "memory update").
+        """Write all staged pairs of all ranks in one update (section 2, "memory update").
 
-        With ``torch.distributed`` initialised this is a collective: every rank must call it,
-        also one that staged nothing. The result is the same on all of them.
+        With ``torch.distributed`` this is a collective operation: every rank must call it, even one
+        that staged nothing. The result is the same on all ranks.
 
         Returns:
-            What was done.
+            A summary of the commit.
         """
         self._refresh()
         query, target, origin, merge_slot = gather_rows(*self._staged.take(self.keys))
@@ -212,77 +214,81 @@ class KeyValueMemory(MemorySlots):
         merge_slot = merge_slot.masked_fill(~stays, NOTHING)
         missed = merge_slot == NOTHING
         merged, merged_keys = self._merge(query[~missed], merge_slot[~missed])
-        # More misses than slots: the last ones stay.
+        # If there are more misses than slots, the last ones are kept.
         miss_rows = torch.nonzero(missed).squeeze(1)
         miss_rows = miss_rows[max(0, len(miss_rows) - self.size + self._occupancy.pinned) :]
         slots = self._slots_to_write(len(miss_rows))
         evicted = int((self.values[slots] != NOTHING).sum())
 
         self.commits += 1
-        changed = torch.unique(torch.cat([merged, slots]))  # to merge into and evict one can be
+        changed = torch.unique(
+            torch.cat([merged, slots])
+        )  # a slot can be both merged into and evicted
         self._touch(changed)
         self.keys[merged] = merged_keys
         self.keys[slots] = query[miss_rows]
         self.values[slots] = target[miss_rows]
-        written = merge_slot.index_copy(0, miss_rows, slots)  # -1 for misses that had no slot
+        written = merge_slot.index_copy(0, miss_rows, slots)  # -1 for misses without a slot
         self._note(written, target, origin)
         self._refresh(changed)
         return CommitReport(len(target), int((~missed).sum()), evicted, written)
 
     def discard(self) -> None:
-        """Drop the staged pairs: the next commit of this rank adds nothing."""
+        """Discard the staged pairs, so that the next commit of this rank adds nothing."""
         self._staged.clear()
 
     def clear(self) -> None:
-        """Forget everything, staged pairs included."""
+        """Forget everything, including staged pairs."""
         self.discard()
         super().clear()
 
-    # --- How it is done -----------------------------------------------------------------------
+    # --- Implementation ---------------------------------------------------------------------------
 
     def _nearest(self, unit: Tensor, count: int, hits: MemoryHits | None) -> Tensor:
-        """Slots [N, m] of the nearest neighbours, m at least ``count`` if they are searched for."""
+        """Return slots [N, m] of the nearest neighbours; m is at least ``count`` after a search."""
         if hits is None:
             self._refresh()
             return self._search.search(unit, count)[1][:, :count]
         if len(hits.slots) != len(unit):
-            raise ValueError(f"hits of {len(hits.slots)} queries were given for {len(unit)}")
+            raise ValueError(
+                f"hits for {len(hits.slots)} queries were passed for {len(unit)} queries"
+            )
         return hits.slots
 
     def _nearest_unpinned(self, unit: Tensor, slots: Tensor) -> Tensor:
-        """The nearest slot [N] that is not pinned, -1 if there is none.
+        """Return the nearest slot [N] that is not pinned, -1 if there is none.
 
         Args:
             unit: [N, D].
-            slots: [N, m], the nearest of all.
+            slots: [N, m], the nearest slots.
         """
         self._refresh()
         if not self._occupancy.pinned:
             return slots[:, 0]
         nearest = _first(slots, (slots != NOTHING) & ~_at(self.pinned, slots))
-        # Where all m are pinned, there may be others behind them.
+        # If all m are pinned, search for others behind them.
         unsure = torch.nonzero((nearest == NOTHING) & (slots[:, -1] != NOTHING)).squeeze(1)
         if len(unsure):
             nearest[unsure] = self._search.search_others(unit[unsure], 1)[1].squeeze(1)
         return nearest
 
     def _merge(self, query: Tensor, slots: Tensor) -> tuple[Tensor, Tensor]:
-        """K <- normalise(K + sum of the queries that found it): the slots [U] and keys [U, D]."""
+        """Compute normalise(K + sum of its queries); return slots [U] and new keys [U, D]."""
         unique, inverse = torch.unique(slots, return_inverse=True)
         keys = self.keys[unique]  # [U, D]
-        if keys.is_cuda:  # the accumulating index_put is deterministic there, index_add is not
+        if keys.is_cuda:  # index_put is deterministic on CUDA, index_add is not
             keys.index_put_((inverse,), query, accumulate=True)
         else:
             keys.index_add_(0, inverse, query)
         return unique, F.normalize(keys, dim=1)
 
     def _note(self, slots: Tensor, target: Tensor, origin: Tensor) -> None:
-        """Note where each value was written last, and by whom each slot.
+        """Record the slot in which each value was last written, and who wrote each slot.
 
-        Of several rows of a batch the last one counts.
+        If several rows of a batch have the same value or slot, the last one counts.
 
         Args:
-            slots: [N], where each pair went; -1 if nowhere.
+            slots: [N], the slot of each pair; -1 for none.
             target: [N].
             origin: [N].
         """
@@ -294,29 +300,29 @@ class KeyValueMemory(MemorySlots):
         self.origins[slot] = origin[last]
 
     def _similarity(self, unit: Tensor, slots: Tensor, missing: float) -> Tensor:
-        """q . K[slot] for one slot a query [N], ``missing`` where the slot is -1."""
+        """Compute q . K[slot] for one slot per query [N], ``missing`` where the slot is -1."""
         keys = self.keys[slots.clamp(min=0)]  # [N, D], a copy
         return (unit * keys).sum(1).masked_fill(slots == NOTHING, missing)
 
 
 def memories_in(model: nn.Module) -> list[KeyValueMemory]:
-    """All memories of a model; most have one or none."""
+    """Return all memories of a model; most have one or none."""
     return [module for module in model.modules() if isinstance(module, KeyValueMemory)]
 
 
 def _at(values: Tensor, slots: Tensor) -> Tensor:
-    """values[slots]; -1, or True of a bool, where the slot is -1."""
+    """Return values[slots]; -1, or True for a bool, where the slot is -1."""
     return values[slots.clamp(min=0)].masked_fill(slots == NOTHING, NOTHING)
 
 
 def _first(slots: Tensor, wanted: Tensor) -> Tensor:
-    """The first slot of each row where ``wanted``: [N, k], [N, k] bool -> [N], -1 if none."""
+    """Return the first wanted slot of each row: [N, k], [N, k] bool -> [N]; -1 if none."""
     position = wanted.float().argmax(dim=1, keepdim=True)
     return slots.gather(1, position).squeeze(1).masked_fill(~wanted.any(dim=1), NOTHING)
 
 
 def _last_rows(numbers: Tensor) -> tuple[Tensor, Tensor]:
-    """The distinct ones of numbers [N], and the last row of each: [U], [U]."""
+    """Return the distinct numbers of [N] and the last row of each: [U], [U]."""
     distinct, inverse = torch.unique(numbers, return_inverse=True)
     rows = torch.arange(len(numbers), device=numbers.device)
     last = torch.zeros_like(distinct)

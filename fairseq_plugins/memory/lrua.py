@@ -1,9 +1,10 @@
 """External memories that a controller reads and writes by attention, step by step.
 
-``LRUAMemory`` is that of the MANN (Santoro et al. 2016, section 3.2): read by cosine, and written
-to where was just read or to the least recently used places. ``NTMMemory`` is that of the Neural
-Turing Machine (Graves et al. 2014, section 3), which also moves from place to place. Both forget
-everything when an episode ends. They have no parameters: a controller emits all that moves them.
+``LRUAMemory`` is the memory of the MANN (Santoro et al. 2016, section 3.2): it is read by cosine
+similarity, and written to the places that were just read or to the least recently used ones.
+``NTMMemory`` is the memory of the Neural Turing Machine (Graves et al. 2014, section 3), which also
+addresses by location. Both are empty at the start of each episode. They have no parameters: a
+controller emits everything that addresses them.
 """
 
 from collections.abc import Sequence
@@ -13,20 +14,20 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-EMPTY = 1e-6  # what a row of an empty memory holds; a cosine with zeros would have no gradient
-NO_LENGTH = 1e-12  # of a row; shorter ones count as this long, as in torch's normalize
-FRESH = 1e-3  # times its number: the usage of a slot at first, so that empty ones have an order
+EMPTY = 1e-6  # initial value of rows; the cosine with a row of zeros would have no gradient
+NO_LENGTH = 1e-12  # smallest norm of a row in a cosine, as in torch's normalize
+FRESH = 1e-3  # initial usage of a slot, times its number, so that empty slots have an order
 
 
 class MemoryState(NamedTuple):
-    """What an external memory remembers between two steps.
+    """The contents of an external memory between two steps.
 
     Attributes:
         rows: M [batch, slots, width].
         read_weights: w^r [batch, heads, slots].
         write_weights: w^w [batch, heads, slots].
         usage: w^u [batch, slots].
-        read: r [batch, heads, width], what was read last.
+        read: r [batch, heads, width], the result of the last read.
     """
 
     rows: Tensor
@@ -37,21 +38,21 @@ class MemoryState(NamedTuple):
 
 
 class ExternalMemory(Protocol):
-    """What a controller asks of a memory."""
+    """Interface between a controller and a memory."""
 
     @property
     def emissions(self) -> Sequence[int]:
-        """Numbers that the controller emits for each head: the widths of ``step``'s arguments."""
+        """Widths of the emissions that ``step`` takes, for each head."""
 
     def start(self, batch: int, like: Tensor) -> MemoryState:
-        """An empty memory for each episode of a batch."""
+        """Return an empty memory for each episode of a batch."""
 
     def step(self, state: MemoryState, *emitted: Tensor) -> MemoryState:
         """Write and read once; each emission is [batch, heads, its width]."""
 
 
 class _Rows:
-    """Sizes, and the state to start from."""
+    """Sizes of a memory, and its initial state."""
 
     def __init__(self, slots: int, width: int, heads: int) -> None:
         for name, value in (("slots", slots), ("width", width), ("heads", heads)):
@@ -62,9 +63,9 @@ class _Rows:
         self.slots, self.width, self.heads = slots, width, heads
 
     def start(self, batch: int, like: Tensor) -> MemoryState:
-        """An empty memory for each episode of a batch, in the type of ``like``."""
+        """Return an empty memory for each episode of a batch, with the type of ``like``."""
         first = like.new_zeros(batch, self.heads, self.slots)
-        first[:, :, 0] = 1.0  # all heads look at the first slot
+        first[:, :, 0] = 1.0  # all heads attend to the first slot
         return MemoryState(
             rows=like.new_full((batch, self.slots, self.width), EMPTY),
             read_weights=first,
@@ -75,13 +76,13 @@ class _Rows:
 
 
 class LRUAMemory(_Rows):
-    """The MANN's memory with Least Recently Used Access (Santoro et al. 2016, equations 2 to 8).
+    """The memory of the MANN, with Least Recently Used Access (Santoro et al. 2016, eqs. 2 to 8).
 
     Args:
-        slots: rows.
+        slots: number of rows.
         width: of a row.
-        heads: that read, and write.
-        decay: gamma, of the usage.
+        heads: number of heads that read and write.
+        decay: gamma, the decay of the usage.
     """
 
     def __init__(self, slots: int, width: int, heads: int, decay: float = 0.95) -> None:
@@ -95,11 +96,13 @@ class LRUAMemory(_Rows):
         """Write, then read.
 
         Args:
-            state: after the last step.
+            state: after the previous step.
             emitted: key k and addend a [batch, heads, width]; gate alpha and the strength of the
-                key [batch, heads, 1]. The cosines are multiplied with 1 + softplus(strength), which
-                the published equations do not have: without it, 128 cosines between -1 and 1 make
-                almost the same softmax whatever they are.
+                key
+                [batch, heads, 1]. Cosines are multiplied by 1 + softplus(strength), which is not in
+                the
+                published equations: without it, 128 cosines between -1 and 1 always give almost the
+                same softmax.
 
         Returns:
             The state after this step.
@@ -118,10 +121,10 @@ class LRUAMemory(_Rows):
 
 
 class NTMMemory(_Rows):
-    """The Neural Turing Machine's memory (Graves et al. 2014, section 3).
+    """The memory of the Neural Turing Machine (Graves et al. 2014, section 3).
 
-    Each head reads, and each also writes with weights of its own; both are addressed by content,
-    kept by a gate, shifted by one place at most, and sharpened.
+    Each head reads, and also writes with separate weights. Both addresses are found by content,
+    gated, shifted by at most one place, and sharpened.
     """
 
     def __init__(self, slots: int, width: int, heads: int) -> None:
@@ -133,7 +136,7 @@ class NTMMemory(_Rows):
         """Write, then read.
 
         Args:
-            state: after the last step.
+            state: after the previous step.
             emitted: erase and add vectors, then key, strength, gate, shift and sharpness of the
                 writing and of the reading heads.
 
@@ -152,7 +155,7 @@ SHIFTS = 3  # to the left, none, to the right
 
 
 def content_weights(key: Tensor, rows: Tensor, strength: Tensor) -> Tensor:
-    """softmax over slots of strength x cos(key, row).
+    """Compute softmax over slots of strength x cos(key, row).
 
     Args:
         key: [batch, heads, width].
@@ -162,21 +165,21 @@ def content_weights(key: Tensor, rows: Tensor, strength: Tensor) -> Tensor:
     Returns:
         [batch, heads, slots].
     """
-    # Products are divided, not rows: of rows there is more, and the gradient passes there again.
+    # Divide products, not rows: rows are larger, and the gradient would pass through them again.
     length = torch.linalg.vector_norm(rows, dim=-1).clamp_min(NO_LENGTH).unsqueeze(1)
     cosine = F.normalize(key, dim=-1) @ rows.transpose(1, 2) / length
     return torch.softmax(strength * cosine, dim=-1)
 
 
 def least_used(usage: Tensor, count: int) -> Tensor:
-    """w^lu: 1 where the usage is not above the ``count``-th smallest, else 0 (equation 6).
+    """Compute w^lu: 1 where the usage is at most the ``count``-th smallest, else 0 (equation 6).
 
     Args:
         usage: [batch, slots].
         count: n.
 
     Returns:
-        [batch, slots], no gradient.
+        [batch, slots], without gradient.
     """
     usage = usage.detach()
     threshold = usage.kthvalue(count, dim=1, keepdim=True).values
@@ -192,11 +195,11 @@ def located(
     shift: Tensor,
     sharpness: Tensor,
 ) -> Tensor:
-    """Weights by content and by location (Graves et al. 2014, section 3.3).
+    """Compute weights by content and by location (Graves et al. 2014, section 3.3).
 
     Args:
         rows: [batch, slots, width].
-        previous: weights of the last step [batch, heads, slots].
+        previous: weights of the previous step [batch, heads, slots].
         key: [batch, heads, width].
         strength: of the key, before softplus [batch, heads, 1].
         gate: between content and the previous weights, before the sigmoid [batch, heads, 1].
@@ -204,7 +207,7 @@ def located(
         sharpness: before 1 + softplus [batch, heads, 1].
 
     Returns:
-        [batch, heads, slots], each row sums to 1.
+        [batch, heads, slots]; each row sums to 1.
     """
     content = content_weights(key, rows, F.softplus(strength))
     mixed = torch.lerp(previous, content, torch.sigmoid(gate))

@@ -1,4 +1,4 @@
-"""Which slots of a memory are empty: counted and listed, so that no commit looks through all."""
+"""Counts and lists empty slots, so that no commit has to search for them."""
 
 import heapq
 from collections.abc import Iterable
@@ -10,25 +10,25 @@ from fairseq_plugins.memory.hits import NOTHING
 
 
 class Occupancy:
-    """Counts of filled and pinned slots, their mean age, and the empty ones, lowest first.
+    """Counts of filled and pinned slots, their mean age, and the empty slots, lowest first.
 
     Args:
-        size: S, slots, all of them empty.
+        size: S, the number of slots, all empty.
 
     Attributes:
-        pinned: how many slots are.
-        touched: the sum over filled slots, in commits.
+        pinned: number of pinned slots.
+        touched: sum over filled slots, in commits.
     """
 
     def __init__(self, size: int) -> None:
         self.size = size
         self.end = 0  # all slots from here on are empty
-        self.holes: list[int] = []  # empty slots before it, a heap
+        self.holes: list[int] = []  # a heap of empty slots before ``end``
         self.pinned = self.touched = 0
 
     @classmethod
     def of(cls, values: Tensor, pinned: Tensor, touched: Tensor) -> "Occupancy":
-        """Look through a memory, once: from then on it is told what changes.
+        """Count the slots of a memory once; changes must be reported from then on.
 
         Args:
             values: [S] int64, -1 where a slot is empty.
@@ -39,7 +39,7 @@ class Occupancy:
         filled = values != NOTHING
         ends = torch.nonzero(filled)[-1:]
         found.end = int(ends) + 1 if len(ends) else 0
-        # In ascending order, and so a heap.
+        # Ascending order makes it a heap.
         found.holes = torch.nonzero(~filled[: found.end]).squeeze(1).tolist()
         found.pinned = int(pinned.sum())
         found.touched = int((touched * filled).sum())
@@ -47,16 +47,16 @@ class Occupancy:
 
     @property
     def filled(self) -> int:
-        """How many slots hold something."""
+        """Number of filled slots."""
         return self.end - len(self.holes)
 
     @property
     def empty(self) -> int:
-        """How many slots hold nothing."""
+        """Number of empty slots."""
         return self.size - self.filled
 
     def take(self, count: int) -> list[int]:
-        """The ``count`` lowest empty slots, or all there are; they count as filled now."""
+        """Take the ``count`` lowest empty slots, or all there are; they now count as filled."""
         slots = [heapq.heappop(self.holes) for _ in range(min(count, len(self.holes)))]
         fresh = min(count - len(slots), self.size - self.end)
         slots += range(self.end, self.end + fresh)
@@ -64,6 +64,6 @@ class Occupancy:
         return slots
 
     def give_back(self, slots: Iterable[int]) -> None:
-        """Note that filled slots are empty again."""
+        """Count filled slots as empty again."""
         for slot in slots:
             heapq.heappush(self.holes, slot)

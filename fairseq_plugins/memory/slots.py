@@ -1,4 +1,4 @@
-"""The slots of a memory: what they hold, which are empty, and what teaching does to them."""
+"""The slots of a memory: their buffers, which are empty, and teaching."""
 
 import math
 from typing import Any
@@ -15,17 +15,17 @@ from fairseq_plugins.memory.occupancy import Occupancy
 from fairseq_plugins.memory.search import BACKENDS
 from fairseq_plugins.memory.search.apart import SearchApart
 
-# A full memory that is taught grows by this part of its size, so that it is seldom copied.
+# A full memory that is taught grows by this share of its size, so that it is seldom copied.
 _GROWTH = 8
-# Notes of ages a slot, above which they are dropped and made anew when a slot has to be forgotten.
+# Notes of ages per slot. Above this, they are dropped and made again when a slot must be forgotten.
 _NOTES = 2
 
 
 class MemorySlots(nn.Module):
-    """Buffers of a memory, and those that follow their changes: the search, counts, ages.
+    """The buffers of a memory, and what depends on them: the search, counts and ages.
 
-    Whoever changes buffers from outside need not say so. What changes them here costs what is
-    changed, not what the memory holds.
+    Code that changes the buffers from outside need not report it. The cost of a change made here
+    depends on what changes, not on the size of the memory.
 
     Args:
         config: sizes, search and seed.
@@ -53,40 +53,40 @@ class MemorySlots(nn.Module):
             self.register_buffer(name, buffer)
         self._search = SearchApart(config.search, config.search_dtype, config.search_budget_mb)
         self._occupancy = Occupancy(config.size)
-        self._age_order: AgeOrder | None = None  # until a slot has to be forgotten
-        self._seen: tuple[Any, ...] = ()  # the state of the buffers that these know
+        self._age_order: AgeOrder | None = None  # until a slot must be forgotten
+        self._seen: tuple[Any, ...] = ()  # the state of the buffers when these were last updated
 
     def __len__(self) -> int:
-        """Filled slots."""
+        """Return the number of filled slots."""
         self._refresh()
         return self._occupancy.filled
 
     def __bool__(self) -> bool:
-        """A memory is a module, and true also when it is empty."""
+        """Return True: a memory is a module, and true even if it is empty."""
         return True
 
     def __getstate__(self) -> dict:
-        """Copies and pickles leave behind what belongs to the running process."""
+        """Leave state of the running process out of copies and pickles."""
         return self.__dict__ | {"_seen": (), "_age_order": None}
 
     @property
     def size(self) -> int:
-        """S, slots."""
+        """S, the number of slots."""
         return self.keys.shape[0]
 
     @property
     def key_dim(self) -> int:
-        """D, width of keys and queries."""
+        """D, the width of keys and queries."""
         return self.keys.shape[1]
 
     @property
     def num_values(self) -> int:
-        """Values are integers below it."""
+        """Upper limit of values, exclusive."""
         return len(self.recent)
 
     @property
     def ages(self) -> Tensor:
-        """Commits since each slot was written last [S] int64, a copy; set it to change them."""
+        """Commits since each slot was last written [S] int64, a copy; assign to change them."""
         return self.commits - self.touched
 
     @ages.setter
@@ -95,26 +95,26 @@ class MemorySlots(nn.Module):
 
     @property
     def mean_age(self) -> float:
-        """Of filled slots, in commits; 0 if there are none."""
+        """Mean age of filled slots, in commits; 0 if there are none."""
         filled = len(self)
         return int(self.commits) - self._occupancy.touched / filled if filled else 0.0
 
-    # --- Teaching -----------------------------------------------------------------------------
+    # --- Teaching ---------------------------------------------------------------------------------
 
     @torch.no_grad()
     def teach(self, query: Tensor, target: Tensor, origin: int | Tensor) -> Tensor:
-        """Remember each pair in an empty slot of its own, until it is forgotten on purpose.
+        """Remember each pair in an empty slot of its own, until it is forgotten explicitly.
 
-        No other slot changes: nothing is merged, nothing is evicted, and where no slot is empty
-        the memory grows. The life-long rule of :meth:`commit` does not see taught slots: it writes
-        and forgets as if they were not there. They answer questions like all others, but
-        ``recent`` does not know them. So ``forget(teach(...))`` leaves all buffers as they were,
-        except for empty slots of a memory that grew. With several ranks, all must teach the same.
+        No other slot changes: nothing is merged or evicted, and if no slot is empty, the memory
+        grows. The life-long rule of :meth:`commit` ignores taught slots: it writes and evicts as if
+        they did not exist. They answer queries like all others, but ``recent`` does not include
+        them. So ``forget(teach(...))`` restores all buffers, except that a memory that grew keeps
+        its empty slots. With several ranks, all of them must teach the same pairs.
 
         Args:
             query: [N, D].
             target: [N] int64.
-            origin: who teaches, one number or [N] int64; -1 means unknown.
+            origin: who teaches, one number or [N] int64; -1 if unknown.
 
         Returns:
             The slots [N] int64.
@@ -141,7 +141,7 @@ class MemorySlots(nn.Module):
 
     @torch.no_grad()
     def forget(self, slots: Tensor) -> None:
-        """Empty slots, whoever filled them; those that are empty stay so.
+        """Empty slots, whoever filled them. Empty slots stay empty.
 
         Args:
             slots: [N] int64.
@@ -167,13 +167,13 @@ class MemorySlots(nn.Module):
     @torch.no_grad()
     @torch.inference_mode(False)  # buffers must outlive a caller's inference mode
     def grow(self, size: int) -> None:
-        """Add empty slots; what is held stays where it is.
+        """Add empty slots; the contents keep their slots.
 
         Args:
-            size: slots there are to be.
+            size: new number of slots.
 
         Raises:
-            ValueError: if there are more already.
+            ValueError: if there are already more.
         """
         if size < self.size:
             raise ValueError(f"a memory of {self.size} slots cannot grow to {size}")
@@ -189,38 +189,38 @@ class MemorySlots(nn.Module):
         self.recent.fill_(NOTHING)
         self.commits.zero_()
 
-    # --- For the life-long rule ---------------------------------------------------------------
+    # --- For the life-long rule -------------------------------------------------------------------
 
     def _take_empty(self, count: int) -> Tensor:
-        """The lowest empty slots, ``count`` or all there are; they are to be filled now."""
+        """Return the lowest empty slots, ``count`` or all there are; the caller fills them."""
         slots = torch.tensor(self._occupancy.take(count), dtype=torch.int64)
         return slots.to(self.values.device)
 
     def _slots_to_write(self, count: int) -> Tensor:
-        """Slots [count] for new pairs: empty ones, lowest first, then the oldest."""
+        """Return slots [count] for new pairs: empty ones, lowest first, then the oldest."""
         empty = self._take_empty(count)
         needed = count - len(empty)
         return torch.cat([empty, self._oldest(needed)]) if needed else empty
 
     def _oldest(self, count: int) -> Tensor:
-        """The slots [count] of greatest age + noise that are not pinned, ties to the lower slot."""
+        """Return the unpinned slots [count] of greatest age + noise, ties to the lower slot."""
         if self._age_order is None:
             self._age_order = AgeOrder(self.touched, self._evictable(slice(None)))
         reach = 2 * self.age_noise
         slots = self._age_order.oldest(count, reach, self.touched, self._evictable)
         jitter = 2 * noise(slots, self.seed, int(self.commits)) - 1
         age = self.commits - self.touched[slots] + self.age_noise * jitter
-        chosen = age >= age.topk(count).values[-1]  # more than wanted if there are ties
+        chosen = age >= age.topk(count).values[-1]  # more than ``count`` if there are ties
         slots, order = slots[chosen].sort()
         order = torch.sort(age[chosen][order], descending=True, stable=True).indices
         return slots[order[:count]]
 
     def _evictable(self, slots: Tensor | slice) -> Tensor:
-        """Which of some slots hold something that may be forgotten: bool."""
+        """Return which of some slots hold something that may be forgotten: bool."""
         return (self.values[slots] != NOTHING) & ~self.pinned[slots]
 
     def _touch(self, slots: Tensor) -> None:
-        """Make distinct slots as young as can be; to be called before they are filled."""
+        """Give distinct slots the lowest age; call this before they are filled."""
         filled = self.values[slots] != NOTHING
         was = int((self.touched[slots] * filled).sum())
         self._occupancy.touched += int(self.commits) * len(slots) - was
@@ -231,10 +231,10 @@ class MemorySlots(nn.Module):
                 self._age_order = None
 
     def _refresh(self, changed: Tensor | None = None) -> None:
-        """Let search, counts and ages follow the buffers, also if somebody else wrote to them.
+        """Update search, counts and ages to the buffers, even if other code wrote to them.
 
         Args:
-            changed: slots that this memory changed itself, of which counts and ages know.
+            changed: slots that this memory changed itself, which counts and ages already include.
         """
         watched = self.keys, self.values, self.touched, self.pinned
         seen = tuple((buffer, _version(buffer)) for buffer in watched)
@@ -250,14 +250,16 @@ class MemorySlots(nn.Module):
         self._search.update(self.keys, self.values, self.pinned, taught, changed)
         self._seen = seen
 
-    # --- What comes in ------------------------------------------------------------------------
+    # --- Input ------------------------------------------------------------------------------------
 
     def _unit(self, query: Tensor) -> Tensor:
-        """Unit vectors in float32 [N, D]; ValueError if the queries are none."""
+        """Return unit vectors in float32 [N, D]; ValueError if the queries are invalid."""
         if query.dim() != 2 or query.shape[1] != self.key_dim:
             raise ValueError(f"queries must be [N, {self.key_dim}], not {list(query.shape)}")
         if not math.isfinite(query.detach().float().norm(dim=1).sum()):
-            raise ValueError("a query holds a number that is not finite, or too large to square")
+            raise ValueError(
+                "a query contains a number that is not finite or is too large to square"
+            )
         with torch.autocast(query.device.type, enabled=False):
             return F.normalize(query.float().contiguous(), dim=1)
 
@@ -271,7 +273,7 @@ class MemorySlots(nn.Module):
 
     @staticmethod
     def _origins_of(target: Tensor, origin: int | Tensor | None) -> Tensor:
-        """[N] int64."""
+        """Return origins [N] int64."""
         if isinstance(origin, Tensor):
             if origin.shape != target.shape or origin.dtype != torch.int64:
                 raise ValueError(
@@ -290,11 +292,11 @@ class MemorySlots(nn.Module):
         return self
 
     def _load_from_state_dict(self, state_dict: Any, prefix: str, *args: Any) -> None:
-        """Load buffers of any version of their layout."""
+        """Load buffers with any version of the layout."""
         state.upgrade(state_dict, prefix)
         super()._load_from_state_dict(state_dict, prefix, *args)
 
 
 def _version(tensor: Tensor) -> Any:
-    """Changes when the tensor does. One made in inference mode may always have changed."""
+    """Return a number that changes when the tensor does; in inference mode, always a new one."""
     return object() if tensor.is_inference() else tensor._version

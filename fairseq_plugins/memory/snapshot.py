@@ -1,8 +1,8 @@
-"""A memory as a file of its own: save, load, look at.
+"""Snapshots: saves a memory to a separate file, loads it and describes it.
 
 A snapshot is a safetensors file: the memory's buffers, and a header in JSON (entry ``header`` of
-the file's metadata) that says how large the memory is, how it was set up and which model asked
-it, with a checksum of everything. It is read without running any code that it could carry.
+the file's metadata) with the size and the settings of the memory, the model that queried it, and a
+checksum of everything. Reading it runs no code that the file could contain.
 """
 
 import hashlib
@@ -33,7 +33,7 @@ _DTYPES = {torch.float32: "F32", torch.int64: "I64", torch.bool: "BOOL"}  # as t
 
 
 class SnapshotError(ValueError):
-    """A snapshot that cannot be used or written; the message says which, why, and what to do."""
+    """A snapshot cannot be used or written; the message says which, why, and what to do."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,11 +41,11 @@ class SnapshotHeader(MemorySettings):
     """What a snapshot says about itself, beside the settings of the memory."""
 
     filled: int
-    """Slots that hold something."""
+    """Number of filled slots."""
     fingerprint: str = ""
     """:func:`~.fingerprint.model_fingerprint` of the model that asks; empty if not known."""
     extra: dict[str, Any] = field(default_factory=dict)
-    """What the writer wished to add."""
+    """Additional entries of the writer."""
     checksum: str = ""
     """SHA-256 of all other entries and of the buffers."""
     format: str = FORMAT
@@ -58,10 +58,10 @@ def save_memory(
     fingerprint: str = "",
     extra: dict[str, Any] | None = None,
 ) -> SnapshotHeader:
-    """Write a memory to a file, whole or not at all.
+    """Write a memory to a file, completely or not at all.
 
-    A file that is there already stays as it was until the new one is safely on the disk. Pairs
-    that wait for a commit are not saved. Of several ranks only one should call this.
+    An existing file stays unchanged until the new one is safely on the disk. Staged pairs are not
+    saved. With several ranks, only one should call this.
 
     Args:
         memory: to save.
@@ -73,13 +73,13 @@ def save_memory(
         The header that was written.
 
     Raises:
-        SnapshotError: if the memory holds what no memory can hold, or the file cannot be written,
-            for instance on a full disk.
+        SnapshotError: if the memory is damaged, or the file cannot be written, for instance on a
+            full disk.
     """
     path = Path(path)
     tensors = {name: buffer.cpu().contiguous() for name, buffer in memory.named_buffers()}
     if reason := state.fault(tensors):
-        raise SnapshotError(f"{path}: not written, because the memory is damaged: {reason}")
+        raise SnapshotError(f"{path}: not written because the memory is damaged: {reason}")
     header = SnapshotHeader(
         **settings_of(memory),
         filled=len(memory),
@@ -94,27 +94,27 @@ def save_memory(
     except (OSError, SafetensorError) as error:
         why = os.strerror(error.errno) if isinstance(error, OSError) and error.errno else error
         raise SnapshotError(
-            f"cannot write the memory to {path}: {why}; see to the folder and the space on its "
-            "disk, what was there is unchanged"
+            f"cannot write the memory to {path}: {why}; check the folder and the free space on its "
+            "disk (what was there is unchanged)"
         ) from error
     return header
 
 
 def read_header(path: Path | str) -> SnapshotHeader:
-    """Read what a snapshot says about itself, without its tensors.
+    """Read the header of a snapshot, without its tensors.
 
     Raises:
-        SnapshotError: if the file is missing, damaged, no snapshot, or of an unknown version.
+        SnapshotError: if the file is missing, damaged, not a snapshot, or has an unknown version.
     """
     with _opened(Path(path)) as (_, header):
         return header
 
 
 def load_memory(path: Path | str) -> KeyValueMemory:
-    """Make a memory from a snapshot, on the CPU.
+    """Create a memory from a snapshot, on the CPU.
 
     Raises:
-        SnapshotError: as :func:`read_header`, and if the contents do not match the checksum.
+        SnapshotError: as in :func:`read_header`, and if the contents do not match the checksum.
     """
     header, tensors = _read_all(Path(path))
     memory = KeyValueMemory(**settings_of(header))
@@ -125,19 +125,19 @@ def load_memory(path: Path | str) -> KeyValueMemory:
 def restore_memory(
     memory: KeyValueMemory, path: Path | str, fingerprint: str | None = None
 ) -> SnapshotHeader:
-    """Put the contents of a snapshot into a memory, in place of its own.
+    """Replace the contents of a memory with those of a snapshot.
 
-    The memory keeps its settings (neighbours, margin, noise, seed). Its staged pairs are
-    dropped, since they were looked up among what it held before. On an error nothing changes.
+    The memory keeps its settings (neighbours, margin, noise, seed). Its staged pairs are discarded,
+    because they refer to its old contents. After an error, nothing has changed.
 
     Args:
-        memory: of the same size, key_dim and num_values.
+        memory: with the same size, key_dim and num_values.
         path: of the snapshot.
         fingerprint: :func:`~.fingerprint.model_fingerprint` of the model that will ask; None takes
             a snapshot of any model, whose keys may then mean nothing to this one.
 
     Raises:
-        SnapshotError: as :func:`load_memory`, and if sizes or fingerprint differ.
+        SnapshotError: as in :func:`load_memory`, and if sizes or fingerprints differ.
     """
     path = Path(path)
     header, tensors = _read_all(path)
@@ -145,13 +145,13 @@ def restore_memory(
     ours = _shape(memory.size, memory.key_dim, memory.num_values)
     if theirs != ours:
         raise SnapshotError(
-            f"{path} holds a memory of {theirs}, but this one has {ours}; make a memory of the "
-            "snapshot's size, or use a snapshot of this model"
+            f"{path} contains a memory of {theirs}, but this one has {ours}; create a memory of "
+            "the snapshot's size, or use a snapshot of this model"
         )
     if fingerprint is not None and fingerprint != header.fingerprint:
         whose = "another model" if header.fingerprint else "a model that it does not name"
         raise SnapshotError(
-            f"{path} belongs to {whose}, whose keys mean nothing to this one; use the model it "
+            f"{path} belongs to {whose}, whose keys have no meaning for this one; use the model it "
             "was saved with, or fill a new memory"
         )
     memory.discard()
@@ -160,21 +160,21 @@ def restore_memory(
 
 
 def summarize(path: Path | str) -> dict[str, Any]:
-    """Read a whole snapshot, check it, and describe it.
+    """Read a complete snapshot, check it, and describe it.
 
     Returns:
-        The header, and ``commits``, ``distinct_values``, ``mean_age``, ``greatest_age`` (in
-        commits, over filled slots; None if there are none).
+        The header and ``commits``, ``distinct_values``, ``mean_age``, ``greatest_age`` (in commits,
+            over filled slots; None if there are none).
 
     Raises:
-        SnapshotError: as :func:`load_memory`.
+        SnapshotError: as in :func:`load_memory`.
     """
     header, tensors = _read_all(Path(path))
     return asdict(header) | describe(tensors)
 
 
 def describe(buffers: Mapping[str, Tensor]) -> dict[str, Any]:
-    """Describe what a memory's buffers hold: all that :func:`summarize` adds to the header."""
+    """Describe the buffers of a memory: what :func:`summarize` adds to the header."""
     filled = buffers["values"] != NOTHING
     ages = (buffers["commits"] - buffers["touched"])[filled]
     return {
@@ -189,7 +189,7 @@ def describe(buffers: Mapping[str, Tensor]) -> dict[str, Any]:
 
 
 def _read_all(path: Path) -> tuple[SnapshotHeader, dict[str, Tensor]]:
-    """Header and checked tensors, in the newest layout."""
+    """Return the header and the checked tensors, in the newest layout."""
     with _opened(path) as (file, header):
         expected = state.shapes(header.size, header.key_dim, header.num_values, header.version)
         _check_sizes(path, file, expected)
@@ -198,9 +198,9 @@ def _read_all(path: Path) -> tuple[SnapshotHeader, dict[str, Tensor]]:
         _damaged(path, "its contents do not match its checksum")
     reason = state.fault(tensors)
     if reason is None and int((tensors["values"] != NOTHING).sum()) != header.filled:
-        reason = f"its header says that {header.filled} slots are filled"
+        reason = f"its header states {header.filled} filled slots"
     if reason is not None:
-        _damaged(path, f"it holds numbers that no memory holds: {reason}")
+        _damaged(path, f"it contains impossible numbers: {reason}")
     state.upgrade(tensors)
     return header, tensors
 
@@ -208,15 +208,15 @@ def _read_all(path: Path) -> tuple[SnapshotHeader, dict[str, Tensor]]:
 def _check_sizes(
     path: Path, file: Any, expected: dict[str, tuple[tuple[int, ...], torch.dtype]]
 ) -> None:
-    """Look at the tensors' shapes before there is anything of them in main memory."""
+    """Check the tensors' shapes before any of them is in main memory."""
     for name, (shape, dtype) in expected.items():
         found = file.get_slice(name)
         if (tuple(found.get_shape()), found.get_dtype()) != (shape, _DTYPES[dtype]):
-            _damaged(path, "its tensors are not as large as its header says")
+            _damaged(path, "its tensors do not have the sizes in its header")
 
 
 def physical_memory() -> float:
-    """Bytes of main memory that this machine has; infinite where the system does not tell."""
+    """Return this machine's main memory in bytes; infinity if the system does not report it."""
     try:
         return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     except (AttributeError, ValueError, OSError):
@@ -225,12 +225,12 @@ def physical_memory() -> float:
 
 @contextmanager
 def _opened(path: Path) -> Iterator[tuple[Any, SnapshotHeader]]:
-    """The file and its header, checked; nothing of the tensors is read yet."""
+    """Open a file and check its header; no tensor is read yet."""
     if not path.is_file():
-        raise SnapshotError(f"{path}: there is no such file; give one that save_memory wrote")
+        raise SnapshotError(f"{path}: no such file; give one written by save_memory")
     if (size := path.stat().st_size) > physical_memory():
         raise SnapshotError(
-            f"{path} holds {size / 2**30:.1f} GiB, but this machine has "
+            f"{path} has {size / 2**30:.1f} GiB, but this machine has "
             f"{physical_memory() / 2**30:.1f} GiB of main memory; load it on a larger one"
         )
     try:
@@ -240,7 +240,7 @@ def _opened(path: Path) -> Iterator[tuple[Any, SnapshotHeader]]:
         _damaged(path, str(error).lower(), error)
     except OSError as error:
         raise SnapshotError(f"cannot read {path}: {error}; check its permissions") from error
-    except (MemoryError, RuntimeError) as error:  # the latter is what torch says
+    except (MemoryError, RuntimeError) as error:  # torch raises the latter
         first_line = str(error).partition("\n")[0]
         raise SnapshotError(
             f"{path} does not fit into the free main memory ({first_line}); close other programs, "
@@ -255,12 +255,12 @@ def _parse(path: Path, text: str) -> SnapshotHeader:
         entries = None
     if not isinstance(entries, dict) or entries.get("format") != FORMAT:
         raise SnapshotError(
-            f"{path} is a safetensors file, but no snapshot of a memory; give one that "
-            "save_memory wrote"
+            f"{path} is a safetensors file, but not a snapshot of a memory; give a file written by "
+            "save_memory"
         )
     if entries.get("version") not in state.BUFFERS:
         raise SnapshotError(
-            f"{path} has format version {entries.get('version')}, this program reads versions "
+            f"{path} has format version {entries.get('version')}, but this program reads versions "
             f"up to {VERSION}; use the fairseq-memory that wrote it"
         )
     types = get_type_hints(SnapshotHeader)
@@ -278,7 +278,7 @@ def _parse(path: Path, text: str) -> SnapshotHeader:
 
 def _damaged(path: Path, why: str, cause: Exception | None = None) -> NoReturn:
     raise SnapshotError(
-        f"{path} is damaged or cut short ({why}); copy it again or save the memory anew"
+        f"{path} is damaged or cut short ({why}); copy it again or save the memory again"
     ) from cause
 
 

@@ -1,20 +1,20 @@
-"""The layout of a memory's buffers, known here and nowhere else.
+"""The layout of a memory's buffers, which only this module knows.
 
-A memory of S slots with keys of D numbers, for V values, is these buffers. In a model's state
-dict each name follows the memory's prefix (``decoder.reader.memory.keys``).
+A memory of S slots with keys of width D, for V values, has these buffers. In a model's state dict,
+their names follow the memory's prefix (``decoder.reader.memory.keys``).
 
 =========  ============  ==========================================================
 keys       [S, D] float  unit vectors
-values     [S] int64     -1 where the slot is empty
-touched    [S] int64     commit that last wrote the slot: its age is commits - touched
-origins    [S] int64     who wrote the slot last; -1 is unknown
+values     [S] int64     -1 if the slot is empty
+touched    [S] int64     commit that last wrote the slot; its age is commits - touched
+origins    [S] int64     who last wrote the slot; -1 if unknown
 pinned     [S] bool      taught: never merged into, never evicted
-recent     [V] int64     slot that a commit last wrote each value to; -1 is none
-commits    [] int64      how many there have been
+recent     [V] int64     slot to which a commit last wrote each value; -1 if none
+commits    [] int64      number of commits
 layout     [] int64      version of this table
 =========  ============  ==========================================================
 
-Empty slots are all alike (``EMPTY``), so a slot that is filled and emptied again is as it was.
+All empty slots are alike (``EMPTY``), so filling and emptying a slot restores it.
 """
 
 from collections.abc import Iterator, Mapping, MutableMapping
@@ -41,16 +41,16 @@ EMPTY: dict[str, float | int | bool] = {
     "origins": NOTHING,
     "pinned": False,
 }
-"""What an empty slot holds in each of the buffers that have a row a slot."""
+"""Contents of an empty slot in each buffer that has a row per slot."""
 
-LENGTH_ERROR = 1e-3  # of a key; that of float32 is far below
+LENGTH_ERROR = 1e-3  # largest error of a key's length; that of float32 is far smaller
 _TYPES = {"keys": torch.float32, "pinned": torch.bool}  # the others are int64
 
 
 def shapes(
     size: int, key_dim: int, num_values: int, layout: int = LAYOUT
 ) -> dict[str, tuple[tuple[int, ...], torch.dtype]]:
-    """Shape and type of each buffer of a memory, in a version of the layout."""
+    """Return the shape and type of each buffer of a memory, for a version of the layout."""
     special = {"keys": (size, key_dim), "recent": (num_values,), "commits": (), "layout": ()}
     return {
         name: (special.get(name, (size,)), _TYPES.get(name, torch.int64))
@@ -59,7 +59,7 @@ def shapes(
 
 
 def empty_slots(size: int, key_dim: int, device: torch.device | None = None) -> dict[str, Tensor]:
-    """Make the buffers that have a row a slot, for ``size`` empty slots."""
+    """Create the buffers that have a row per slot, for ``size`` empty slots."""
     expected = shapes(size, key_dim, 0)
     return {
         name: torch.full(expected[name][0], empty, dtype=expected[name][1], device=device)
@@ -68,7 +68,7 @@ def empty_slots(size: int, key_dim: int, device: torch.device | None = None) -> 
 
 
 def empty_memory(size: int, key_dim: int, num_values: int) -> dict[str, Tensor]:
-    """Make all buffers of a memory that never held anything."""
+    """Create all buffers of an empty memory."""
     return empty_slots(size, key_dim) | {
         "recent": torch.full((num_values,), NOTHING),
         "commits": torch.zeros((), dtype=torch.int64),
@@ -80,10 +80,10 @@ def memory_buffers(state: Mapping[str, Any]) -> list[dict[str, str]]:
     """Find the memories in a model's state dict.
 
     Args:
-        state: of a model, or what a checkpoint holds of it; of any version of the layout.
+        state: of a model, or its part in a checkpoint, in any version of the layout.
 
     Returns:
-        For each memory its buffers' names (``keys``, ``values``, ...) -> their names in ``state``.
+        For each memory, the names of its buffers (``keys``, ``values``, ...) -> names in ``state``.
     """
     prefixes = [name.removesuffix("keys") for name in state if name.rpartition(".")[2] == "keys"]
     return [
@@ -94,11 +94,11 @@ def memory_buffers(state: Mapping[str, Any]) -> list[dict[str, str]]:
 
 
 def upgrade(state: MutableMapping[str, Any], prefix: str = "") -> None:
-    """Bring the buffers of one memory to the newest layout, in place.
+    """Upgrade the buffers of one memory to the newest layout, in place.
 
     Args:
-        state: that holds the buffers, among others.
-        prefix: before the buffers' names.
+        state: that contains the buffers, among others.
+        prefix: of the buffers' names.
     """
     if prefix + "layout" in state or any(prefix + name not in state for name in BUFFERS[1]):
         return
@@ -118,10 +118,10 @@ def upgrade(state: MutableMapping[str, Any], prefix: str = "") -> None:
 
 
 def upgrade_memories(state: MutableMapping[str, Any]) -> None:
-    """Check all memories in a model's state dict, and bring them to the newest layout, in place.
+    """Check all memories in a model's state dict and upgrade them to the newest layout, in place.
 
     Raises:
-        ValueError: if one of them is not sound, see :func:`fault`.
+        ValueError: if one of them is damaged, see :func:`fault`.
     """
     for names in memory_buffers(state):
         if reason := fault({name: state[full] for name, full in names.items()}):
@@ -130,10 +130,10 @@ def upgrade_memories(state: MutableMapping[str, Any]) -> None:
 
 
 def fault(buffers: Mapping[str, Any]) -> str | None:
-    """Say in a few words why buffers are not those of a memory; None if they are.
+    """Return a short reason why buffers are not those of a memory; None if they are.
 
     Args:
-        buffers: by their short names, in any version of the layout; they may hold anything.
+        buffers: by their short names, in any version of the layout; they may contain anything.
     """
     return next(_faults_of_form(buffers), None) or next(_faults_of_numbers(buffers), None)
 
@@ -152,7 +152,7 @@ def _faults_of_form(buffers: Mapping[str, Any]) -> Iterator[str]:
         if tensor.shape != shape or tensor.dtype != dtype:
             yield f"{name} is {list(tensor.shape)} {tensor.dtype}, not {list(shape)} {dtype}"
     if layout == LAYOUT and int(buffers["layout"]) != LAYOUT:
-        yield f"its layout has version {int(buffers['layout'])}, this program knows {LAYOUT}"
+        yield f"its layout has version {int(buffers['layout'])}, but this program knows {LAYOUT}"
 
 
 def _faults_of_numbers(buffers: Mapping[str, Tensor]) -> Iterator[str]:
@@ -160,7 +160,7 @@ def _faults_of_numbers(buffers: Mapping[str, Tensor]) -> Iterator[str]:
     lengths = torch.linalg.vector_norm(buffers["keys"], dim=1)  # [S]
     if not bool(torch.isfinite(lengths).all()):
         yield "a key is not finite"
-    # The key of a query of nothing but zeros is 0.
+    # The key of a query of zeros is 0.
     odd = ((lengths - 1).abs() > LENGTH_ERROR) & (lengths != 0) & (values != NOTHING)
     if bool(odd.any()):
         yield f"a key has length {lengths[odd][0]:.3g}, not 1"
@@ -174,7 +174,7 @@ def _faults_of_numbers(buffers: Mapping[str, Tensor]) -> Iterator[str]:
         numbers = buffers.get(name, commits.new_empty(0))
         wrong = numbers[(numbers < least) | (numbers > greatest)]
         if len(wrong):
-            yield f"{name} holds {int(wrong[0])}, which is outside [{least}, {greatest}]"
+            yield f"{name} contains {int(wrong[0])}, which is outside [{least}, {greatest}]"
     if "pinned" in buffers and bool((buffers["pinned"] & (values == NOTHING)).any()):
         yield "an empty slot is pinned"
 
@@ -184,21 +184,21 @@ def resized(buffers: Mapping[str, Tensor], size: int) -> dict[str, Tensor]:
 
     Args:
         buffers: of a memory, by their short names, in the newest layout.
-        size: the new number of slots.
+        size: new number of slots.
 
     Returns:
-        The new buffers. With more slots, what is held stays where it is. With fewer, the first
-        slots hold, in order, what is pinned and the youngest of the rest.
+        The new buffers. With more slots, the contents keep their slots. With fewer, the first slots
+            contain, in order, what is pinned and the youngest of the rest.
 
     Raises:
-        ValueError: if more slots are pinned than there are to be.
+        ValueError: if more slots are pinned than the new size.
     """
     old_size, key_dim = buffers["keys"].shape
     device = buffers["keys"].device
     kept = torch.arange(old_size, device=device)
     if size < old_size:
         kept = _most_worth_keeping(buffers, size)
-    moved_to = torch.full((old_size + 1,), NOTHING, device=device)  # the last one is for -1
+    moved_to = torch.full((old_size + 1,), NOTHING, device=device)  # the last entry is for -1
     moved_to[kept] = torch.arange(len(kept), device=device)
     result = empty_slots(size, key_dim, device)
     for name, rows in result.items():
@@ -207,10 +207,10 @@ def resized(buffers: Mapping[str, Tensor], size: int) -> dict[str, Tensor]:
 
 
 def _most_worth_keeping(buffers: Mapping[str, Tensor], size: int) -> Tensor:
-    """Slots of what is pinned and of the youngest of the rest, at most ``size``, in order."""
+    """Return the slots that are pinned and the youngest of the rest, at most ``size``, in order."""
     pinned = int(buffers["pinned"].sum())
     if pinned > size:
-        raise ValueError(f"{size:,} slots are too few for the {pinned:,} that are pinned")
+        raise ValueError(f"{size:,} slots are too few for {pinned:,} pinned ones")
     filled = torch.nonzero(buffers["values"] != NOTHING).squeeze(1)
     latest = torch.iinfo(torch.int64).max
     worth = buffers["touched"].masked_fill(buffers["pinned"], latest)[filled]

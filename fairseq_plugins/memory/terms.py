@@ -1,9 +1,13 @@
-"""What was taught about single words: the source word that calls for each, and how it is spelled.
+"""Taught words: the source word that triggers each, and its spelling.
 
-A memory of states finds what is like what the network saw; of a word that training never had, its
-states know little. But they know where the network looks. So a taught word has a second key, its
-*cue*: the source word it stands for. The key is a number, compared for equality, and its value is a
-row of pieces. Like a :class:`KeyValueMemory` it has no parameters, and one look is enough.
+A memory of decoder states finds states that are similar to known ones. For a word that never
+occurred
+in training, states contain little information, but they show where the network attends. So a taught
+word has a second key, its *cue*: the source word that it translates. The key is a number, compared
+for
+equality, and the value is a row of pieces. Like a :class:`KeyValueMemory`, it has no parameters,
+and
+one example is enough.
 """
 
 from collections.abc import Sequence
@@ -17,37 +21,37 @@ from fairseq_plugins.memory.hits import NOTHING
 
 BUCKETS = 1 << 20  # of a table of counts: of 60,000 words, one in 17 shares its bucket
 RARITY = 2.0  # occurrences in training that halve the trust in a term
-LEAST_TRUST = 0.05  # of a term that is called at all
+LEAST_TRUST = 0.05  # least trust of a term that is triggered at all
 MIXING = 0x2545F4914F6CDD1D  # spreads the numbers of words over all 64 bits
 
 
 @dataclass(frozen=True)
 class Term:
-    """A source word of a lesson, and the new target word that stands for it there."""
+    """A source word of a lesson, and the new target word that translates it there."""
 
     cue: int
     """Number of the source word."""
     pieces: tuple[int, ...]
-    """Of the target word; none if it has no new word there."""
+    """Pieces of the target word; none if the lesson has no new word for the cue."""
     commonness: int
-    """How often the training text has the source word."""
+    """Number of occurrences of the source word in the training text."""
 
 
 @dataclass(frozen=True)
 class Trusted:
-    """A term that a source word calls for."""
+    """A term that is triggered by a source word."""
 
     pieces: tuple[int, ...]
     trust: float
     """From 0 to 1."""
     origin: int
-    """Number of the last lesson that has it."""
+    """Number of the last lesson with the term."""
 
 
 class WordCounts(nn.Module):
-    """How often a text has each word, by number, in a table of fixed size.
+    """Counts the words of a text, by number, in a table of fixed size.
 
-    Words may share a bucket: a count can be too high, never too low.
+    Words may share a bucket, so a count can be too high but never too low.
     """
 
     table: Tensor
@@ -57,7 +61,7 @@ class WordCounts(nn.Module):
         self.register_buffer("table", torch.zeros(BUCKETS, dtype=torch.int16))
 
     def add(self, numbers: Tensor) -> None:
-        """Count words [N] int64."""
+        """Add words [N] int64."""
         buckets, counts = torch.unique(self._bucket(numbers), return_counts=True)
         most = torch.iinfo(self.table.dtype).max
         total = (self.table[buckets].long() + counts).clamp(max=most)
@@ -68,7 +72,7 @@ class WordCounts(nn.Module):
         return self.table[self._bucket(numbers)].long()
 
     def total(self) -> int:
-        """Count all words, each up to 32,767 times."""
+        """Return the count of all words, each up to 32,767."""
         return int(self.table.sum(dtype=torch.int64))
 
     @staticmethod
@@ -76,26 +80,27 @@ class WordCounts(nn.Module):
         return ((numbers * MIXING) >> 40) & (BUCKETS - 1)
 
     def _load_from_state_dict(self, state_dict: dict, prefix: str, *args: Any) -> None:
-        none = torch.zeros_like(self.table)  # older checkpoints do not know
+        none = torch.zeros_like(self.table)  # for older checkpoints without a table
         state_dict.setdefault(f"{prefix}table", none)
         super()._load_from_state_dict(state_dict, prefix, *args)
 
 
 class TermMemory(nn.Module):
-    """Terms: for each its cue, its pieces, how common its cue is, and the lesson it is from.
+    """Terms: for each its cue, its pieces, how common its cue is, and its lesson.
 
-    A term without pieces says that a lesson had a source word and no new word for it. So the memory
-    knows not only what a word was translated with, but how often it was not:
+    A term without pieces means that a lesson had a source word and no new word for it. So the
+    memory
+    knows not only what a word was translated as, but also how often it was not:
 
         trust = k / n * RARITY / (RARITY + c)
 
-    for a term that k of the n lessons with its cue have, and a cue that the training text has c
-    times: of a source word that training knows well, the network knows better when it means what
-    was taught.
+    for a term that k of the n lessons with its cue have, and a cue that occurs c times in the
+    training text: if training knows a source word well, the network knows better when the taught
+    word is meant.
 
     Attributes:
         cues: [T] int64, numbers of source words.
-        pieces: [T, M] int64, -1 beyond the last one.
+        pieces: [T, M] int64, -1 after the last one.
         commonness: [T] int64, c.
         origins: [T] int64, numbers of the lessons.
     """
@@ -112,15 +117,15 @@ class TermMemory(nn.Module):
         self._index: dict[int, list[Trusted]] | None = None
 
     def __len__(self) -> int:
-        """Count the terms."""
+        """Return the number of terms."""
         return len(self.cues)
 
     def __bool__(self) -> bool:
-        """A module, and so true also when it is empty."""
+        """Return True: a module is true even if it is empty."""
         return True
 
     def teach(self, terms: Sequence[Term], origin: int) -> None:
-        """Remember the terms of a lesson.
+        """Store the terms of a lesson.
 
         Args:
             terms: of the lesson.
@@ -144,7 +149,7 @@ class TermMemory(nn.Module):
         self._index = None
 
     def forget(self, origin: int) -> None:
-        """Forget all terms of a lesson; the rest is as if it had never been taught."""
+        """Forget all terms of a lesson, as if it had never been taught."""
         kept = self.origins != origin
         for name in ("cues", "commonness", "origins"):
             setattr(self, name, getattr(self, name)[kept])
@@ -160,14 +165,16 @@ class TermMemory(nn.Module):
         self._index = None
 
     def called_by(self, cue: int) -> "list[Trusted]":
-        """Find the terms of a source word, the newest first."""
+        """Return the terms that a source word triggers, newest first."""
         if self._index is None:
             self._index = self._indexed()
         return self._index.get(cue, [])
 
     def _indexed(self) -> "dict[int, list[Trusted]]":
-        lessons: dict[int, set[int]] = {}  # with each cue
-        having: dict[tuple[int, tuple[int, ...]], set[int]] = {}  # with each term, newest last
+        lessons: dict[int, set[int]] = {}  # lessons with each cue
+        having: dict[
+            tuple[int, tuple[int, ...]], set[int]
+        ] = {}  # lessons with each term, newest last
         latest: dict[tuple[int, tuple[int, ...]], int] = {}
         common: dict[int, int] = {}
         columns = (self.cues, self.pieces, self.commonness, self.origins)
@@ -176,7 +183,7 @@ class TermMemory(nn.Module):
             lessons.setdefault(cue, set()).add(origin)
             common[cue] = count
             if pieces:
-                found = having.pop((cue, pieces), set())  # said again, it is new again
+                found = having.pop((cue, pieces), set())  # taught again, the term counts as new
                 having[cue, pieces] = found | {origin}
                 latest[cue, pieces] = origin
         index: dict[int, list[Trusted]] = {}
@@ -188,7 +195,7 @@ class TermMemory(nn.Module):
         return index
 
     def _load_from_state_dict(self, state_dict: dict, prefix: str, *args: Any) -> None:
-        for name, buffer in list(self.named_buffers()):  # older checkpoints have none
+        for name, buffer in list(self.named_buffers()):  # for older checkpoints without them
             none = buffer.new_empty((0, 0) if name == "pieces" else 0)
             found = state_dict.setdefault(f"{prefix}{name}", none)
             setattr(self, name, buffer.new_empty(found.shape))
@@ -197,5 +204,5 @@ class TermMemory(nn.Module):
 
 
 def _widened(pieces: Tensor, width: int) -> Tensor:
-    """[T, M] -> [T, width], padded."""
+    """Pad [T, M] to [T, width]."""
     return torch.nn.functional.pad(pieces, (0, width - pieces.shape[1]), value=NOTHING)

@@ -1,4 +1,4 @@
-"""What a search looks at: the keys, their mirror, and where no key is."""
+"""What is searched: the keys, their mirror, and the slots without a key."""
 
 from dataclasses import dataclass, field
 
@@ -10,13 +10,13 @@ from fairseq_plugins.memory.search.mirror import Mirror
 
 @dataclass(frozen=True)
 class Contents:
-    """The slots of a memory that can be answered."""
+    """The filled slots of a memory."""
 
     keys: Tensor
     """Unit keys [S, D] in float32."""
     mirror: Mirror
     extent: int
-    """One more than the highest filled slot."""
+    """The highest filled slot plus one."""
     holes: Tensor
     """Empty slots below ``extent``, in ascending order."""
 
@@ -29,23 +29,23 @@ class Contents:
 
 @dataclass
 class Workspace:
-    """Scratch space that is kept: fresh memory costs more than what is done with it."""
+    """Scratch space that is reused, because allocating it costs more than using it."""
 
     space: Tensor = field(default_factory=lambda: torch.empty(0, dtype=torch.uint8))
 
     def take(self, size: int, device: torch.device) -> Tensor:
-        """Return ``size`` bytes on a device, not cleared; the last ones taken are lost."""
+        """Return ``size`` bytes on a device, not cleared; earlier ones become invalid."""
         if len(self.space) < size or self.space.device != device:
             self.space = torch.empty(size, dtype=torch.uint8, device=device)
         return self.space[:size]
 
     def __getstate__(self) -> dict:
-        """Leave the space behind in copies and pickles."""
+        """Leave the space out of copies and pickles."""
         return {"space": torch.empty(0, dtype=torch.uint8)}
 
 
 def find_holes(values: Tensor) -> tuple[int, Tensor]:
-    """Return one more than the highest filled slot, and the empty slots below, ascending.
+    """Return the highest filled slot plus one, and the empty slots below it, ascending.
 
     A slot is filled if its value in ``values`` [S] is not negative.
     """
@@ -55,7 +55,7 @@ def find_holes(values: Tensor) -> tuple[int, Tensor]:
 
 
 def follow_holes(values: Tensor, changed: Tensor, extent: int, holes: Tensor) -> tuple[int, Tensor]:
-    """Return what :func:`find_holes` would after the slots ``changed`` [C], looking at few others.
+    """Return the result of :func:`find_holes` after a change, looking at few other slots.
 
     Args:
         values: [S], after the change.

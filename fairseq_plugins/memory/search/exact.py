@@ -1,16 +1,17 @@
 """Exact nearest-neighbour search over the keys of a memory.
 
-The result is that of comparing every query with every key in float32, and of sorting. It is found
-in three steps, none of which sorts a row as long as the memory:
+The result is the same as comparing every query with every key in float32 and sorting. It is found
+in
+three steps, none of which sorts a row as long as the memory:
 
-1. *Coarse*: one matrix product of all queries with all keys, less their mean, in bfloat16
+1. *Coarse*: one matrix product of all queries with all keys, minus their mean, in bfloat16
    where that is fast.
-2. *Select*: what may be among the k best of a query by its coarse similarity.
-3. *Re-score*: these candidates in float32, and the k best of those, ties to the lower slot.
+2. *Select*: the slots whose coarse similarity may be among the k best of a query.
+3. *Re-score*: these candidates in float32; the k best of them, with ties to the lower slot.
 
-Rounding in step 1 is bounded by the :class:`~fairseq_plugins.memory.search.mirror.Mirror`, so no
-neighbour is lost; and the similarity of a query and a key does not depend on which other queries
-are in the batch. Step 2 differs: CPUs select by a threshold, accelerators a fixed number.
+The :class:`~fairseq_plugins.memory.search.mirror.Mirror` bounds the rounding error of step 1, so no
+neighbour is lost. The similarity of a query and a key does not depend on the other queries of the
+batch. Step 2 differs: CPUs select by a threshold, accelerators select a fixed number.
 """
 
 import torch
@@ -29,8 +30,8 @@ class ExactSearch:
 
     Args:
         dtype: type of the coarse product: ``float32``, ``bfloat16``, ``float16`` or ``auto``.
-        budget_mb: MiB that the coarse similarities and the selection of candidates may take at
-            once. One query is always held.
+        budget_mb: largest size in MiB of the coarse similarities and the selection of candidates.
+            At least one query is always processed.
     """
 
     def __init__(self, dtype: str = "auto", budget_mb: int = 64) -> None:
@@ -43,7 +44,7 @@ class ExactSearch:
         self.elsewhere = Selection(budget_mb << 20)
         self.contents: Contents | None = None
 
-    @torch.inference_mode(False)  # what is kept here must outlive a caller's inference mode
+    @torch.inference_mode(False)  # the contents must outlive a caller's inference mode
     def update(self, keys: Tensor, values: Tensor, changed: Tensor | None = None) -> None:
         """See :class:`~fairseq_plugins.memory.search.NearestNeighbors`."""
         old = self.contents
@@ -52,7 +53,7 @@ class ExactSearch:
         else:
             mirror = old.mirror
             extent, holes = follow_holes(values, changed, old.extent, old.holes)
-        # The center is worth finding anew after as many changes as there are keys.
+        # Recompute the center after as many changes as there are keys.
         if changed is None or mirror is None or mirror.stale + len(changed) >= extent:
             mirror = Mirror(keys, extent, coarse_dtype(self.dtype, keys.device))
         else:
@@ -62,7 +63,7 @@ class ExactSearch:
     @torch.inference_mode(False)
     def search(self, query: Tensor, k: int) -> tuple[Tensor, Tensor]:
         """See :class:`~fairseq_plugins.memory.search.NearestNeighbors`."""
-        assert self.contents is not None  # update() comes before search()
+        assert self.contents is not None  # update() must be called before search()
         found = min(k, self.contents.extent)
         similarities = query.new_empty(len(query), 0)
         slots = similarities.long()

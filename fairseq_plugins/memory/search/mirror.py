@@ -1,8 +1,9 @@
-"""A copy of the memory's keys in a short number format, and how far it can be trusted.
+"""A copy of the memory's keys in a short number format, with error bounds.
 
-Products of bfloat16 numbers are several times faster than those of float32, on processors that
-have them. What they lose is bounded here, so that :mod:`fairseq_plugins.memory.search.exact` can
-tell where it matters.
+Products of bfloat16 numbers are several times faster than those of float32, on processors with
+native
+instructions. The bounds on their error tell :mod:`fairseq_plugins.memory.search.exact` where it
+matters.
 """
 
 from collections.abc import Iterator
@@ -17,20 +18,20 @@ DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch
 
 
 class Mirror:
-    """Keys as the coarse product sees them: about their mean c, in a short type.
+    """Keys for the coarse product: relative to their mean c, in a short type.
 
     With x = q - c, a similarity is q . K = q . c + c . (K - c) + x . (K - c). The first term is the
-    same for all slots and cannot change their order, so it is left out; the second is a number per
-    slot and is rounded twice over, as two more columns; the third is what is rounded. So all that
-    rounding loses shrinks with the distances between keys, not with their length.
+    same for all slots and cannot change their order, so it is left out. The second is one number
+    per slot, stored as a sum of two rounded numbers in two more columns. The third is rounded. So
+    the rounding error is proportional to the distances between keys, not to their length.
 
     Attributes:
-        keys: [S, D + 2]: K - c rounded, then c . (K - c) as a sum of two; [S, D], the keys as they
-            are, if there is no center.
+        keys: [S, D + 2]: K - c rounded, then c . (K - c) as a sum of two numbers. Without a
+            center, [S, D], the keys themselves.
         center: [D], c; None if nothing is rounded.
-        error: largest distance of a K - c from its rounding.
+        error: largest distance of a K - c from its rounded value.
         radius: largest norm of a K - c.
-        offset_error: largest error of the sum of two.
+        offset_error: largest error of the sum of two numbers.
     """
 
     def __init__(self, keys: Tensor, extent: int, dtype: torch.dtype) -> None:
@@ -44,7 +45,7 @@ class Mirror:
             self._copy(keys, slice(extent))
 
     def update(self, keys: Tensor, changed: Tensor) -> None:
-        """Follow the keys [S, D] at the slots ``changed`` [C]."""
+        """Update the copy of the keys [S, D] at the slots ``changed`` [C]."""
         if self.center is None:
             self.keys = keys
         else:
@@ -67,51 +68,56 @@ class Mirror:
             self.offset_error = max(self.offset_error, float(lost))
 
     def queries(self, query: Tensor) -> Tensor:
-        """The other side of the coarse product: [n, D] -> [n, D + 2], or as they are."""
+        """Return queries for the coarse product: [n, D] -> [n, D + 2], or unchanged."""
         if self.center is None:
             return query
         rounded = (query - self.center).to(self.keys.dtype)
         return torch.cat([rounded, rounded.new_ones(len(query), 2)], dim=1)
 
     def errors(self, query: Tensor) -> Tensor:
-        """How far [n] a coarse similarity may be from the float32 one less q . c, before it is
-        rounded to its type, for queries [n, D]."""
+        """Return bounds [n] on the error of coarse similarities of queries [n, D].
+
+        The error is relative to the float32 similarity minus q . c, before the coarse similarity is
+        rounded to its type.
+        """
         accumulated = (query.shape[1] + 2) * torch.finfo(torch.float32).eps / 2  # of a sum
         if self.center is None:
             return query.new_full((len(query),), 2 * accumulated)
         x = query - self.center
-        # x . (K - c) = x' . K' + (x - x') . (K - c) + x' . (K - c - K'), where ' is rounded.
+        # x . (K - c) = x' . K' + (x - x') . (K - c) + x' . (K - c - K'), where ' means rounded.
         length = x.norm(dim=1) * (1 + self._unit)
         lost = (x - x.to(self.keys.dtype)).norm(dim=1) * self.radius + length * self.error
-        # The float32 sums: of the similarity itself, of c . (K - c), of the coarse product.
+        # Float32 sums: of the similarity itself, of c . (K - c), of the coarse product.
         return lost + self.offset_error + accumulated * (1 + self.radius * (1 + length))
 
     def floor(self, kth: Tensor, errors: Tensor) -> Tensor:
-        """The least coarse similarity [n] of a slot that may be nearer than one with ``kth`` [n].
+        """Return the lowest coarse similarity [n] of a slot that may be nearer than ``kth`` [n].
 
-        Both are rounded to the coarse type, as is what is returned; it is in float64.
+        Both similarities and the result are rounded to the coarse type; the result is float64.
         """
         kth, errors = kth.double(), errors.double()
         rounding = (
             3 * self._unit * (1 + 4 * self._unit)
         )  # of all three, each below |kth| + 2 errors
-        tiny = 4 * torch.finfo(self.keys.dtype).smallest_normal  # whose rounding is not relative
+        tiny = (
+            4 * torch.finfo(self.keys.dtype).smallest_normal
+        )  # below this, rounding errors are not relative
         return kth - 2 * errors - rounding * (kth.abs() + 2 * errors) - tiny * self._unit
 
     def bound(self, query: Tensor, coarse: Tensor) -> Tensor:
-        """Greatest float32 similarity [n] that may hide behind a coarse one [n] for [n, D]."""
+        """Return the greatest float32 similarity [n] that a coarse one [n] allows, for [n, D]."""
         bound = (coarse + self._unit * coarse.abs()).double() + self.errors(query)
         return bound if self.center is None else bound + query.double() @ self.center.double()
 
     @property
     def _unit(self) -> float:
-        """Greatest relative error when a number is rounded to the coarse type."""
+        """Return the greatest relative error of rounding a number to the coarse type."""
         return torch.finfo(self.keys.dtype).eps / 2
 
 
 @contextmanager
 def float32_sums() -> Iterator[None]:
-    """For the coarse product: the bound knows nothing of cuBLAS rounding the parts of a sum."""
+    """Compute products with full float32 sums, as the bound assumes; cuBLAS may round parts."""
     settings = torch.backends.cuda.matmul
     names = [f"allow_{short}_reduced_precision_reduction" for short in ("bf16", "fp16")]
     allowed = [name for name in names if getattr(settings, name)]
@@ -125,7 +131,7 @@ def float32_sums() -> Iterator[None]:
 
 
 def coarse_dtype(name: str, device: torch.device) -> torch.dtype:
-    """The type of the coarse product: ``auto`` takes bfloat16 where it is native."""
+    """Return the type of the coarse product: ``auto`` is bfloat16 where it is native."""
     if name != "auto":
         return DTYPES[name]
     return torch.bfloat16 if native_bfloat16(device) else torch.float32

@@ -1,13 +1,13 @@
-"""Exact search by a fixed number of candidates: what accelerators do well.
+"""Exact search with a fixed number of candidates, which suits accelerators.
 
-1. *Coarse*: one matrix product of all queries with all keys, less their mean.
-2. *Select*: the m > k best of every query by their coarse similarity. A long row is first cut
-   into groups; the m best slots lie in the m groups with the greatest maxima.
-3. *Re-score*: the m candidates in float32, and the k best of those, ties to the lower slot.
+1. *Coarse*: one matrix product of all queries with all keys, minus their mean.
+2. *Select*: the m > k best slots of every query by coarse similarity. A long row is first divided
+   into groups; the m best slots are in the m groups with the greatest maxima.
+3. *Re-score*: the m candidates in float32; the k best of them, with ties to the lower slot.
 
-A query whose k-th similarity is not clear of everything that step 2 left out is in doubt, and is
-searched again: without rounding, and then with a larger m. Nothing waits for the device before
-that is known.
+If the k-th similarity of a query is not clearly above everything that step 2 left out, the query is
+in doubt and is searched again: without rounding, then with a larger m. Nothing waits for the device
+before that is known.
 """
 
 from collections.abc import Iterable, Iterator
@@ -21,27 +21,27 @@ from fairseq_plugins.memory.search.contents import Contents, Workspace
 from fairseq_plugins.memory.search.mirror import Mirror, float32_sums
 from fairseq_plugins.memory.search.ordering import from_order, in_order, pack, unpack
 
-TILE = 8192  # slots whose similarities are made at once
+TILE = 8192  # slots whose similarities are computed at once
 
 
 @dataclass
 class Selection:
-    """Searches any device; on a CPU it is several times slower than ``Threshold``."""
+    """A search for any device; on a CPU it is several times slower than ``Threshold``."""
 
     budget: int
-    """Bytes that coarse similarities and the selection of candidates may take at once."""
+    """Largest size of the coarse similarities and the selection of candidates, in bytes."""
     spare: int = 64
-    """How many candidates beyond k are re-scored at least; half of k if that is more."""
+    """Least number of candidates beyond k that are re-scored; half of k if that is more."""
     workspace: Workspace = field(default_factory=Workspace)
 
     def search(self, query: Tensor, k: int, contents: Contents) -> tuple[Tensor, Tensor]:
-        """Return similarities and slots [N, k] of the k best, best first; k <= extent."""
+        """Return the similarities and slots [N, k] of the k best, best first; k <= extent."""
         return self._search_rows(query, k, k + max(k // 2, self.spare), contents)
 
     def _search_rows(
         self, query: Tensor, k: int, candidates: int, contents: Contents
     ) -> tuple[Tensor, Tensor]:
-        """Search, and again where in doubt: with the keys as they are, then with 4 times m."""
+        """Search; search rows in doubt again, with the original keys, then with 4 times m."""
         candidates = min(candidates, contents.extent)
         blocks = query.split(self._rows(candidates, contents))
         found = [self._search_block(rows, k, candidates, contents) for rows in blocks]
@@ -59,7 +59,7 @@ class Selection:
     def _search_block(
         self, query: Tensor, k: int, candidates: int, contents: Contents
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """One block of rows: similarities and slots [n, k], and which rows are in doubt [n]."""
+        """Search one block of rows; return similarities and slots [n, k], and rows in doubt [n]."""
         n = len(query)
         if candidates == contents.extent:
             slots = torch.arange(contents.extent, device=query.device).expand(n, -1)
@@ -71,9 +71,9 @@ class Selection:
         return similarities, slots, (bound >= similarities[:, -1]) & (left_out > -torch.inf)
 
     def _shape(self, candidates: int, extent: int) -> tuple[int, int, int]:
-        """How slots are grouped: slots a group, groups, and how many of its slots a tile has.
+        """Return the slots per group, the number of groups, and the group members per tile.
 
-        A group has about the square root of slots over candidates, a power of two.
+        A group has about the square root of slots / candidates, a power of two.
         """
         ratio = extent / candidates
         members = 1 << max(0, round(log2(ratio) / 2)) if ratio > 4 else 1
@@ -81,16 +81,16 @@ class Selection:
         return members, groups, min(members, max(1, TILE // groups))
 
     def _rows(self, candidates: int, contents: Contents) -> int:
-        """How many rows to search at once."""
+        """Return the number of rows to search at once."""
         members, groups, at_once = self._shape(candidates, contents.extent)
-        packed = 3 * groups  # each group's maximum, and packed with its place
+        packed = 3 * groups  # the maximum of each group, also packed with its position
         row = members * groups + at_once * groups + packed
         return max(1, self.budget // contents.mirror.keys.element_size() // row)
 
     def _coarse(
         self, query: Tensor, candidates: int, contents: Contents
     ) -> Iterator[tuple[Tensor, Tensor]]:
-        """Coarse similarities tile by tile, -inf where no key is; and space of the same shape."""
+        """Yield coarse similarities tile by tile, -inf for holes, with space of the same shape."""
         members, groups, at_once = self._shape(candidates, contents.extent)
         rounded = contents.mirror.queries(query)
         n, row, tile = len(query), members * groups, at_once * groups
@@ -110,10 +110,10 @@ class Selection:
 
 
 def _rescore(query: Tensor, slots: Tensor, k: int, contents: Contents) -> tuple[Tensor, Tensor]:
-    """The k best of candidate ``slots`` [n, m] by float32 similarity, best first."""
+    """Return the k best of the candidates ``slots`` [n, m] by float32 similarity, best first."""
     if not len(contents.holes):
         return best(dot_products(query, contents.keys, slots), slots, k)
-    # Where keys are fewer than candidates, some of these are holes, or beyond the last slot.
+    # If there are fewer keys than candidates, some candidates are holes or beyond the last slot.
     missing = torch.isin(slots, contents.holes) | (slots >= contents.extent)
     slots = slots.clamp(max=contents.extent - 1)
     similarities = dot_products(query, contents.keys, slots).masked_fill(missing, -torch.inf)
@@ -121,11 +121,11 @@ def _rescore(query: Tensor, slots: Tensor, k: int, contents: Contents) -> tuple[
 
 
 def dot_products(query: Tensor, keys: Tensor, slots: Tensor) -> Tensor:
-    """Return q_n . K[slots[n, j]] in float32: [N, D], [S, D], [N, m] -> [N, m]."""
+    """Compute q_n . K[slots[n, j]] in float32: [N, D], [S, D], [N, m] -> [N, m]."""
     n, m = slots.shape
     if query.is_cuda:
         return torch.bmm(keys[slots], query.unsqueeze(2)).squeeze(2)
-    # On CPU a product sampled at given places needs no copy of the keys: 5 times faster.
+    # On a CPU, a product sampled at given positions needs no copy of the keys: 5 times faster.
     rows = torch.arange(0, n * m + 1, m)
     with torch.sparse.check_sparse_tensor_invariants(False):
         places = torch.sparse_csr_tensor(
@@ -136,12 +136,12 @@ def dot_products(query: Tensor, keys: Tensor, slots: Tensor) -> Tensor:
 
 
 def best(similarity: Tensor, slot: Tensor, k: int) -> tuple[Tensor, Tensor]:
-    """Return the k best of every row, best first, ties to the lower slot.
+    """Return the k best of every row, best first, with ties to the lower slot.
 
     Args:
         similarity: [n, m] float32.
         slot: [n, m] int64, not negative.
-        k: how many.
+        k: number of results per row.
 
     Returns:
         Similarities [n, k] and slots [n, k]; -1 where the first is -inf.
@@ -153,13 +153,13 @@ def select(tiles: Iterable[tuple[Tensor, Tensor]], m: int) -> tuple[Tensor, Tens
     """Return the m greatest columns of every row, in any order.
 
     Args:
-        tiles: consecutive members of all groups, [n, members, groups] of any float type, each with
-            scratch space of the same shape; both are used up. Group j holds the columns j,
-            j + groups, j + 2 groups, ...
-        m: how many columns to select.
+        tiles: consecutive members of all groups, [n, members, groups] of any floating-point type,
+            each with scratch space of the same shape; both are overwritten. Group j contains the
+            columns j, j + groups, j + 2 groups, ...
+        m: number of columns to select.
 
     Returns:
-        Columns [n, m], and an upper bound [n] in float32 of every value not selected.
+        Columns [n, m], and an upper bound [n] in float32 of every value that was not selected.
     """
     members: list[Tensor] = []
     maxima = None
@@ -176,20 +176,20 @@ def select(tiles: Iterable[tuple[Tensor, Tensor]], m: int) -> tuple[Tensor, Tens
         of_best = [tile.gather(2, index.expand(-1, tile.shape[1], -1)) for tile in members]
         values, chosen = largest(torch.cat(of_best, dim=1).flatten(1), m)  # member x m + group
         best = best.gather(1, chosen % m) + chosen // m * groups
-    # A group that was left out has no value above the least of m group maxima, and so none
-    # above the least of the m greatest values.
+    # A group that was left out has no value above the least of m group maxima, so none above the
+    # least of the m greatest values.
     return best, from_order(values.amin(1), dtype).float()
 
 
 def largest(values: Tensor, m: int) -> tuple[Tensor, Tensor]:
-    """Return the m greatest of every row, in any order.
+    """Return the m greatest numbers of every row, in any order.
 
-    Value and column are packed into one integer: to select numbers is twice as fast as to select
-    their places.
+    Value and column are packed into one integer: selecting numbers is twice as fast as selecting
+    their positions.
 
     Args:
         values: [n, columns] int16 or int32.
-        m: how many.
+        m: number of results per row.
 
     Returns:
         Values [n, m] and their columns [n, m] int64.

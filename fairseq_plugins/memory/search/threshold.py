@@ -1,14 +1,16 @@
-"""Exact search by a threshold: what a CPU does well.
+"""Exact search with a threshold, which suits CPUs.
 
-Coarse similarities are made tile by tile, in the cache: slots in rows, queries in columns. Each
-query has a *floor*: how low a coarse similarity may be, rounding included, and still belong to one
-of its k nearest. What is not below its floor is noted down, re-scored in float32, and sorted.
+Coarse similarities are computed tile by tile, in the cache, with slots in rows and queries in
+columns. Each query has a *floor*: the lowest coarse similarity, rounding included, that may belong
+to one of its k nearest slots. Similarities at or above the floor are noted, re-scored in float32,
+and sorted.
 
-The first floors come from groups of slots: the k-th greatest of their maxima is reached by at least
-k slots. They rise when enough has been noted down to find the k-th greatest of that. As what is
-left out is below a floor that rounding was subtracted from, nothing has to be searched again.
+The first floors come from groups of slots: at least k slots reach the k-th greatest of their
+maxima.
+Floors rise once enough has been noted to find the k-th greatest of it. The floor already allows for
+rounding, so nothing has to be searched again.
 
-numpy does the work here: its comparisons, selections and sorting use vector instructions, and are
+This code uses numpy, whose comparisons, selections and sorting use vector instructions and are
 several times faster than those of torch.
 """
 
@@ -24,32 +26,32 @@ from torch import Tensor
 from fairseq_plugins.memory.search.contents import Contents, Workspace
 from fairseq_plugins.memory.search.ordering import NO_PAIR, from_order, in_order, pack, unpack
 
-ROWS = 512  # queries at once at most: enough for an efficient product
-GROUPS = 4  # for each neighbour, when the first floors are made
-LANES = 16  # rows of a tile that are compared at once: their number is a multiple of this
-NOTED = 48  # bytes that one noted similarity takes at most, while it is sorted
+ROWS = 512  # largest number of queries at once: enough for an efficient product
+GROUPS = 4  # groups per neighbour for the first floors
+LANES = 16  # the number of rows of a tile that are compared at once is a multiple of this
+NOTED = 48  # most bytes that one noted similarity takes while it is sorted
 
 Floors = Callable[[Tensor], Tensor]
 
-with warnings.catch_warnings():  # torch says once that they are in beta; what is used is tested
+with warnings.catch_warnings():  # torch warns once that they are in beta; what we use is tested
     warnings.simplefilter("ignore")
     torch.zeros(1, 1).to_sparse_csr()
 
 
 @dataclass
 class Threshold:
-    """Searches on a CPU."""
+    """A search for CPUs."""
 
     budget: int
-    """Bytes that coarse similarities and what is noted down may take at once."""
+    """Largest size of coarse similarities and notes, in bytes."""
     first: int = 8192
-    """Slots of the first tile at least: from few, floors would be too low."""
+    """Least number of slots of the first tile: with few slots, floors would be too low."""
     cache: int = 2 << 20
-    """Bytes of coarse similarities of all other tiles, for each thread."""
+    """Size of the coarse similarities of all other tiles, in bytes per thread."""
     workspace: Workspace = field(default_factory=Workspace)
 
     def search(self, query: Tensor, k: int, contents: Contents) -> tuple[Tensor, Tensor]:
-        """Return similarities and slots [N, k] of the k best, best first; k <= extent."""
+        """Return the similarities and slots [N, k] of the k best, best first; k <= extent."""
         held = self.budget // 2 // _bytes(contents)  # coarse similarities at once
         rows = max(1, min(ROWS, held // self.first))
         blocks = query.tensor_split(-(-len(query) // rows))
@@ -59,7 +61,7 @@ class Threshold:
 
     def _search_block(self, query: Tensor, k: int, contents: Contents) -> tuple[Tensor, Tensor]:
         found = self._candidates(query, k, contents)
-        if found is None:  # more ties than fit the budget
+        if found is None:  # more ties than the budget allows
             halves = [self._search_block(half, k, contents) for half in query.chunk(2)]
             return torch.cat([half[0] for half in halves]), torch.cat([half[1] for half in halves])
         slots, queries = found
@@ -69,7 +71,7 @@ class Threshold:
     def _candidates(
         self, query: Tensor, k: int, contents: Contents
     ) -> tuple[NDArray, NDArray] | None:
-        """Slots and queries of all pairs to be re-scored, by slot; None if they are too many."""
+        """Return slots and queries of all pairs to re-score, by slot; None if they are too many."""
         mirror, n = contents.mirror, len(query)
         errors, rounded = mirror.errors(query), mirror.queries(query)
         first, later = self._lengths(n, contents)
@@ -93,7 +95,7 @@ class Threshold:
         return noted.pairs()
 
     def _lengths(self, queries: int, contents: Contents) -> tuple[int, int]:
-        """How many slots the first tile has, and how many all others have: full lanes."""
+        """Return the number of slots of the first tile and of all others, in full lanes."""
         cache = self.cache * torch.get_num_threads() // contents.mirror.keys.element_size()
         most = min(cache, self.budget // 2 // _bytes(contents)) // queries
         first, later = (-(-slots // LANES) * LANES for slots in (self.first, most - LANES + 1))
@@ -101,12 +103,12 @@ class Threshold:
 
 
 def _bytes(contents: Contents) -> int:
-    """What a slot takes for each query: a coarse similarity, and its comparison."""
+    """Return the bytes per slot and query: a coarse similarity, and its comparison."""
     return contents.mirror.keys.element_size() + 1
 
 
 def _tile(rounded: Tensor, contents: Contents, begin: int, end: int, space: Tensor) -> Tensor:
-    """Coarse similarities [slots, n] from ``begin`` on, -inf where no key is."""
+    """Return coarse similarities [slots, n] from slot ``begin`` on, -inf where no key is."""
     n, end = len(rounded), min(end, contents.extent)
     slots = end - begin
     tile = space[: n * (-(-slots // LANES) * LANES)].view(-1, n)
@@ -117,12 +119,12 @@ def _tile(rounded: Tensor, contents: Contents, begin: int, end: int, space: Tens
 
 
 class Noted:
-    """Similarities that may be among the k greatest of their query, and where they were.
+    """Similarities that may be among the k greatest of their query, and their slots.
 
     Args:
         queries: n, the number of queries.
-        k: how many neighbours a query has.
-        floors: from the k-th greatest coarse similarity [n] to the least [n] that matters.
+        k: number of neighbours of a query.
+        floors: maps the k-th greatest coarse similarity [n] to the lowest [n] that matters.
         dtype: of coarse similarities.
         mask: space for as many booleans as the longest tile has similarities.
     """
@@ -133,14 +135,14 @@ class Noted:
         self.queries, self.k, self.floors, self.mask = queries, k, floors, mask
         self.dtype = dtype
         self.nothing = float(_numbers(torch.tensor([-torch.inf], dtype=dtype), True)[0])
-        self.floor: NDArray | None = None  # [n], in the tiles' own numbers
+        self.floor: NDArray | None = None  # [n], in the number format of the tiles
         self.ordered = True
         self.values: list[NDArray] = []
         self.places: list[NDArray] = []  # slot x n + query
         self.count, self.limit = 0, 3 * k * queries
 
     def add(self, tile: Tensor, begin: int) -> None:
-        """Note what matters of a tile [slots, n] of coarse similarities; it is used up."""
+        """Note the similarities of a tile [slots, n] that matter; the tile is overwritten."""
         numbers = self._start(tile) if self.floor is None else _numbers(tile, self.ordered)
         assert self.floor is not None
         lanes = LANES * self.queries  # long rows are compared faster
@@ -156,8 +158,9 @@ class Noted:
     def _start(self, tile: Tensor) -> NDArray:
         """Find the first floors; return the tile as numbers that can be compared with them.
 
-        The bits of short floats can be compared as they are where the floor is above zero, as it
-        nearly always is: the mean of all keys has been subtracted. If not, they are put in order.
+        If the floor is above zero, the bits of short floats can be compared directly. This is
+        almost
+        always so, because the mean of all keys was subtracted. Otherwise they are put in order.
         """
         short = tile.dtype != torch.float32
         self.ordered = not short
@@ -171,7 +174,7 @@ class Noted:
         return numbers
 
     def _kth_of_groups(self, numbers: NDArray) -> NDArray:
-        """A number [n] that k slots reach at least: the k-th greatest of the maxima of groups."""
+        """Return a number [n] that at least k slots reach: the k-th greatest maximum of groups."""
         members = max(1, len(numbers) // (GROUPS * self.k))
         groups = len(numbers) // members
         of_groups = numbers[: groups * members].reshape(members, groups * self.queries)
@@ -179,7 +182,7 @@ class Noted:
         return self._kth_greatest(np.ascontiguousarray(maxima.T))
 
     def _kth_greatest(self, rows: NDArray) -> NDArray:
-        """The k-th greatest number of each row [n, w]; that of -inf if a row is shorter."""
+        """Return the k-th greatest number of each row [n, w]; that of -inf if a row is shorter."""
         cut = rows.shape[1] - self.k
         if cut < 0:
             return np.full(len(rows), self.nothing, dtype=rows.dtype)
@@ -188,12 +191,12 @@ class Noted:
     def _floor(self, kth: NDArray) -> NDArray:
         numbers = torch.from_numpy(kth)
         floats = numbers if self.dtype == torch.float32 else from_order(numbers, self.dtype)
-        lowest = torch.finfo(self.dtype).min  # above -inf, which is where no key is
+        lowest = torch.finfo(self.dtype).min  # above -inf, which marks slots without a key
         floor = self.floors(floats).clamp(min=lowest).to(self.dtype)
         return (floor if self.dtype == torch.float32 else in_order(floor)).numpy()
 
     def _rise(self) -> None:
-        """Find the floors anew, from what is noted down; forget what is below."""
+        """Compute the floors again from the notes, and drop notes below them."""
         values, places = np.concatenate(self.values), np.concatenate(self.places)
         queries = places % self.queries
         rows = by_query(queries, values, self.queries, self.nothing)
@@ -203,7 +206,7 @@ class Noted:
         self.limit = self.count + 2 * self.k * self.queries
 
     def pairs(self) -> tuple[NDArray, NDArray]:
-        """Slots and queries [L] of what is left, by slot."""
+        """Return the slots and queries [L] of the remaining notes, by slot."""
         if len(self.places) > 1:
             self._rise()
         slots = self.places[0] // self.queries
@@ -211,14 +214,14 @@ class Noted:
 
 
 def _numbers(tile: Tensor, ordered: bool) -> NDArray:
-    """A tile as numpy compares it: float32, or the bits of short floats, put in order if asked."""
+    """Return a tile for numpy: float32, or the bits of short floats, in order if ``ordered``."""
     if tile.dtype == torch.float32:
         return tile.numpy()
     return (in_order(tile) if ordered else tile.view(torch.int16)).numpy()
 
 
 def by_query(queries: NDArray, values: NDArray, n: int, fill: float) -> NDArray:
-    """Arrange values [L] in a row [n, w] for each query, in their order; ``fill`` what is left."""
+    """Arrange values [L] in a row [n, w] for each query, in their order; fill up with ``fill``."""
     order = np.argsort(queries.astype(np.int16), kind="stable")  # a radix sort; n <= ROWS
     counts = np.bincount(queries, minlength=n)
     width = int(counts.max())
@@ -229,10 +232,11 @@ def by_query(queries: NDArray, values: NDArray, n: int, fill: float) -> NDArray:
 
 
 def pair_products(query: Tensor, keys: Tensor, queries: NDArray, slots: NDArray) -> Tensor:
-    """Return q . K of pairs [L] in float32; those of one slot follow each other.
+    """Compute q . K of pairs [L] in float32; pairs of the same slot must be adjacent.
 
-    Keys are read one after the other, so they need not be in the cache. A product does not depend
-    on what else is computed beside it.
+    Keys are read in order, so they need not be in the cache. A product does not depend on what else
+    is
+    computed.
     """
     ends = np.cumsum(np.bincount(slots, minlength=len(keys)))
     rows = torch.from_numpy(np.concatenate([[0], ends]))
@@ -248,7 +252,7 @@ def best(
 ) -> tuple[Tensor, Tensor]:
     """Return the k best of every query [n, k] from pairs [L], best first, ties to the lower slot.
 
-    There may be fewer columns if no query has as many as k; -inf and -1 where a query has fewer.
+    There are fewer columns if no query has k pairs; -inf and -1 where a query has fewer.
     """
     rows = by_query(queries, pack(similarity, torch.from_numpy(slots)).numpy(), n, NO_PAIR)
     if rows.shape[1] > 2 * k:

@@ -167,7 +167,7 @@ def test_hits_of_other_queries_are_refused() -> None:
     memory, query, target = lived(), torch.randn(4, 8), torch.arange(4)
     hits = memory.query(query[:3])
     for use in (memory.loss, memory.stage):
-        with pytest.raises(ValueError, match="hits of 3 queries were given for 4"):
+        with pytest.raises(ValueError, match="hits for 3 queries were passed for 4"):
             use(query, target, hits)
 
 

@@ -152,7 +152,7 @@ def test_file_of_another_kind(tmp_path: Path) -> None:
 def test_foreign_safetensors_file(tmp_path: Path, metadata: dict[str, str] | None) -> None:
     path = tmp_path / "model.safetensors"
     save_file({"weight": torch.zeros(3)}, path, metadata)
-    assert_refused(path, "no snapshot of a memory", "save_memory")
+    assert_refused(path, "not a snapshot of a memory", "save_memory")
 
 
 def rewrite(path: Path, **changes: object) -> None:
@@ -183,7 +183,7 @@ def test_tensors_that_do_not_fit_the_header(
     saved: tuple[KeyValueMemory, Path], change: dict[str, object]
 ) -> None:
     rewrite(saved[1], **change)
-    assert_refused(saved[1], "not as large as its header says")
+    assert_refused(saved[1], "do not have the sizes in its header")
 
 
 def reseal(path: Path, **changes: object) -> None:
@@ -205,7 +205,7 @@ def reseal(path: Path, **changes: object) -> None:
         ({"age_noise": -1.0}, "memory age_noise must not be negative, not -1.0"),
         ({"margin": float("nan")}, "memory margin must be positive, not nan"),
         ({"margin": float("inf")}, "memory margin must be positive, not inf"),
-        ({"filled": 10**9}, "says that 1000000000 slots are filled"),
+        ({"filled": 10**9}, "header states 1000000000 filled slots"),
         ({"size": 0}, "memory size must be positive, not 0"),
     ],
 )
@@ -218,7 +218,7 @@ def test_numbers_in_the_header_that_no_memory_has(
 
 def test_header_of_nothing_but_brackets(saved: tuple[KeyValueMemory, Path]) -> None:
     save_file({"keys": torch.zeros(1)}, saved[1], {"header": "[" * 200_000})
-    assert_refused(saved[1], "no snapshot of a memory")
+    assert_refused(saved[1], "not a snapshot of a memory")
 
 
 def test_memory_larger_than_the_machine_is_refused_before_it_is_read(
@@ -259,7 +259,7 @@ def test_numbers_that_no_memory_holds(
     with pytest.raises(SnapshotError, match=f"{path}: not written, because the memory is damaged"):
         save_memory(memory, path)
     reseal(path, **{name: memory.get_buffer(name)})
-    assert_refused(path, "numbers that no memory holds")
+    assert_refused(path, "impossible numbers")
 
 
 @settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])

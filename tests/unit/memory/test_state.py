@@ -174,5 +174,5 @@ def test_smaller_memory_keeps_what_is_pinned_and_the_youngest() -> None:
     assert small["pinned"].tolist() == [True, False, False]
     assert small["origins"].tolist() == [5, -1, -1]
     assert small["recent"].tolist() == [-1, -1, -1, -1, 1, 2, -1, -1, -1]
-    with pytest.raises(ValueError, match="0 slots are too few for the 1 that are pinned"):
+    with pytest.raises(ValueError, match="0 slots are too few for 1 pinned ones"):
         resized(buffers(memory), 0)
