@@ -79,7 +79,7 @@ def save_memory(
     path = Path(path)
     tensors = {name: buffer.cpu().contiguous() for name, buffer in memory.named_buffers()}
     if reason := state.fault(tensors):
-        raise SnapshotError(f"{path}: not written because the memory is damaged: {reason}")
+        raise SnapshotError(f"{path}: not written, because the memory is damaged: {reason}")
     header = SnapshotHeader(
         **settings_of(memory),
         filled=len(memory),

@@ -1,1 +1,1 @@
-"""Layers that the models are built of: plain torch modules, no fairseq."""
+"""Layers of the models: plain torch modules, independent of fairseq."""

@@ -9,8 +9,8 @@ from torch import Tensor, nn
 class ScaledDotAttention(nn.Module):
     """score(q, h) = (W_q norm(q)) . (W_k norm(h)) / sqrt(dim) (Vaswani et al. 2017, one head).
 
-    The outputs of an untrained LSTM are small. Without layer normalisation all scores are nearly
-    equal at first, and it takes epochs until the attention finds anything.
+    The outputs of an untrained LSTM are small. Without layer normalisation, all scores are nearly
+    equal at first, and the attention takes epochs to form.
     """
 
     def __init__(self, query_dim: int, source_dim: int, dim: int) -> None:
@@ -21,11 +21,11 @@ class ScaledDotAttention(nn.Module):
         self.scale = 1 / math.sqrt(dim)
 
     def keys(self, source: Tensor) -> Tensor:
-        """Encoder states [source, batch, source_dim] -> keys [batch, source, dim], once."""
+        """Compute keys [batch, source, dim] of encoder states [source, batch, source_dim], once."""
         return self.key(self.key_norm(source)).transpose(0, 1)
 
     def scores(self, query: Tensor, keys: Tensor) -> Tensor:
-        """[time, batch, query_dim], [batch, source, dim] -> [batch, time, source]."""
+        """Score [time, batch, query_dim] against [batch, source, dim] -> [batch, time, source]."""
         query = self.query(self.query_norm(query))
         return torch.bmm(query.transpose(0, 1) * self.scale, keys.transpose(1, 2))
 
@@ -46,11 +46,11 @@ class NormalizedAttention(nn.Module):
         self.bias = nn.Parameter(torch.zeros(dim))
 
     def keys(self, source: Tensor) -> Tensor:
-        """Encoder states [source, batch, source_dim] -> keys [batch, source, dim], once."""
+        """Compute keys [batch, source, dim] of encoder states [source, batch, source_dim], once."""
         return (self.key(source) + self.bias).transpose(0, 1)
 
     def scores(self, query: Tensor, keys: Tensor) -> Tensor:
-        """[time, batch, query_dim], [batch, source, dim] -> [batch, time, source]."""
+        """Score [time, batch, query_dim] against [batch, source, dim] -> [batch, time, source]."""
         queries = self.query(query).transpose(0, 1).unsqueeze(2)  # [batch, time, 1, dim]
         vector = self.gain * self.vector / self.vector.norm()
         return torch.tanh(queries + keys.unsqueeze(1)) @ vector.to(keys.dtype)
@@ -63,11 +63,11 @@ ATTENTIONS: dict[str, type[ScaledDotAttention] | type[NormalizedAttention]] = {
 
 
 class Attention(nn.Module):
-    """Weights over the source and the context they give.
+    """Computes weights over the source, and the resulting context.
 
     Args:
         kind: a name in ``ATTENTIONS``.
-        query_dim: width of the decoder states that ask.
+        query_dim: width of the decoder states that attend.
         source_dim: width of the encoder states.
         dim: width in which both are compared.
     """
@@ -83,7 +83,7 @@ class Attention(nn.Module):
     def forward(
         self, query: Tensor, keys: Tensor, source: Tensor, padding: Tensor
     ) -> tuple[Tensor, Tensor]:
-        """Attend.
+        """Attend to the source.
 
         Args:
             query: [time, batch, query_dim].

@@ -1,4 +1,4 @@
-"""Convolutional gated recurrent units, of which a Neural GPU consists.
+"""Convolutional gated recurrent units, the components of a Neural GPU.
 
 Kaiser and Sutskever 2016, "Neural GPUs learn algorithms", equation (1); the tape as in Kaiser and
 Bengio 2016, "Can active memory replace attention?", section 2.2:
@@ -8,11 +8,11 @@ Bengio 2016, "Can active memory replace attention?", section 2.2:
     sig(x) = clip(1.2 sigmoid(x) - 0.1, 0, 1)
 
 With diagonal gates (Freivalds and Liepins 2017, "Improving the Neural GPU architecture for
-algorithm learning"), the first term is u * shifted(s): a third of the maps moves on by a column
-with each step, another third moves back, and a symbol can travel without being computed anew.
+algorithm learning"), the first term is u * shifted(s): at each step, a third of the maps moves
+forward by one column and a third moves back, so a symbol can travel without being recomputed.
 
 A convolution over [p, s] is the sum of one over p and one over s. The tape p changes only between
-steps, so its part, the *drive*, is made for all units at once: :meth:`CGRUStack.drive`.
+steps, so its part, the *drive*, is computed for all units at once: :meth:`CGRUStack.drive`.
 """
 
 from functools import lru_cache
@@ -25,15 +25,15 @@ from torch import Tensor, nn
 KERNEL = 3
 PADDING = KERNEL // 2
 GATES = 3  # r, u, c
-INIT_GAIN = 1.8  # standard deviation of weights, times the square root of what they add up
+INIT_GAIN = 1.8  # standard deviation of weights, times the square root of the number of summands
 STRETCH, CUT = 1.2, 0.1  # of the saturating sigmoid
 
 
 def saturating_sigmoids(x: Tensor) -> list[Tensor]:
-    """clip(1.2 sigmoid(x) - 0.1, 0, 1) of the first and of the other maps of [batch, 2m, n, h].
+    """Compute clip(1.2 sigmoid(x) - 0.1, 0, 1) of both halves of the maps of [batch, 2m, n, h].
 
-    It can be exactly 0 or 1. Each half is in one piece of memory: views of a whole would be runs of
-    m numbers, too short for the fast ways of most operations. x is used up.
+    The result can be exactly 0 or 1. Each half is contiguous: views of a whole would be runs of m
+    numbers, which is too short for the fast paths of most operations. x is overwritten.
     """
     return [
         torch.add(_scalar(-CUT), half, alpha=STRETCH).clamp_(0, 1).to(x.dtype)
@@ -42,40 +42,40 @@ def saturating_sigmoids(x: Tensor) -> list[Tensor]:
 
 
 def saturating_sigmoid_backward_(gradient: Tensor, gate: Tensor) -> Tensor:
-    """From 1.2 times the gradient of its value to that of x, in place.
+    """Compute the gradient of x from 1.2 times the gradient of the gate, in place.
 
     Args:
-        gradient: as large as ``gate``; times 1.2, which whoever makes it has at no cost.
-        gate: the value y = 1.2 sigma - 0.1, cut off.
+        gradient: with the shape of ``gate``; times 1.2, a factor that callers apply at no cost.
+        gate: the value y = 1.2 sigma - 0.1, clipped.
     """
     aten = torch.ops.aten
-    aten.hardtanh_backward(gradient, gate, 0.0, 1.0, grad_input=gradient)  # 0 where it is cut off
+    aten.hardtanh_backward(gradient, gate, 0.0, 1.0, grad_input=gradient)  # 0 where it is clipped
     sigmoid = torch.add(_scalar(CUT / STRETCH), gate, alpha=1 / STRETCH)
     return aten.sigmoid_backward(gradient, sigmoid, grad_input=gradient)
 
 
 def tanh_(x: Tensor) -> Tensor:
-    """tanh in the place of x."""
+    """Compute tanh of x in place."""
     return x.copy_(_widened(x).tanh_())
 
 
 def _widened(x: Tensor) -> Tensor:
-    """In float32, in which a CPU computes functions faster than in bfloat16, way included."""
+    """Return x in float32, in which a CPU computes functions faster, even with the conversion."""
     return x.float() if x.dtype == torch.bfloat16 else x
 
 
 @lru_cache
 def _scalar(number: float) -> Tensor:
-    """For operations that do two things in one pass, but want a tensor in the first place."""
+    """Return a tensor for fused operations that need one as their first argument."""
     return torch.tensor(number)
 
 
 def shifted(state: Tensor, by: int = 1) -> Tensor:
-    """A third of the maps of [batch, m, n, h] moved by a column, a third by one the other way.
+    """Move a third of the maps of [batch, m, n, h] by one column, and a third the other way.
 
     Args:
-        state: zeros come in from outside.
-        by: 1, or -1 for what undoes it, but for what went out; it is also the derivative's.
+        state: columns from outside are zeros.
+        by: 1, or -1 for the inverse (except for what moved out), which is also the derivative.
     """
     third = state.shape[1] // 3
     result = state.clone()
@@ -89,10 +89,10 @@ def shifted(state: Tensor, by: int = 1) -> Tensor:
 
 
 class Unit(torch.autograd.Function):
-    """The equations above, with their derivatives by hand.
+    """The equations above, with hand-written derivatives.
 
-    Autograd would keep a copy for each of a dozen elementwise operations, and pass over them again;
-    beside small convolutions that takes most of the time.
+    Autograd would keep a copy for each of a dozen elementwise operations and pass over all of them
+    again, which takes most of the time with small convolutions.
     """
 
     @staticmethod
@@ -136,7 +136,7 @@ class Unit(torch.autograd.Function):
         of_kept, of_candidate_weight, of_candidate_bias = convolution_backward(
             of_candidate, reset * state, candidate_weight
         )
-        nothing = of_next.new_zeros(())  # on CUDA, addcmul wants it there, too
+        nothing = of_next.new_zeros(())  # on CUDA, addcmul needs it on the device
         of_reset = torch.addcmul(nothing, of_kept, state, value=STRETCH)
         of_update = torch.addcmul(
             nothing, of_next, carried - _dropped(candidate, spared), value=STRETCH
@@ -169,7 +169,7 @@ def _dropped(candidate: Tensor, spared: Tensor | None) -> Tensor:
 def convolution_backward(
     gradient: Tensor, inputs: Tensor, weight: Tensor
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Gradients of inputs, weight and bias."""
+    """Return the gradients of inputs, weight and bias."""
     once, none = [1, 1], [0, 0]
     return torch.ops.aten.convolution_backward(
         gradient.contiguous(memory_format=torch.channels_last), inputs, weight,
@@ -181,7 +181,7 @@ class CGRU(nn.Module):
     """One unit; r and u come from one convolution.
 
     Args:
-        maps: m, of the state.
+        maps: m, the maps of the state.
         diagonal: whether two thirds of the maps move.
     """
 
@@ -193,17 +193,18 @@ class CGRU(nn.Module):
         for convolution, bias in ((self.gates, 1.0), (self.candidate, 0.0)):
             assert convolution.bias is not None
             nn.init.constant_(convolution.bias, bias)  # the + 1 of the equations
-            # As large as in the authors' program. With PyTorch's, a third of it, the state fades
+            # As large as in the authors' program. With PyTorch's scale, a third of it, the state
+            # fades
             # within a few steps, and nothing is learned.
             bound = INIT_GAIN * (3 / convolution.weight[0].numel()) ** 0.5
             nn.init.uniform_(convolution.weight, -bound, bound)
 
     def forward(self, state: Tensor, drive: Tensor | None = None, dropout: float = 0.0) -> Tensor:
-        """Compute once.
+        """Apply the unit once.
 
         Args:
             state: [batch, m, n, h].
-            drive: the tape's part [batch, 3m, n, h].
+            drive: contribution of the tape [batch, 3m, n, h].
             dropout: share of c that is dropped.
 
         Returns:
@@ -225,11 +226,11 @@ class CGRUStack(nn.Module):
 
     Args:
         maps: m.
-        layers: how many units.
-        dropout: of each unit's c, so that it disturbs what is computed, and never what is carried
-            on (Semeniuta et al. 2016, "Recurrent dropout without memory loss"); scaled with
-            1 / sqrt(n), since a longer state passes through more units.
-        tape: whether there is a tape, of the state's shape.
+        layers: number of units.
+        dropout: of each unit's c, so that it affects what is computed and never what is carried
+            over (Semeniuta et al. 2016, "Recurrent dropout without memory loss"); scaled by
+            1 / sqrt(n), because a longer state passes through more units.
+        tape: whether there is a tape, with the shape of the state.
         diagonal: whether two thirds of the maps move.
     """
 
@@ -252,19 +253,19 @@ class CGRUStack(nn.Module):
         self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def drive(self, tape: Tensor) -> Tensor:
-        """What a tape [batch, m, n, h] adds in all units [batch, layers x 3m, n, h]."""
-        assert self.of_tape is not None, "made without a tape"
+        """Compute the drive of a tape [batch, m, n, h] in all units [batch, layers x 3m, n, h]."""
+        assert self.of_tape is not None, "created without a tape"
         return self.of_tape(tape)
 
     def forward(
         self, state: Tensor, drive: Tensor | None = None, active: Tensor | None = None
     ) -> Tensor:
-        """One step.
+        """Apply all units once.
 
         Args:
             state: [batch, m, n, h].
-            drive: of the tape, as :meth:`drive` makes it.
-            active: [batch, 1, n, 1] bool, where the state changes; everywhere if None.
+            drive: of the tape, from :meth:`drive`.
+            active: [batch, 1, n, 1] bool, where the state changes; None for everywhere.
 
         Returns:
             The next state [batch, m, n, h].

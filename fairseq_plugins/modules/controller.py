@@ -1,4 +1,4 @@
-"""The controller of a memory-augmented network: an LSTM that reads and writes as it goes along."""
+"""The controller of a memory-augmented network: an LSTM that reads and writes at every step."""
 
 import torch
 from torch import Tensor, nn
@@ -7,18 +7,18 @@ from fairseq_plugins.memory.lrua import ExternalMemory
 
 
 class Controller(nn.Module):
-    """An LSTM with an external memory, or without (Santoro et al. 2016, section 3.1).
+    """An LSTM with or without an external memory (Santoro et al. 2016, section 3.1).
 
-    At every step the LSTM sees the input and what was read last; from its output it emits what
-    moves the memory; output and what was read then make the answer.
+    At every step the LSTM receives the input and what was read last. From its output it emits the
+    commands to the memory; the output and what is read then give the answer.
 
     Args:
         inputs: width of the input.
-        units: of the LSTM.
+        units: width of the LSTM.
         outputs: width of the answer.
-        memory: that it uses; None for an LSTM alone.
-        heads: of the memory.
-        width: of the memory's rows.
+        memory: to use; None for an LSTM alone.
+        heads: number of heads of the memory.
+        width: width of the memory's rows.
     """
 
     def __init__(
@@ -37,11 +37,11 @@ class Controller(nn.Module):
         self.of_state = nn.Linear(units + read, 4 * units, bias=False)
         self.emit = nn.Linear(units, heads * sum(memory.emissions)) if memory else None
         self.answer = nn.Linear(units + read, outputs)
-        with torch.no_grad():  # remember at first
+        with torch.no_grad():  # the LSTM remembers at first
             self.of_input.bias[units : 2 * units] = 1.0
 
     def forward(self, inputs: Tensor) -> Tensor:
-        """[batch, time, inputs] -> answers [batch, time, outputs]."""
+        """Compute answers [batch, time, outputs] from inputs [batch, time, inputs]."""
         batch = len(inputs)
         gates_of_inputs = self.of_input(inputs).unbind(1)  # all at once, [batch, 4 x units] each
         hidden = cell = inputs.new_zeros(batch, self.units)

@@ -10,12 +10,12 @@ from torch import Tensor, nn
 
 @dataclass(frozen=True)
 class ConvNet:
-    """What a network is made of.
+    """The architecture of a network.
 
     Attributes:
-        blocks: channels of the 3x3 convolutions of each block; a block ends by halving the image.
-        batch_norm: normalise over the batch once in each block.
-        hidden: units of a last, fully connected layer; 0 for none.
+        blocks: channels of the 3x3 convolutions of each block. A block ends by halving the image.
+        batch_norm: whether to normalise over the batch once in each block.
+        hidden: units of a final fully connected layer; 0 for none.
     """
 
     blocks: Sequence[Sequence[int]]
@@ -28,7 +28,7 @@ NETWORKS = {
     "paper": ConvNet(blocks=((64, 64), (128, 128)), batch_norm=False, hidden=256),
     # Vinyals et al. 2016, section 4.1.1, as in most later work on few shots
     "blocks": ConvNet(blocks=((64,), (64,), (64,), (64,)), batch_norm=True, hidden=0),
-    # The same, wider where the image is small and width is cheap
+    # The same, but wider where the image is small and width is cheap
     "wide": ConvNet(blocks=((64,), (64,), (128,), (256,)), batch_norm=True, hidden=0),
 }
 KERNEL = 3
@@ -38,15 +38,15 @@ class ConvEmbedder(nn.Module):
     """Embeds drawings [N, size, size] as vectors [N, ``width``].
 
     Args:
-        network: what it is made of.
+        network: the architecture.
         size: width and height of a drawing, in pixels.
-        dropout: on the embedding.
+        dropout: of the embedding.
 
     Raises:
-        ValueError: if the drawings are too small to be halved that often.
+        ValueError: if the drawings are too small to be halved that many times.
     """
 
-    layout = torch.channels_last  # of the maps; measured in docs/benchmarks.md
+    layout = torch.channels_last  # of the maps, as measured in docs/benchmarks.md
 
     def __init__(self, network: ConvNet, size: int, dropout: float = 0.0) -> None:
         super().__init__()
@@ -57,7 +57,7 @@ class ConvEmbedder(nn.Module):
             for width in block:
                 layers += [nn.Conv2d(channels, width, KERNEL, padding=KERNEL // 2), nn.ReLU()]
                 channels = width
-            # The last convolution's image is halved first: a quarter of the work for what follows.
+            # Halve the image before normalising: a quarter of the work for what follows.
             layers.insert(-1, nn.MaxPool2d(2))
             if network.batch_norm:
                 layers.insert(-1, nn.BatchNorm2d(channels))
@@ -72,7 +72,7 @@ class ConvEmbedder(nn.Module):
             self.width = network.hidden
 
     def forward(self, images: Tensor) -> Tensor:
-        """[N, size, size], ink 1 and paper 0 -> [N, width]."""
+        """Embed drawings [N, size, size], ink 1 and paper 0 -> [N, width]."""
         maps = images.unsqueeze(1).contiguous(memory_format=self.layout)
         features = self.layers(maps).flatten(1)  # [N, channels x rest of the size, squared]
         if self.hidden:

@@ -1,4 +1,4 @@
-"""Log-probabilities of target tokens, straight from logits."""
+"""Log-probabilities of target tokens, computed directly from logits."""
 
 import math
 from typing import Any
@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 NATS_PER_BIT = math.log(2)  # fairseq logs losses in base 2
-ROWS = 256  # rows worked on at once: their float32 copy stays in the processor's cache
+ROWS = 256  # rows processed at once: their float32 copy stays in the processor's cache
 
 
 class _TokenLogProbs(torch.autograd.Function):
@@ -39,10 +39,10 @@ class _TokenLogProbs(torch.autograd.Function):
 
 
 def token_log_probs(logits: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
-    """Log-probability of the target, and mean log-probability of all tokens.
+    """Compute the log-probability of the target, and the mean log-probability of all tokens.
 
-    The same as gathering from ``log_softmax``, and averaging it, without ever holding a second
-    matrix of the size of the logits; computed in float32 whatever their type.
+    The result is the same as gathering from ``log_softmax`` and averaging it, but no second matrix
+    of the size of the logits is ever held. It is computed in float32 for every type.
 
     Args:
         logits: [N, vocabulary].

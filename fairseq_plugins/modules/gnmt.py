@@ -1,11 +1,11 @@
-"""Encoder and decoder of GNMT (Wu et al. 2016), whole sequences at a time.
+"""Encoder and decoder of GNMT (Wu et al. 2016), on whole sequences.
 
-The attention is asked by the first decoder layer's output of the same step, and its context is
-fed to all layers above ("v2" attention). So training and forced decoding run layer by layer over
-the whole sequence; only generation goes token by token.
+The first decoder layer's output queries the attention of the same step, whose context is fed to all
+layers above ("v2" attention). So training and forced decoding run layer by layer over the whole
+sequence; only generation proceeds token by token.
 
-Two departures from the paper let the attention form in the first epoch on small corpora, where it
-otherwise takes five: embeddings are scaled to variance 1, and every encoder state carries the
+Two changes from the paper let the attention form in the first epoch on small corpora, where it
+otherwise takes five: embeddings are scaled to variance 1, and every encoder state includes the
 embedding of its word.
 """
 
@@ -24,9 +24,10 @@ class GNMTEncoderLayers(nn.Module):
     Args:
         embedding: of the source tokens.
         units: of every layer and direction.
-        layers: how many, the first one included.
-        dropout: shared settings of all dropouts.
-        forwards: the first layer, too, is unidirectional: no state knows of later words.
+        layers: number of layers, including the first one.
+        dropout: shared by all layers.
+        forwards: make the first layer unidirectional as well, so that no state contains later
+            words.
     """
 
     def __init__(
@@ -49,30 +50,31 @@ class GNMTEncoderLayers(nn.Module):
         self.upper = LSTMStack(width, units, layers - 1, dropout) if layers > 1 else None
 
     def forward(self, tokens: Tensor, padding: Tensor) -> Tensor:
-        """Tokens [batch, time], right-padded where ``padding`` -> [time, batch, output_dim]."""
+        """Encode right-padded tokens and padding [batch, time] -> [time, batch, output_dim]."""
         words = self.dropout(embed(self.embedding, tokens))  # [time, batch, embedding]
         if self.forwards is not None:
             x, _ = self.forwards(words)
         else:
-            assert self.bidirectional is not None  # one of the two
+            assert self.bidirectional is not None  # one of them exists
             x = self.bidirectional(words, (~padding).sum(dim=1))
         if self.upper is not None:
             x, _ = self.upper(x)
-        # Every state carries its word, so that attention finds it before the LSTMs have learned to.
+        # Every state includes its word, so that attention finds it before the LSTMs have learned
+        # to.
         return x + words.repeat(1, 1, self.output_dim // words.shape[-1])
 
 
 class GNMTDecoderLayers(nn.Module):
-    """The first layer, which asks the attention, and residual layers that see its answer.
+    """The first layer, which queries the attention, and residual layers that receive its answer.
 
     Args:
         embedding: of the target tokens.
         source_dim: width of the encoder states.
         units: of every layer.
-        layers: how many, the first one included.
+        layers: number of layers, including the first one.
         attention: a name in ``ATTENTIONS``.
-        dropout: shared settings of all dropouts.
-        output_dim: width of the state from which the logits are made.
+        dropout: shared by all layers.
+        output_dim: width of the state from which the logits are computed.
     """
 
     def __init__(
@@ -104,7 +106,7 @@ class GNMTDecoderLayers(nn.Module):
         source_padding: Tensor,
         state: tuple[State, State] | None = None,
     ) -> tuple[Tensor, Tensor, Tensor, tuple[State, State]]:
-        """Run over whole target prefixes, or on from ``state``.
+        """Run over whole target prefixes, or continue from ``state``.
 
         Args:
             tokens: [batch, time].
@@ -130,10 +132,10 @@ class GNMTDecoderLayers(nn.Module):
 
 
 def embed(embedding: nn.Embedding, tokens: Tensor) -> Tensor:
-    """Tokens [batch, time] -> [time, batch, dim], of variance 1 when initialised as below.
+    """Embed tokens [batch, time] -> [time, batch, dim], with variance 1 initially.
 
-    The softmax, which may share the embeddings, wants them small; an LSTM does not learn from
-    inputs that leave its gates where they were.
+    The softmax, which may share the embeddings, needs them small, but an LSTM does not learn from
+    inputs that barely move its gates.
     """
     return embedding(tokens.t()) * math.sqrt(embedding.embedding_dim)
 
@@ -149,11 +151,11 @@ def pad_on_the_right(tokens: Tensor, pad: int) -> Tensor:
 
 
 def initialize(module: nn.Module, embeddings: list[nn.Embedding], scale: float) -> None:
-    """GNMT's uniform initialisation in [-scale, scale].
+    """Initialise weights uniformly in [-scale, scale], as in GNMT.
 
-    What normalises keeps its own. With scale 0, every weight of a layer is uniform in +-1/sqrt(its
-    units), and embeddings are normal with standard deviation 1/sqrt(their width), which learns
-    faster from little data.
+    Normalisation layers keep their own initialisation. With scale 0, every weight of a layer is
+    uniform in +-1/sqrt(its units), and embeddings are normal with standard deviation 1/sqrt(their
+    width), which learns faster from little data.
     """
     if scale > 0:
         for part in module.modules():

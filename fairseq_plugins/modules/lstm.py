@@ -1,9 +1,10 @@
-"""LSTM layers that run over whole sequences with one kernel each.
+"""LSTM layers that process whole sequences with one kernel each.
 
 Everything is time-major ([time, batch, dim]), the layout of torch's LSTM kernels. Sequences are
-padded on the right, where padding comes after everything a forward LSTM computes; for the
-backward direction every sequence is turned round within its own length. So padding never
-changes a result, and nothing has to be packed.
+padded on the right, after everything that a forward LSTM computes; for the backward direction,
+each sequence is reversed within its own length. So padding never changes a result, and no packing
+is
+needed.
 """
 
 import torch
@@ -13,7 +14,7 @@ State = list[tuple[Tensor, Tensor]]  # per layer: hidden and cell, each [1, batc
 
 
 class Dropout(nn.Module):
-    """Dropout on [time, batch, dim], the same mask for all time steps if ``variational``.
+    """Dropout on [time, batch, dim], with the same mask for all time steps if ``variational``.
 
     Variational dropout: Gal and Ghahramani, 2016, "A Theoretically Grounded Application of
     Dropout in Recurrent Neural Networks".
@@ -28,7 +29,7 @@ class Dropout(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         if not self.training or self.p == 0:
             return x
-        # Drawing bytes costs a quarter of drawing floats, and dropout is all random numbers.
+        # Drawing bytes costs a quarter of drawing floats, and takes most of the time of dropout.
         shape = (1, *x.shape[1:]) if self.variational else x.shape
         threshold = min(round(256 * self.p), 255)
         keep = torch.randint(0, 256, shape, dtype=torch.uint8, device=x.device) >= threshold
@@ -43,11 +44,11 @@ class LSTMStack(nn.Module):
 
     Args:
         input_dim: width of the input of the first layer.
-        units: of every layer.
-        layers: how many.
+        units: width of every layer.
+        layers: number of layers.
         dropout: applied to the input of every layer.
-        context_dim: width of a context that every layer sees beside its input.
-        residual: add the input of every layer but the first to its output.
+        context_dim: width of a context that every layer receives in addition to its input.
+        residual: whether to add the input of every layer but the first to its output.
     """
 
     def __init__(
@@ -67,7 +68,7 @@ class LSTMStack(nn.Module):
     def forward(
         self, x: Tensor, context: Tensor | None = None, state: State | None = None
     ) -> tuple[Tensor, State]:
-        """Run over a sequence, or one step of it.
+        """Process a sequence, or one step of it.
 
         Args:
             x: [time, batch, input_dim].
@@ -89,7 +90,7 @@ class LSTMStack(nn.Module):
 
 
 class BidirectionalLSTM(nn.Module):
-    """A forward and a backward LSTM side by side, for right-padded sequences of any length."""
+    """A forward and a backward LSTM in parallel, for right-padded sequences of any length."""
 
     def __init__(self, input_dim: int, units: int) -> None:
         super().__init__()
@@ -97,7 +98,7 @@ class BidirectionalLSTM(nn.Module):
         self.backward_layer = nn.LSTM(input_dim, units)
 
     def forward(self, x: Tensor, lengths: Tensor) -> Tensor:
-        """[time, batch, input_dim], lengths [batch] -> [time, batch, 2 * units]."""
+        """Process [time, batch, input_dim] with lengths [batch] -> [time, batch, 2 * units]."""
         turned = reversal(lengths, len(x)).unsqueeze(-1)  # [time, batch, 1]
         forwards, _ = self.forward_layer(x)
         backwards, _ = self.backward_layer(take_time(x, turned))
@@ -105,12 +106,12 @@ class BidirectionalLSTM(nn.Module):
 
 
 def reversal(lengths: Tensor, time: int) -> Tensor:
-    """Time indices [time, batch] that turn every sequence round and leave its padding."""
+    """Return time indices [time, batch] that reverse every sequence and keep its padding."""
     steps = torch.arange(time, device=lengths.device).unsqueeze(1)
     mirrored = lengths.unsqueeze(0) - 1 - steps
     return torch.where(mirrored >= 0, mirrored, steps)
 
 
 def take_time(x: Tensor, index: Tensor) -> Tensor:
-    """x[index[t, b, 0], b] for all t, b: [time, batch, dim], [time, batch, 1]."""
+    """Return x[index[t, b, 0], b] for all t, b: [time, batch, dim], [time, batch, 1]."""
     return x.gather(0, index.expand(-1, -1, x.shape[-1]))

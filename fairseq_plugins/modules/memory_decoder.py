@@ -1,8 +1,8 @@
-"""What a decoder with a memory owes the rest of the project.
+"""The interface between a decoder with a memory and the rest of the project.
 
-Criterions, and programs that teach, meet a decoder's memory in three ways only: as the
-``MemoryReading`` at ``extra["memory"]`` of its output, which is not there while the memory has no
-say; by the number of updates after which it has one; and by the two contexts below.
+Criterions, and programs that teach, reach a decoder's memory in three ways only: through the
+``MemoryReading`` at ``extra["memory"]`` of its output, which is missing while the memory does not
+take part; through the number of updates after which it does; and through the two contexts below.
 """
 
 from collections.abc import Iterator
@@ -12,14 +12,14 @@ from fairseq_plugins.modules.memory_reader import MemoryReader
 
 
 class MemoryDecoder:
-    """A decoder that asks a memory; inherited beside fairseq's decoder.
+    """A decoder that queries a memory; inherit it in addition to fairseq's decoder.
 
     Attributes:
-        reader: asks the memory and puts its answers to use; None if there is no memory.
-        joins_at: updates after which the memory has a say.
-        asks: whether it has one. If not, ``extra`` has no ``"memory"``.
-        searches: whether what is asked is answered, too. If not, the readings have no hits, and
-            the output is that of the network alone.
+        reader: queries the memory and uses its answers; None if there is no memory.
+        joins_at: updates after which the memory takes part.
+        asks: whether the memory takes part. If not, ``extra`` has no ``"memory"``.
+        searches: whether queries are answered. If not, the readings have no hits, and the output is
+            that of the network alone.
     """
 
     reader: MemoryReader | None
@@ -28,12 +28,12 @@ class MemoryDecoder:
     searches = True
 
     def set_num_updates(self, num_updates: int) -> None:
-        """Let the memory join in when it is time; fairseq calls this at every update."""
+        """Let the memory take part when it is time; fairseq calls this at every update."""
         self.asks = num_updates >= self.joins_at
 
     @contextmanager
     def without_memory(self) -> Iterator[None]:
-        """Decode, within this context, as if there were no memory."""
+        """Decode without the memory within this context."""
         asked, self.asks = self.asks, False
         try:
             yield
@@ -42,9 +42,9 @@ class MemoryDecoder:
 
     @contextmanager
     def questions_only(self) -> Iterator[None]:
-        """Ask, within this context, but search for no answers: that is most of the time.
+        """Compute queries within this context, but skip the search, which takes most of the time.
 
-        Has no effect if what is asked depends on what was answered before.
+        This has no effect if queries depend on earlier answers.
         """
         self.searches = self.reader is None or self.reader.feeds_back
         try:

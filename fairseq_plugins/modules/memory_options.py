@@ -1,4 +1,4 @@
-"""What a model lets its user say about its memory, and the memory that comes of it."""
+"""Options of a model for its memory, and the memory that they create."""
 
 from dataclasses import dataclass, fields
 from typing import Any
@@ -13,35 +13,37 @@ from fairseq_plugins.modules.options import SIZE, SLOTS, UPDATES, OneOf, Range, 
 
 @dataclass
 class MemoryOptions:
-    """Options of all models with a memory; a default may be another one in some of them."""
+    """Options of all models with a memory; some models have other defaults."""
 
-    memory_size: int = option(8192, "slots of the memory", SLOTS)
+    memory_size: int = option(8192, "number of slots of the memory", SLOTS)
     memory_key_dim: int = option(64, "width of the memory's keys", SIZE)
-    memory_neighbors: int = option(32, "k, how many nearest slots answer a query", SIZE)
+    memory_neighbors: int = option(32, "k, the number of nearest slots that answer a query", SIZE)
     memory_margin: float = option(0.1, "alpha of the margin loss", Range(above=0, most=2))
     memory_age_noise: float = option(
-        8.0, "noise on the ages when a slot has to be forgotten", Range(least=0)
+        8.0, "noise on the ages, in commits, when a slot must be forgotten", Range(least=0)
     )
-    memory_search: str = option("exact", "nearest-neighbour backend", OneOf(BACKENDS))
+    memory_search: str = option("exact", "method of nearest-neighbour search", OneOf(BACKENDS))
     memory_search_dtype: str = option(
-        "auto", "type of the coarse product; results do not depend on it", OneOf(["auto", *DTYPES])
+        "auto",
+        "number format of the coarse product; it does not affect the results",
+        OneOf(["auto", *DTYPES]),
     )
     seed: int = II("common.seed")  # of the training, for the noise on the ages
 
 
 @dataclass
 class JoiningMemoryOptions(MemoryOptions):
-    """The same for a network that first has to learn what to ask."""
+    """Options for a network that must first learn what to ask."""
 
     memory_from_update: int = option(
         0,
-        "the memory joins in after so many updates, when the rest of the network knows what to ask",
+        "number of updates before the model reads the memory; until then it learns what to ask",
         UPDATES,
     )
 
 
 def empty_memory(options: Any, num_values: int) -> KeyValueMemory:
-    """Make a memory as a model's configuration wants it.
+    """Create the memory of a model's configuration.
 
     Args:
         options: with the fields of :class:`MemoryOptions`.
@@ -59,9 +61,9 @@ def empty_memory(options: Any, num_values: int) -> KeyValueMemory:
 
 
 def _seed(options: Any) -> int:
-    """The training's seed; the memory's own default where options stand alone, or are older."""
+    """Return the training's seed; the default if the configuration has none, or is older."""
     try:
         seed = getattr(options, "seed", None)
-    except ValueError:  # there is no configuration around them that has a seed
+    except ValueError:  # no configuration with a seed around them
         seed = None
     return seed if isinstance(seed, int) else MemoryConfig.seed

@@ -1,16 +1,16 @@
-"""How what a memory answers gets into a model's output.
+"""Brings the answers of a memory into a model's output.
 
-Two ways, alone or together (``MemoryReader(mode=...)``):
+There are two ways, alone or together (``MemoryReader(mode=...)``):
 
-- *embed* (Kaiser et al. 2017, section 3): the best neighbour's value is embedded, weighed with
-  its confidence and added to the state from which the logits are made.
+- *embed* (Kaiser et al. 2017, section 3): the best neighbour's value is embedded, weighted by its
+  confidence and added to the state from which the logits are computed.
 - *interpolate*: the distribution of the k neighbours over their values is mixed into the
   softmax with a gate, p(y) = (1 - g) softmax(z)_y + g sum_{i: V_i = y} w_i, where the gate g and
   the temperature of the weights w are learned.
 
-Slots that were taught are mixed in apart. The learned gate knows nothing of them, and a lesson is
-to be followed where its own sentence comes again and to keep silent elsewhere: so they are trusted
-by likeness alone, with h = LESSON max(0, (s - LIKE) / (1 - LIKE)) for the similarity s of the
+Taught slots are mixed in separately. The learned gate has not seen them, and a lesson should be
+followed where its own sentence occurs again and ignored elsewhere. Therefore they are trusted by
+similarity alone, with h = LESSON max(0, (s - LIKE) / (1 - LIKE)) for the similarity s of the
 nearest,
 
     p(y) = (1 - h) ((1 - g) softmax(z)_y + g sum_{i: V_i = y} w_i) + h sum_{j: V_j = y} v_j
@@ -28,26 +28,26 @@ from fairseq_plugins.memory import KeyValueMemory, MemoryHits
 
 MODES = ("embed", "interpolate", "both")
 
-# Of slots that were taught; chosen on sets of lessons (docs/memory.md has the table).
+# For taught slots; chosen on sets of lessons (docs/memory.md has the table).
 LESSON = 0.95
 LIKE = 0.995
 SHARPNESS = 1000.0
-"""v is a softmax of this times the similarities: a thousandth makes a difference of e."""
+"""v is a softmax of this times the similarities: a difference of 0.001 gives a factor of e."""
 _SMALLEST = 1e-7
 
 
 @dataclass(frozen=True)
 class MemoryReading:
-    """What a model read from its memory at N positions.
+    """The result of reading a memory at N positions.
 
     Attributes:
-        memory: what was asked.
-        query: [N, key_dim], the questions; the criterion learns and writes with them.
-        hits: what answered; None if there was no search.
-        positions: [batch, time] bool with N times True, where it was asked.
+        memory: that was queried.
+        query: [N, key_dim], the queries; the criterion learns from them and writes them.
+        hits: the answers; None if there was no search.
+        positions: [batch, time] bool with N times True, where the memory was queried.
         log_weights: [N, k], log w, -inf for missing neighbours; None unless interpolating.
         gate: [N], logit of g; None unless interpolating.
-        state: [N, dim], what the gate saw beside the answers; None unless interpolating.
+        state: [N, dim], the state from which the gate is computed; None unless interpolating.
     """
 
     memory: KeyValueMemory
@@ -59,15 +59,15 @@ class MemoryReading:
     state: Tensor | None = None
 
     def mix_target(self, log_prob: Tensor, target: Tensor) -> Tensor:
-        """log p(target) of the mixture, from the softmax's own log p(target) [N]."""
+        """Return log p(target) of the mixture, given the softmax's own log p(target) [N]."""
         if self.hits is None or self.gate is None or self.log_weights is None:
             return log_prob
         return mix_target(log_prob, target, self.hits.values, self.log_weights, self.gate)
 
     def mix(self, log_probs: Tensor) -> Tensor:
-        """Log-probabilities [N, vocabulary] of the mixture, from those of the softmax.
+        """Return the mixture's log-probabilities [N, vocabulary], given those of the softmax.
 
-        Without gradients the result takes the place of ``log_probs``.
+        Without gradients, ``log_probs`` is overwritten with the result.
         """
         if self.hits is None or self.gate is None or self.log_weights is None:
             return log_probs
@@ -81,21 +81,21 @@ class MemoryReading:
         gate = self.gate.unsqueeze(1)
         mixed = _mix(log_probs.gather(1, values), of_memory, gate)
         if torch.is_grad_enabled():
-            # Slots of one value all have its one gradient, so the first of them stands for it.
+            # All slots of a value have the same gradient, so the first of them represents it.
             mixed = torch.where(first, mixed, mixed.detach())
             return (log_probs + F.logsigmoid(-gate)).scatter_(1, values, mixed)
-        # A copy of [N, vocabulary] costs like a search.
+        # A copy of [N, vocabulary] costs as much as a search.
         return log_probs.add_(F.logsigmoid(-gate)).scatter_(1, values, mixed)
 
     def mix_all(self, log_probs: Tensor) -> Tensor:
-        """The same for log-probabilities [batch, time, vocabulary], where it was asked."""
+        """Mix into log-probabilities [batch, time, vocabulary], where the memory was queried."""
         if self.gate is None:
             return log_probs
         if self.positions.shape != log_probs.shape[:2]:
             raise ValueError(
-                "a memory that interpolates needs whole sentences: leave out --softmax-batch"
+                "a memory that interpolates needs whole sentences: omit --softmax-batch"
             )
-        if bool(self.positions.all()):  # always, when tokens come one at a time
+        if bool(self.positions.all()):  # always, when tokens are generated one at a time
             return self.mix(log_probs.flatten(0, 1)).view_as(log_probs)
         mixed = self.mix(log_probs[self.positions])
         return log_probs.index_put((self.positions,), mixed)
@@ -129,14 +129,14 @@ def mix_memory(log_probs: Tensor, extra: dict) -> Tensor:
 
 
 def lesson_shares(similarities: Tensor, taught: Tensor) -> tuple[Tensor, Tensor]:
-    """Say how far lessons are trusted.
+    """Compute how far lessons are trusted.
 
     Args:
         similarities: [N, k] of the neighbours.
-        taught: [N, k] bool, which of them are slots of lessons.
+        taught: [N, k] bool, which neighbours are slots of lessons.
 
     Returns:
-        h [N, 1], and v [N, k], 0 for those that are none.
+        h [N, 1], and v [N, k], which is 0 for other slots.
     """
     likeness = similarities.masked_fill(~taught, -1.0)
     nearest = likeness.amax(dim=1, keepdim=True)  # [N, 1]
@@ -146,15 +146,15 @@ def lesson_shares(similarities: Tensor, taught: Tensor) -> tuple[Tensor, Tensor]
 
 
 def _sums_of_equal(values: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
-    """Add the weights of equal values in each row.
+    """Add up the weights of equal values in each row.
 
     Args:
         values: [N, k], each row in ascending order.
         weights: [N, k].
 
     Returns:
-        Where a value stands for the first time [N, k] bool, and at each place the sum [N, k] of the
-        weights of its value.
+        The first position of each value [N, k] bool, and at each position the sum [N, k] of the
+            weights of its value.
     """
     first = torch.ones_like(values, dtype=torch.bool)
     first[:, 1:] = values[:, 1:] != values[:, :-1]
@@ -164,26 +164,26 @@ def _sums_of_equal(values: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _masked_logsumexp(log_weights: Tensor, mask: Tensor) -> Tensor:
-    """log of the sum of weights where ``mask``, over the last dimension; -inf if none."""
+    """Return log(sum of weights where ``mask``) over the last dimension; -inf if none."""
     masked = log_weights.masked_fill(~mask, -torch.inf)
     none = (masked == -torch.inf).all(dim=-1)
-    safe = masked.masked_fill(none.unsqueeze(-1), 0.0)  # no NaN in the gradient
+    safe = masked.masked_fill(none.unsqueeze(-1), 0.0)  # avoids NaN in the gradient
     return torch.logsumexp(safe, dim=-1).masked_fill(none, -torch.inf)
 
 
 def _mix(log_prob: Tensor, of_memory: Tensor, gate: Tensor) -> Tensor:
-    """log((1 - g) p + g m) for g = sigmoid(gate)."""
+    """Return log((1 - g) p + g m) for g = sigmoid(gate)."""
     return _logaddexp(F.logsigmoid(-gate) + log_prob, F.logsigmoid(gate) + of_memory)
 
 
 def _logaddexp(a: Tensor, b: Tensor) -> Tensor:
-    """log(e^a + e^b), with a gradient also where b = -inf."""
+    """Return log(e^a + e^b), with a gradient even where b = -inf."""
     finite = b.masked_fill(b == -torch.inf, -1e4)
     return torch.logaddexp(a, finite)
 
 
 class MemoryReader(nn.Module):
-    """Asks a memory with a projection of a state, and puts the answer to use.
+    """Queries a memory with a projection of a state, and uses the answer.
 
     Args:
         memory: the memory.
@@ -193,9 +193,9 @@ class MemoryReader(nn.Module):
         embedding: of the values, shared with the model; its width must be ``state_dim``.
     """
 
-    FEATURES = 3  # that the gate sees beside the state, see :meth:`features`
-    feeds_back = False  # what is answered changes what is asked later
-    after_query = ("gate.", "log_temperature")  # weights that no query depends on
+    FEATURES = 3  # inputs of the gate in addition to the state, see :meth:`features`
+    feeds_back = False  # whether answers affect later queries
+    after_query = ("gate.", "log_temperature")  # weights that do not affect queries
 
     def __init__(
         self,
@@ -213,7 +213,7 @@ class MemoryReader(nn.Module):
         self.project = nn.Linear(query_dim, memory.key_dim)
         if mode != "interpolate":
             self.combine = nn.Linear(state_dim, state_dim, bias=False)
-            # Starts as if there were no memory, and learns how much of it helps.
+            # Starts almost without the memory, and learns how much of it helps.
             nn.init.zeros_(self.combine.weight)
         if mode != "embed":
             self.log_temperature = nn.Parameter(torch.tensor(memory.temperature).log())
@@ -224,16 +224,16 @@ class MemoryReader(nn.Module):
     def forward(
         self, source: Tensor, state: Tensor, positions: Tensor, search: bool = True
     ) -> tuple[Tensor, MemoryReading]:
-        """Ask at every position that holds a token.
+        """Query the memory at every position that has a token.
 
         Args:
             source: [batch, time, query_dim], projected to the queries.
             state: [batch, time, state_dim].
-            positions: [batch, time] bool, where to ask.
-            search: False only tells what is asked; nothing is read.
+            positions: [batch, time] bool, where to query.
+            search: False to compute queries only; nothing is read.
 
         Returns:
-            The state with what was read, and what was read.
+            The state including what was read, and the reading.
         """
         query = self.project(source[positions]).float()
         if not search:
@@ -249,18 +249,18 @@ class MemoryReader(nn.Module):
         return state, MemoryReading(self.memory, query, hits, positions, log_weights, gate, seen)
 
     def unasked(self, state: Tensor) -> Tensor:
-        """The state as it is, where the memory has no say yet.
+        """Return the state unchanged, while the memory does not take part.
 
-        All parameters take part, or processes wait for each other's gradients in vain.
+        All parameters are used; otherwise processes would wait for each other's gradients in vain.
         """
         return state + 0 * sum(parameter.sum() for parameter in self.parameters())
 
     def weigh(self, hits: MemoryHits, state: Tensor) -> tuple[Tensor, Tensor]:
-        """Weigh all answers, those of lessons included.
+        """Weigh all answers, including those of lessons.
 
         Args:
-            hits: of N queries.
-            state: [N, state_dim], seen by the gate.
+            hits: for N queries.
+            state: [N, state_dim], input of the gate.
 
         Returns:
             log w [N, k] of one mixture with the softmax, and the logit of its gate [N].
@@ -281,14 +281,15 @@ class MemoryReader(nn.Module):
         return log_weights, torch.logit(total.squeeze(1), eps=_SMALLEST)
 
     def others(self, hits: MemoryHits) -> tuple[MemoryHits, Tensor | None]:
-        """Return what would have answered without lessons.
+        """Return the answers without lessons.
 
         Args:
-            hits: what :meth:`KeyValueMemory.query_apart` answered to N queries.
+            hits: answers of :meth:`KeyValueMemory.query_apart` to N queries.
 
         Returns:
-            The neighbours [N, k] that were not taught, and the place of each among the hits; None
-            instead of the places if nothing was taught, and all have stayed where they were.
+            The neighbours [N, k] that were not taught, and the position of each among the hits;
+            None
+                instead of the positions if nothing was taught, so that all keep their positions.
         """
         taught = self.memory.taught(hits.slots)
         if taught is None:
@@ -297,7 +298,7 @@ class MemoryReader(nn.Module):
         return hits.without(taught).select(order), order
 
     def log_weights(self, hits: MemoryHits) -> Tensor:
-        """log softmax over the k neighbours [N, k] with the learned temperature."""
+        """Return the log softmax over the k neighbours [N, k] with the learned temperature."""
         missing = hits.slots < 0
         # -inf times a parameter would make the parameter's gradient NaN.
         similarities = hits.similarities.masked_fill(missing, 0.0)
@@ -305,22 +306,23 @@ class MemoryReader(nn.Module):
         return torch.log_softmax(scaled, dim=1).masked_fill(missing, -torch.inf)
 
     def answer(self, values: Tensor, confidence: Tensor) -> Tensor:
-        """Embedded values [N], weighed with their confidence [N] -> [N, state_dim]."""
+        """Embed values [N], weighted by their confidence [N] -> [N, state_dim]."""
         value = self.embedding[0](values.clamp(min=0))
         return self.combine(value * confidence.unsqueeze(1).to(value.dtype))
 
     def gate_logit(self, state: Tensor, hits: MemoryHits, log_weights: Tensor) -> Tensor:
-        """Logit of the gate [N], from the state and :meth:`features`."""
+        """Compute the logit of the gate [N] from the state and :meth:`features`."""
         features = self.features(hits, log_weights).to(state.dtype)
         gate = self.gate(torch.cat([state, features], dim=1)).squeeze(1).float()
-        return gate.masked_fill(hits.slots[:, 0] < 0, -1e4)  # an empty memory has no say
+        return gate.masked_fill(hits.slots[:, 0] < 0, -1e4)  # an empty memory has no influence
 
     @staticmethod
     @torch.no_grad()
     def features(hits: MemoryHits, log_weights: Tensor) -> Tensor:
-        """How unanimous and how near the answer is [N, 3].
+        """Return how unanimous and how near the answers are [N, 3].
 
-        The weight of the best value, and the similarities of the first and the last neighbour.
+        These are the weight of the best value and the similarities of the first and last
+        neighbours.
         """
         same = hits.values == hits.values[:, :1]
         agreement = _masked_logsumexp(log_weights, same).exp()

@@ -1,12 +1,13 @@
 """The Neural GPU and the Extended Neural GPU (Kaiser and Sutskever 2016; Kaiser and Bengio 2016).
 
 The state is an image of n columns, one for each symbol of the source, h rows and m maps. The
-encoder writes the embedded source into its first row and applies a stack of CGRUs n times. The
-decoder applies its own stack once for every symbol of the target; symbol t is read from column t of
-the first row, and written, embedded, into that place of the output tape, which the CGRUs see.
+encoder writes the embedded source to its first row and applies a stack of CGRUs n times. The
+decoder
+applies its own stack once for every symbol of the target. Symbol t is read from column t of the
+first row, embedded, and written to that position of the output tape, which the CGRUs read.
 
-With a memory (Kaiser et al. 2017, figure 3), the query is read from the place one below that of the
-symbol, before the step, and the answer is written into that place of the tape.
+With a memory (Kaiser et al. 2017, figure 3), the query is read from the position below that of the
+symbol, before the step, and the answer is written to that position of the tape.
 """
 
 from collections.abc import Callable, Sequence
@@ -24,12 +25,12 @@ Ask = Callable[[Tensor], Tensor | None]
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a decoder has come.
+    """The progress of a decoder.
 
     Attributes:
         state: [batch, m, n, h].
-        tape: [batch, m, t, h], the columns written so far; the last one is not complete if a
-            symbol is still to be written to it.
+        tape: [batch, m, t, h], the columns written so far; the last one is incomplete if a symbol
+            is still to be written to it.
     """
 
     state: Tensor
@@ -37,12 +38,12 @@ class Progress:
 
 
 class NeuralGPUEncoder(nn.Module):
-    """Writes the source into the state, and computes.
+    """Writes the source to the state, and applies the CGRUs.
 
     Args:
-        height: h.
-        stacks: of CGRUs, applied in turns, as many times as the source has symbols. More than one
-            is a relaxation: see :func:`relax`.
+        height: h, the rows of the state.
+        stacks: of CGRUs, applied in turn, as many times as the source has symbols. More than one is
+            a relaxation: see :func:`relax`.
     """
 
     def __init__(self, height: int, stacks: Sequence[CGRUStack]) -> None:
@@ -50,15 +51,16 @@ class NeuralGPUEncoder(nn.Module):
         self.height, self.stacks = height, nn.ModuleList(stacks)
 
     def forward(self, words: Tensor, columns: Tensor) -> Tensor:
-        """Compute.
+        """Encode the source.
 
         Args:
-            words: embedded source [batch, n, m], zero beyond the end of a sequence.
-            columns: [batch] int64 on the CPU, columns of each sequence.
+            words: embedded source [batch, n, m], zero after the end of a sequence.
+            columns: [batch] int64 on the CPU, the number of columns of each sequence.
 
         Returns:
-            State [batch, m, n, h]. Columns beyond a sequence's own are zero, and each sequence
-            makes as many steps as it has columns: what else is in the batch changes nothing.
+            State [batch, m, n, h]. Columns after the end of a sequence are zero, and each sequence
+            takes
+                as many steps as it has columns, so the rest of the batch has no effect.
         """
         state = reached(self.stacks, in_row(words, SYMBOL_ROW, self.height))
         n = state.shape[2]
@@ -72,11 +74,11 @@ class NeuralGPUEncoder(nn.Module):
 
 
 class NeuralGPUDecoder(nn.Module):
-    """Computes on, one step a symbol, with an output tape.
+    """Continues with one step per symbol and an output tape.
 
     Args:
-        height: h.
-        stacks: of CGRUs with a tape, applied in turns.
+        height: h, the rows of the state.
+        stacks: of CGRUs with a tape, applied in turn.
     """
 
     def __init__(self, height: int, stacks: Sequence[CGRUStack]) -> None:
@@ -84,26 +86,26 @@ class NeuralGPUDecoder(nn.Module):
         self.height, self.stacks = height, nn.ModuleList(stacks)
 
     def start(self, state: Tensor) -> Progress:
-        """Begin with the encoder's state and an empty tape."""
+        """Start with the encoder's state and an empty tape."""
         state = reached(self.stacks, state)
         return Progress(state, state.new_zeros(len(state), state.shape[1], 0, self.height))
 
     def step(
         self, progress: Progress, word: Tensor | None, active: Tensor | None, ask: Ask | None
     ) -> tuple[Progress, Tensor]:
-        """Write the symbol that was emitted last, ask the memory, compute once.
+        """Write the last emitted symbol, query the memory, and apply the CGRUs once.
 
         Args:
             progress: so far.
-            word: that symbol, embedded [batch, m]; None at the first step.
-            active: [batch, 1, n, 1] bool, the columns of each sequence; None if all are.
-            ask: place of the query [batch, m] -> answer [batch, m]; None without memory.
+            word: the last symbol, embedded [batch, m]; None at the first step.
+            active: [batch, 1, n, 1] bool, the columns of each sequence; None for all.
+            ask: position of the query [batch, m] -> answer [batch, m]; None without a memory.
 
         Returns:
-            Progress, and the place of this step's symbol [batch, m].
+            Progress, and the position of this step's symbol [batch, m].
         """
         state, tape = progress.state, progress.tape
-        step = tape.shape[2]  # columns are complete but for the one that is written now
+        step = tape.shape[2]  # all columns but the current one are complete
         if word is not None:
             symbol = in_row(word.unsqueeze(1), SYMBOL_ROW, self.height)
             tape = torch.cat([tape[:, :, :-1], tape[:, :, -1:] + symbol.to(tape.dtype)], dim=2)
@@ -121,9 +123,9 @@ class NeuralGPUDecoder(nn.Module):
 
 
 def reached(stacks: nn.ModuleList, state: Tensor) -> Tensor:
-    """The same state; but its gradient reaches, as 0, all parameters of alternative stacks.
+    """Return the state, with gradients of 0 to all parameters of alternative stacks.
 
-    Sequences may have fewer steps than there are stacks, and workers that train together wait for
+    Sequences may take fewer steps than there are stacks, and workers that train together wait for
     the gradients of all parameters.
     """
     if len(stacks) == 1 or not torch.is_grad_enabled():
@@ -133,13 +135,13 @@ def reached(stacks: nn.ModuleList, state: Tensor) -> Tensor:
 
 @torch.no_grad()
 def relax(stacks: Sequence[nn.Module], pull: float) -> None:
-    """Pull the parameters of alike modules together (Kaiser and Sutskever 2016, section 3).
+    """Pull the parameters of equal modules together (Kaiser and Sutskever 2016, section 3).
 
-    Steps that have parameters of their own learn more easily; in the end all are to be the same.
+    Steps with separate parameters learn more easily; in the end all are to be the same.
 
     Args:
         stacks: the modules.
-        pull: 0 leaves them as they are, 1 makes all of them their mean.
+        pull: 0 leaves them unchanged, 1 replaces all of them with their mean.
     """
     for parameters in zip(*(stack.parameters() for stack in stacks), strict=True):
         mean = torch.stack(parameters).mean(dim=0)
@@ -148,18 +150,18 @@ def relax(stacks: Sequence[nn.Module], pull: float) -> None:
 
 
 def in_row(words: Tensor, row: int, height: int) -> Tensor:
-    """Vectors [batch, n, m] as one row of an image [batch, m, n, h] that is empty otherwise."""
+    """Place vectors [batch, n, m] in one row of an otherwise empty image [batch, m, n, h]."""
     image = torch.zeros(*words.shape[:2], height, words.shape[2], device=words.device,
                         dtype=words.dtype)  # [batch, n, h, m]  # fmt: skip
     image = torch.cat([image[:, :, :row], words.unsqueeze(2), image[:, :, row + 1 :]], dim=2)
-    return image.permute(0, 3, 1, 2)  # in memory, maps are last
+    return image.permute(0, 3, 1, 2)  # maps are last in memory
 
 
 def channels_last(image: Tensor) -> Tensor:
-    """The same image, its maps last in memory, as convolutions like it."""
+    """Return the image with its maps last in memory, which suits convolutions."""
     return image.contiguous(memory_format=torch.channels_last)
 
 
 def own_columns(columns: Tensor, n: int, device: torch.device) -> Tensor:
-    """Which of n columns belong to each sequence [batch, 1, n, 1] bool."""
+    """Return which of n columns belong to each sequence [batch, 1, n, 1] bool."""
     return (torch.arange(n, device=device) < columns.to(device).unsqueeze(1))[:, None, :, None]

@@ -1,4 +1,4 @@
-"""Learning to tell classes apart from one example, and telling them apart.
+"""Learning to distinguish classes from one example, and classifying with a memory.
 
 All vectors are compared by their cosine, in float32.
 """
@@ -9,14 +9,14 @@ from torch import Tensor
 
 from fairseq_plugins.memory import KeyValueMemory
 
-NEAREST, VOTE = RULES = ("nearest", "vote")  # by which the slots of a memory name a class
+NEAREST, VOTE = RULES = ("nearest", "vote")  # rules by which the slots of a memory name a class
 
 
 def neighborhood_loss(query: Tensor, target: Tensor, temperature: float) -> Tensor:
-    """Neighbourhood component analysis within a batch (Goldberger et al. 2004).
+    """Compute neighbourhood component analysis within a batch (Goldberger et al. 2004).
 
     Each vector chooses another one with probability p_ij = softmax_j(cos(q_i, q_j) / temperature),
-    j != i; the loss is the negative logarithm of the probability that both are of one class.
+    j != i. The loss is the negative logarithm of the probability that both belong to one class.
 
     Args:
         query: [N, D].
@@ -37,13 +37,13 @@ def neighborhood_loss(query: Tensor, target: Tensor, temperature: float) -> Tens
 
 
 def name_classes(memory: KeyValueMemory, query: Tensor, rule: str) -> Tensor:
-    """Ask a memory, whose values are classes, for the class of each query.
+    """Return the class that a memory, whose values are classes, assigns to each query.
 
     Args:
-        memory: that is asked for its k nearest slots.
+        memory: whose k nearest slots answer.
         query: [N, D].
         rule: ``nearest``, the class of the nearest slot (Kaiser et al. 2017); ``vote``, the class
-            whose slots have the largest sum of weights. Of one slot a class, both say the same.
+            whose slots have the largest sum of weights. With one slot per class, both are the same.
 
     Returns:
         [N] int64.
@@ -57,5 +57,5 @@ def name_classes(memory: KeyValueMemory, query: Tensor, rule: str) -> Tensor:
     if rule != VOTE:
         raise ValueError(f"rule {rule!r} is not one of {', '.join(RULES)}")
     votes = hits.weights.new_zeros(len(query), memory.num_values)
-    # What is missing beyond the filled slots has no weight.
+    # Neighbours that are missing have no weight.
     return votes.scatter_add(1, hits.values.clamp(min=0), hits.weights).argmax(1)

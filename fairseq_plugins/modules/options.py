@@ -1,7 +1,7 @@
-"""Options of dataclasses: what each is for, and which values it may take.
+"""Options of dataclasses: their help texts and the values that they allow.
 
-An option is declared in one line, which fairseq shows as its help and :func:`check` compares
-configurations with, before any work begins::
+An option is declared in one line. fairseq shows its help, and :func:`check` compares configurations
+with its values before any work begins::
 
     units: int = option(256, "width of embeddings and LSTM layers", SIZE)
 """
@@ -13,7 +13,7 @@ from typing import Any, Protocol
 
 
 class Allowed(Protocol):
-    """Values that an option may take; ``str`` completes the sentence "must be ..."."""
+    """Values that an option allows; ``str`` completes the sentence "must be ..."."""
 
     def __contains__(self, value: Any) -> bool: ...
 
@@ -22,22 +22,22 @@ def option(default: Any, help: str, allowed: Allowed | None = None) -> Any:
     """Declare a field of a dataclass that can be set on the command line.
 
     Args:
-        default: its value if nothing is said.
-        help: what it is, for ``--help``.
-        allowed: the values that it may take; None for any of its type.
+        default: value if the option is not given.
+        help: description for ``--help``.
+        allowed: the allowed values; None for all values of the type.
     """
     return field(default=default, metadata={"help": help, "allowed": allowed})
 
 
 @dataclass(frozen=True)
 class Range:
-    """Numbers between bounds; NaN and infinity never are.
+    """Numbers between bounds, without NaN and infinity.
 
     Attributes:
-        least: smallest number, itself allowed.
-        above: the same, but not allowed itself.
-        most: largest number, itself allowed.
-        below: the same, but not allowed itself.
+        least: lower bound, included.
+        above: lower bound, excluded.
+        most: upper bound, included.
+        below: upper bound, excluded.
     """
 
     least: float = -math.inf
@@ -46,12 +46,12 @@ class Range:
     below: float = math.inf
 
     def __contains__(self, number: float) -> bool:
-        """Whether the number lies between the bounds."""
+        """Return whether the number is between the bounds."""
         finite = abs(number) < math.inf
         return finite and self.least <= number <= self.most and self.above < number < self.below
 
     def __str__(self) -> str:
-        """For instance ``at least 0 and below 1``."""
+        """Return the bounds in words, for instance ``at least 0 and below 1``."""
         named = [("at least", self.least), ("above", self.above),
                  ("at most", self.most), ("below", self.below)]  # fmt: skip
         bounds = [f"{words} {bound:,}" for words, bound in named if abs(bound) < math.inf]
@@ -65,28 +65,28 @@ class OneOf:
     names: Collection[str]
 
     def __contains__(self, name: str) -> bool:
-        """Whether it is one of the names."""
+        """Return whether it is one of the names."""
         return name in self.names
 
     def __str__(self) -> str:
-        """For instance ``one of auto, float32``."""
+        """Return the names, for instance ``one of auto, float32``."""
         return f"one of {', '.join(self.names)}"
 
 
-# Far more than any use that we know of, and few enough to be counted and allocated.
+# Far more than any known use, and few enough to be counted and allocated.
 SIZE = Range(least=1, most=65_536)  # a width, or a number of layers
-COUNT = Range(least=1, most=1_000_000)  # what is drawn or listed one by one
+COUNT = Range(least=1, most=1_000_000)  # a number of things that are drawn or listed one by one
 SLOTS = Range(least=1, most=2**31 - 1)
-UPDATES = Range(least=0)  # after so many, something begins or ends
+UPDATES = Range(least=0)  # a number of updates after which something begins or ends
 WEIGHT = Range(least=0, most=1_000_000)  # of a loss
 SHARE = Range(least=0, most=1)
 DROPOUT = Range(least=0, below=1)
 
 
 def declared(kind: type) -> Iterator[tuple[str, Allowed]]:
-    """List the options of a dataclass that declare what they allow.
+    """Yield the options of a dataclass that declare allowed values.
 
-    A subclass that gives an option another default need not repeat the declaration.
+    A subclass that changes the default of an option need not repeat the declaration.
     """
     for one in fields(kind):
         for parent in kind.__mro__:
@@ -97,14 +97,14 @@ def declared(kind: type) -> Iterator[tuple[str, Allowed]]:
 
 
 def check(options: Any, kind: type) -> None:
-    """Compare options with what their dataclass declares.
+    """Compare options with the declarations of their dataclass.
 
     Args:
-        options: an object with the fields of ``kind``; None stands for an option left out.
+        options: an object with the fields of ``kind``; None means that an option was not given.
         kind: the dataclass.
 
     Raises:
-        ValueError: naming the first option that is out of range, its value, and the range.
+        ValueError: names the first option that is out of range, its value, and the range.
     """
     for name, allowed in declared(kind):
         value = getattr(options, name)
@@ -113,5 +113,5 @@ def check(options: Any, kind: type) -> None:
 
 
 def refusal(name: str, value: Any, allowed: Allowed) -> str:
-    """Say in one line why an option is refused."""
+    """Return the message for an option that is rejected."""
     return f"--{name.replace('_', '-')} {value}: must be {allowed}"

@@ -1,7 +1,7 @@
-"""How a Neural GPU asks a memory: once before every step, one query a sequence.
+"""The way in which a Neural GPU queries a memory: once before every step of a sequence.
 
-The answer is written to the output tape, where the next step finds it (Kaiser et al. 2017,
-section 3.2), mixed into the softmax as in ``memory_reader``, or both.
+The answer is written to the output tape, where the next step reads it (Kaiser et al. 2017, section
+3.2), mixed into the softmax as in ``memory_reader``, or both.
 """
 
 import torch
@@ -12,13 +12,13 @@ from fairseq_plugins.modules.memory_reader import MemoryReader, MemoryReading
 
 
 class TapeReader(MemoryReader):
-    """A reader whose answers go to the tape.
+    """A reader that writes answers to the tape.
 
     Args:
         memory: the memory.
-        maps: m, width of a place of the state.
+        maps: m, width of a position of the state.
         mode: ``embed`` (on the tape), ``interpolate`` or ``both``.
-        embedding: of the symbols, shared with the model; of width m.
+        embedding: of the symbols, shared with the model, with width m.
     """
 
     feeds_back = True
@@ -28,15 +28,15 @@ class TapeReader(MemoryReader):
     ) -> None:
         super().__init__(memory, maps, maps, mode, embedding)
         if mode != "interpolate":
-            nn.init.eye_(self.combine.weight)  # the answer as it is, as in the paper
+            nn.init.eye_(self.combine.weight)  # the unchanged answer, as in the paper
         self.gold_share = 0.0
 
     def begin(self, positions: Tensor, gold: Tensor | None) -> "TapeReading":
-        """Read for a batch of sequences.
+        """Start reading for a batch of sequences.
 
         Args:
             positions: [batch, time] bool, where there are symbols.
-            gold: [batch, time], the right answers; None if they are not to be known.
+            gold: [batch, time], the correct answers; None if they are unknown.
         """
         shown = torch.zeros_like(positions)
         if gold is not None and self.training and self.gold_share:
@@ -45,13 +45,13 @@ class TapeReader(MemoryReader):
 
 
 class TapeReading:
-    """What was asked and answered at the steps of a batch.
+    """Queries and answers at the steps of a batch.
 
     Args:
-        reader: that asks.
+        reader: that queries the memory.
         positions: [batch, time] bool, where there are symbols.
-        gold: [batch, time], right answers.
-        shown: [batch, time] bool, where the right answer replaces the memory's.
+        gold: [batch, time], correct answers.
+        shown: [batch, time] bool, where the correct answer replaces the memory's.
     """
 
     def __init__(
@@ -62,7 +62,7 @@ class TapeReading:
         self.hits: list[MemoryHits] = []
 
     def ask(self, place: Tensor) -> Tensor | None:
-        """Places of the queries [batch, m] -> what goes to the tape [batch, m], if anything."""
+        """Map the positions of the queries [batch, m] to values for the tape [batch, m], if any."""
         step = len(self.queries)
         query = self.reader.project(place).float()
         hits = self.reader.memory.query(query)
@@ -78,7 +78,7 @@ class TapeReading:
         return self.reader.answer(value, confidence)
 
     def finish(self, state: Tensor) -> MemoryReading:
-        """All of it, in the order of [batch, time], for states [batch, time, m] of the softmax."""
+        """Return the reading in the order of [batch, time], for softmax states [batch, time, m]."""
         steps, positions = len(self.queries), self.positions
 
         def chosen(parts: list[Tensor]) -> Tensor:

@@ -1,18 +1,20 @@
-"""How taught terms get into a translation: begun where the attention is, ended as they were taught.
+"""Brings taught terms into a translation: begun under attention, completed as they were taught.
 
-At every step the decoder looks somewhere in the source. Where it looks at the cue of a term, the
-first piece of that term gets a share g of the probability; once a term is begun, its next piece
-does. So a hypothesis that looks at a taught word writes it, whole, and as often as the source has
-it:
+At every step the decoder attends to some place in the source. Where it attends to the cue of a
+term,
+the first piece of that term gets a share g of the probability; once a term is begun, its next piece
+does. So a hypothesis that attends to a taught word writes it completely, and as often as it occurs
+in
+the source:
 
     p(y) = (1 - g) p_model(y) + g [y = next piece of the term]
 
-    g = BEGIN r        to begin, if a(cue) >= ATTENTION max_j a(j), and it is not yet said
-    g = CONTINUE       to go on after two pieces or more, CONTINUE sqrt(r) after one
+    g = BEGIN r        to begin, if a(cue) >= ATTENTION max_j a(j), and it is not yet written
+    g = CONTINUE       to continue after two or more pieces; CONTINUE sqrt(r) after one
 
 where a(cue) is the attention's weight on the pieces of the cue, and r the trust in the term, see
 :class:`~fairseq_plugins.memory.terms.TermMemory`. After the last piece the word ends: pieces that
-would go on with it lose END nats.
+would continue it lose END nats.
 """
 
 from dataclasses import dataclass
@@ -24,12 +26,12 @@ from fairseq_plugins.memory.hits import NOTHING
 from fairseq_plugins.memory.terms import TermMemory, Trusted, WordCounts
 from fairseq_plugins.modules.words import Words
 
-# Chosen on five sets of lessons (docs/memory.md has the table), and the same for all models.
+# Chosen on five sets of lessons (docs/memory.md has the table); the same for all models.
 BEGIN = 0.8
 CONTINUE = 0.9
 ATTENTION = 0.5
 LEAST_PEAK = 0.2
-"""An attention that is spread wider than this looks nowhere."""
+"""If the peak of the attention is lower than this, it counts as attending nowhere."""
 END = 4.0
 SURE = 0.3
 """The end is enforced for terms with more trust than this."""
@@ -38,12 +40,12 @@ SMALLEST = 1e-9
 
 @dataclass(frozen=True)
 class CalledTerms:
-    """Terms whose cues are in the sources of a batch, E of them at most in each.
+    """Terms whose cues are in the sources of a batch, at most E for each source.
 
     Attributes:
         cue: [batch, E, source] float, 1 at the pieces of the cue.
-        pieces: [batch, E, M] int64, -1 beyond the last piece, and in rows that are none.
-        times: [batch, E] int64, how often the source has the cue.
+        pieces: [batch, E, M] int64, -1 after the last piece, and in empty rows.
+        times: [batch, E] int64, occurrences of the cue in the source.
         trust: [batch, E] float, r.
         origins: [batch, E] int64, of the lessons.
     """
@@ -61,14 +63,14 @@ class CalledTerms:
 
 @dataclass(frozen=True)
 class TermReading:
-    """What terms say at every position of [batch, time].
+    """What terms contribute at every position of [batch, time].
 
     Attributes:
-        gate: [batch, time] float, g of the term that is surest.
-        piece: [batch, time] int64, the piece it asks for; any where g = 0.
-        ends: [batch, time] bool, a term has just been said to its end.
-        origin: [batch, time] int64, of the lesson that the term is from; any where g = 0.
-        goes_on: [vocabulary] bool, pieces that would go on with it.
+        gate: [batch, time] float, g of the most certain term.
+        piece: [batch, time] int64, its next piece; arbitrary where g = 0.
+        ends: [batch, time] bool, whether a term has just been completed.
+        origin: [batch, time] int64, the lesson of the term; arbitrary where g = 0.
+        goes_on: [vocabulary] bool, pieces that would continue the word.
     """
 
     gate: Tensor
@@ -91,14 +93,14 @@ class TermReading:
 
 
 class TermReader(nn.Module):
-    """Finds the terms that a source calls for, and says when each is due.
+    """Finds the terms that a source triggers, and decides when each is due.
 
     Args:
         source: words of the source vocabulary.
         target: words of the target vocabulary.
     """
 
-    after_query = ("memory.", "source_counts.", "target_counts.")  # no query depends on them
+    after_query = ("memory.", "source_counts.", "target_counts.")  # no query depends on these
 
     def __init__(self, source: Words, target: Words) -> None:
         super().__init__()
@@ -108,7 +110,7 @@ class TermReader(nn.Module):
 
     @torch.no_grad()
     def call(self, tokens: Tensor) -> CalledTerms | None:
-        """Look up the words of sources [batch, source]; None if no term is called for."""
+        """Look up the words of sources [batch, source]; None if no term is triggered."""
         if not len(self.memory):
             return None
         numbers, begins = self.source.numbers(tokens)
@@ -139,12 +141,12 @@ class TermReader(nn.Module):
 
     @torch.no_grad()
     def read(self, called: CalledTerms, prefix: Tensor, attention: Tensor) -> TermReading:
-        """Say which terms are due.
+        """Decide which terms are due.
 
         Args:
-            called: by the source.
-            prefix: [batch, length], what is written so far, from the beginning; the last T of its
-                positions are those that are asked about.
+            called: the terms that the source triggers.
+            prefix: [batch, length], the tokens so far, from the beginning; its last T positions are
+                those in question.
             attention: [batch, T, source].
         """
         time = attention.shape[1]
@@ -159,7 +161,7 @@ class TermReader(nn.Module):
         gate = torch.where(begin, BEGIN * trust, torch.where(said > 0, onward, 0.0))
         complete = (said == length) & (length > 0)
         gate = gate.masked_fill(complete | (length == 0), 0.0)
-        gate, chosen = gate.max(dim=1)  # [batch, time]; of equals the newest
+        gate, chosen = gate.max(dim=1)  # [batch, time]; the newest of equals
         following = called.pieces.gather(2, said.clamp(max=called.pieces.shape[2] - 1))
         piece = following.gather(1, chosen.unsqueeze(1)).squeeze(1).clamp(min=0)
         ends = (complete & (trust > SURE)).any(dim=1)
@@ -169,21 +171,21 @@ class TermReader(nn.Module):
 
 
 def progress(prefix: Tensor, pieces: Tensor) -> tuple[Tensor, Tensor]:
-    """Follow terms through what is written.
+    """Follow terms through a prefix.
 
     Args:
         prefix: [batch, length].
-        pieces: [batch, E, M], -1 beyond the last one.
+        pieces: [batch, E, M], -1 after the last one.
 
     Returns:
-        [batch, E, length] int64, how many of a term's pieces end here; and how often it was said
-        in full up to here.
+        [batch, E, length] int64, the number of a term's pieces that end here, and how often it was
+            completed up to here.
     """
     batch, terms, most = pieces.shape
     size = (pieces != NOTHING).sum(-1, keepdim=True)  # [batch, E, 1]
     said = pieces.new_zeros(batch, terms, prefix.shape[1])
     full = torch.zeros_like(said)
-    run = torch.ones_like(said, dtype=torch.bool)  # the first m pieces end here
+    run = torch.ones_like(said, dtype=torch.bool)  # whether the first m pieces end here
     for m in range(1, most + 1):
         before = torch.nn.functional.pad(run[..., :-1], (1, 0), value=m == 1)
         run = before & (prefix.unsqueeze(1) == pieces[..., m - 1 : m])

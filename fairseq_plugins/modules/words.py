@@ -1,9 +1,11 @@
-"""Words of which a vocabulary has only pieces: where they begin and end, and a number for each.
+"""Words in a vocabulary of pieces: where they begin and end, and a number for each.
 
-A word is a run of letters and digits, whatever pieces it is made of: punctuation ends it. Its
-number is a polynomial of its characters in lower case, modulo 2^64, so that a word has one number
-however it was cut, and no string is made while a network translates. Works for sentencepiece
-(``▁``), subword-nmt (``@@``) and plain words.
+A word is a run of letters and digits, whatever pieces it consists of; punctuation ends it. Its
+number
+is a polynomial of its lower-case characters, modulo 2^64. So a word has the same number however it
+is
+split, and no strings are built while a network translates. This works for sentencepiece (``▁``),
+subword-nmt (``@@``) and plain words.
 """
 
 from collections.abc import Sequence
@@ -11,18 +13,18 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-MARK = "\u2581"  # with which sentencepiece begins a word
-JOINER = "@@"  # with which subword-nmt ends a piece that is not the last of its word
+MARK = "\u2581"  # marks the beginning of a word in sentencepiece
+JOINER = "@@"  # marks a piece that does not end its word in subword-nmt
 BASE = 0x9E3779B97F4A7C15  # odd, so that no character is lost modulo 2^64
 MODULUS = 1 << 64
 
 
 class Words(nn.Module):
-    """What a vocabulary's pieces tell of words. Nothing in it is learned or saved.
+    """What the pieces of a vocabulary reveal about words. Nothing in it is learned or saved.
 
     Args:
         symbols: the pieces, in the order of their numbers.
-        specials: how many of them, at the beginning, are no text.
+        specials: number of pieces at the beginning that are not text.
     """
 
     number: Tensor
@@ -47,7 +49,7 @@ class Words(nn.Module):
 
         buffer("number", [_signed(n) for n in numbers], torch.int64)
         buffer("power", [_signed(p) for p in powers], torch.int64)
-        # A lone mark begins the word that the next piece goes on with.
+        # A lone mark begins the word that the next piece continues.
         buffer("is_word", [a or b for a, b in zip(alnum, lone, strict=True)], torch.bool)
         buffer("has_letter", [any(map(str.isalpha, text)) for text in self.texts], torch.bool)
         buffer(
@@ -58,7 +60,7 @@ class Words(nn.Module):
         buffer("joins_right", [s.endswith(JOINER) for s in symbols], torch.bool)
 
     def continues(self, tokens: Tensor) -> Tensor:
-        """Tell which pieces go on with the word of the piece before: [..., time] -> bool."""
+        """Return which pieces continue the word of the piece before: [..., time] -> bool."""
         before, here = tokens[..., :-1], tokens[..., 1:]
         glued = self.joins_left[here] | self.joins_right[before]
         inside = glued & self.is_word[here] & self.is_word[before]
@@ -71,8 +73,9 @@ class Words(nn.Module):
             tokens: [batch, time].
 
         Returns:
-            [batch, time] int64, at every piece the number of its whole word, 0 where there is none;
-            and [batch, time] bool, the first pieces of words.
+            [batch, time] int64, at every piece the number of its whole word, 0 if there is none;
+            and
+                [batch, time] bool, the first pieces of words.
         """
         continues = self.continues(tokens)
         number, power = self.number[tokens], self.power[tokens]
@@ -80,7 +83,7 @@ class Words(nn.Module):
         for step in range(1, tokens.shape[1]):
             longer = so_far[:, step - 1] * power[:, step] + number[:, step]
             so_far[:, step] = torch.where(continues[:, step], longer, number[:, step])
-        for step in range(tokens.shape[1] - 2, -1, -1):  # the whole word's, back to its beginning
+        for step in range(tokens.shape[1] - 2, -1, -1):  # copy each word's number to its start
             so_far[:, step] = torch.where(
                 continues[:, step + 1], so_far[:, step + 1], so_far[:, step]
             )
@@ -88,7 +91,7 @@ class Words(nn.Module):
         return so_far.masked_fill_(~is_word, 0), is_word & ~continues
 
     def spans(self, tokens: Tensor) -> list[tuple[int, int]]:
-        """First and one past the last position of every word of one sentence [time]."""
+        """Return the first and the end position of every word of one sentence [time]."""
         continues, is_word = self.continues(tokens).tolist(), self.is_word[tokens].tolist()
         spans: list[tuple[int, int]] = []
         for position, (goes_on, word) in enumerate(zip(continues, is_word, strict=True)):
@@ -99,11 +102,11 @@ class Words(nn.Module):
         return spans
 
     def text(self, pieces: Sequence[int]) -> str:
-        """Spell a word in lower case."""
+        """Return the lower-case spelling of pieces."""
         return "".join(self.texts[piece] for piece in pieces)
 
     def at_a_word_start(self, pieces: Sequence[int]) -> list[int]:
-        """Spell a word so that it stands by itself, though it was taken from behind a bracket."""
+        """Return pieces that spell a word by itself, even if it was taken from after a bracket."""
         if not self.joins_left[pieces[0]]:
             return list(pieces)
         marked = self.index.get(MARK + self.symbols[pieces[0]])
@@ -114,12 +117,12 @@ class Words(nn.Module):
 
 
 def _text(symbol: str) -> str:
-    """What a piece spells, in lower case."""
+    """Return the lower-case text of a piece."""
     return symbol.removeprefix(MARK).removesuffix(JOINER).lower()
 
 
 def _polynomial(text: str) -> tuple[int, int]:
-    """Number of a text, and what the number of a text before it is multiplied by."""
+    """Return the number of a text, and the factor for the number of a text before it."""
     number, power = 0, 1
     for character in text:
         number, power = (number * BASE + ord(character)) % MODULUS, power * BASE % MODULUS
@@ -127,5 +130,5 @@ def _polynomial(text: str) -> tuple[int, int]:
 
 
 def _signed(number: int) -> int:
-    """The same 64 bits as torch's int64 has them."""
+    """Return the same 64 bits as a torch int64."""
     return number - MODULUS if number >= MODULUS // 2 else number

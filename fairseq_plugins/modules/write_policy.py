@@ -1,4 +1,4 @@
-"""Which of the tokens that a translator has seen go into its memory."""
+"""Selects which tokens of a text are written to the memory."""
 
 import torch
 from torch import Tensor
@@ -7,11 +7,11 @@ POLICIES = ("all", "surprise", "rare")
 
 
 class WritePolicy:
-    """Chooses tokens to remember.
+    """Selects tokens to remember.
 
     Args:
-        kind: ``all`` tokens; ``surprise``, those that the model gave a probability below
-            ``surprise``; ``rare``, those seen fewer than ``rare`` times in training.
+        kind: ``all`` tokens; ``surprise``, those to which the model assigned a probability below
+            ``surprise``; ``rare``, those that occur fewer than ``rare`` times in training.
         surprise: a probability.
         rare: a number of occurrences.
         counts: of every token in training, [vocabulary]; needed for ``rare``.
@@ -26,7 +26,7 @@ class WritePolicy:
         self.is_rare = counts < rare
 
     def __call__(self, target: Tensor, log_prob: Tensor) -> Tensor:
-        """Targets [N] and their log-probabilities [N] -> [N] bool, True to remember."""
+        """Select targets [N], given their log-probabilities [N] -> [N] bool, True to remember."""
         if self.kind == "surprise":
             return log_prob.detach().exp() < self.surprise
         if self.kind == "rare":
