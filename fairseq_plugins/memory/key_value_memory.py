@@ -134,8 +134,7 @@ class KeyValueMemory(MemorySlots):
 
         Raises:
             ValueError: if a query is not finite, a target is outside [0, num_values), or the hits
-                do
-                not have N rows.
+                do not have N rows.
         """
         self._check_target(query, target)
         unit = self._unit(query)
@@ -184,8 +183,7 @@ class KeyValueMemory(MemorySlots):
 
         Raises:
             ValueError: if a query is not finite, a target is outside [0, num_values), or the hits
-                do
-                not have N rows.
+                do not have N rows.
         """
         if not (self.training or force):
             return
@@ -221,9 +219,7 @@ class KeyValueMemory(MemorySlots):
         evicted = int((self.values[slots] != NOTHING).sum())
 
         self.commits += 1
-        changed = torch.unique(
-            torch.cat([merged, slots])
-        )  # a slot can be both merged into and evicted
+        changed = torch.unique(torch.cat([merged, slots]))  # a slot can be in both
         self._touch(changed)
         self.keys[merged] = merged_keys
         self.keys[slots] = query[miss_rows]

@@ -174,7 +174,7 @@ def _faults_of_numbers(buffers: Mapping[str, Tensor]) -> Iterator[str]:
         numbers = buffers.get(name, commits.new_empty(0))
         wrong = numbers[(numbers < least) | (numbers > greatest)]
         if len(wrong):
-            yield f"{name} contains {int(wrong[0])}, which is outside [{least}, {greatest}]"
+            yield f"{name} holds {int(wrong[0])}, which is outside [{least}, {greatest}]"
     if "pinned" in buffers and bool((buffers["pinned"] & (values == NOTHING)).any()):
         yield "an empty slot is pinned"
 

@@ -1,13 +1,10 @@
 """Taught words: the source word that triggers each, and its spelling.
 
 A memory of decoder states finds states that are similar to known ones. For a word that never
-occurred
-in training, states contain little information, but they show where the network attends. So a taught
-word has a second key, its *cue*: the source word that it translates. The key is a number, compared
-for
-equality, and the value is a row of pieces. Like a :class:`KeyValueMemory`, it has no parameters,
-and
-one example is enough.
+occurred in training, states contain little information, but they show where the network attends. So
+a taught word has a second key, its *cue*: the source word that it translates. The key is a number,
+compared for equality, and the value is a row of pieces. Like a :class:`KeyValueMemory`, it has no
+parameters, and one example is enough.
 """
 
 from collections.abc import Sequence
@@ -89,8 +86,7 @@ class TermMemory(nn.Module):
     """Terms: for each its cue, its pieces, how common its cue is, and its lesson.
 
     A term without pieces means that a lesson had a source word and no new word for it. So the
-    memory
-    knows not only what a word was translated as, but also how often it was not:
+    memory knows not only what a word was translated as, but also how often it was not:
 
         trust = k / n * RARITY / (RARITY + c)
 
@@ -172,9 +168,7 @@ class TermMemory(nn.Module):
 
     def _indexed(self) -> "dict[int, list[Trusted]]":
         lessons: dict[int, set[int]] = {}  # lessons with each cue
-        having: dict[
-            tuple[int, tuple[int, ...]], set[int]
-        ] = {}  # lessons with each term, newest last
+        having: dict[tuple[int, tuple[int, ...]], set[int]] = {}  # with each term, newest last
         latest: dict[tuple[int, tuple[int, ...]], int] = {}
         common: dict[int, int] = {}
         columns = (self.cues, self.pieces, self.commonness, self.origins)

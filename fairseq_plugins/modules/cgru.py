@@ -194,8 +194,7 @@ class CGRU(nn.Module):
             assert convolution.bias is not None
             nn.init.constant_(convolution.bias, bias)  # the + 1 of the equations
             # As large as in the authors' program. With PyTorch's scale, a third of it, the state
-            # fades
-            # within a few steps, and nothing is learned.
+            # fades within a few steps, and nothing is learned.
             bound = INIT_GAIN * (3 / convolution.weight[0].numel()) ** 0.5
             nn.init.uniform_(convolution.weight, -bound, bound)
 

@@ -3,8 +3,7 @@
 Everything is time-major ([time, batch, dim]), the layout of torch's LSTM kernels. Sequences are
 padded on the right, after everything that a forward LSTM computes; for the backward direction,
 each sequence is reversed within its own length. So padding never changes a result, and no packing
-is
-needed.
+is needed.
 """
 
 import torch

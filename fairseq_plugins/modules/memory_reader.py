@@ -93,7 +93,7 @@ class MemoryReading:
             return log_probs
         if self.positions.shape != log_probs.shape[:2]:
             raise ValueError(
-                "a memory that interpolates needs whole sentences: omit --softmax-batch"
+                "a memory that interpolates needs whole sentences: leave out --softmax-batch"
             )
         if bool(self.positions.all()):  # always, when tokens are generated one at a time
             return self.mix(log_probs.flatten(0, 1)).view_as(log_probs)
@@ -288,8 +288,7 @@ class MemoryReader(nn.Module):
 
         Returns:
             The neighbours [N, k] that were not taught, and the position of each among the hits;
-            None
-                instead of the positions if nothing was taught, so that all keep their positions.
+            None instead of the positions if nothing was taught, so that all keep their positions.
         """
         taught = self.memory.taught(hits.slots)
         if taught is None:

@@ -2,9 +2,8 @@
 
 The state is an image of n columns, one for each symbol of the source, h rows and m maps. The
 encoder writes the embedded source to its first row and applies a stack of CGRUs n times. The
-decoder
-applies its own stack once for every symbol of the target. Symbol t is read from column t of the
-first row, embedded, and written to that position of the output tape, which the CGRUs read.
+decoder applies its own stack once for every symbol of the target. Symbol t is read from column t of
+the first row, embedded, and written to that position of the output tape, which the CGRUs read.
 
 With a memory (Kaiser et al. 2017, figure 3), the query is read from the position below that of the
 symbol, before the step, and the answer is written to that position of the tape.
@@ -59,8 +58,7 @@ class NeuralGPUEncoder(nn.Module):
 
         Returns:
             State [batch, m, n, h]. Columns after the end of a sequence are zero, and each sequence
-            takes
-                as many steps as it has columns, so the rest of the batch has no effect.
+            takes as many steps as it has columns, so the rest of the batch has no effect.
         """
         state = reached(self.stacks, in_row(words, SYMBOL_ROW, self.height))
         n = state.shape[2]

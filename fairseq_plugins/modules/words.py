@@ -1,11 +1,9 @@
 """Words in a vocabulary of pieces: where they begin and end, and a number for each.
 
 A word is a run of letters and digits, whatever pieces it consists of; punctuation ends it. Its
-number
-is a polynomial of its lower-case characters, modulo 2^64. So a word has the same number however it
-is
-split, and no strings are built while a network translates. This works for sentencepiece (``▁``),
-subword-nmt (``@@``) and plain words.
+number is a polynomial of its lower-case characters, modulo 2^64. So a word has the same number
+however it is split, and no strings are built while a network translates. This works for
+sentencepiece (``▁``), subword-nmt (``@@``) and plain words.
 """
 
 from collections.abc import Sequence

@@ -1,8 +1,7 @@
 """Exact nearest-neighbour search over the keys of a memory.
 
 The result is the same as comparing every query with every key in float32 and sorting. It is found
-in
-three steps, none of which sorts a row as long as the memory:
+in three steps, none of which sorts a row as long as the memory:
 
 1. *Coarse*: one matrix product of all queries with all keys, minus their mean, in bfloat16
    where that is fast.

@@ -1,9 +1,8 @@
 """A copy of the memory's keys in a short number format, with error bounds.
 
 Products of bfloat16 numbers are several times faster than those of float32, on processors with
-native
-instructions. The bounds on their error tell :mod:`fairseq_plugins.memory.search.exact` where it
-matters.
+native instructions. The bounds on their error tell :mod:`fairseq_plugins.memory.search.exact` where
+it matters.
 """
 
 from collections.abc import Iterator
@@ -99,9 +98,7 @@ class Mirror:
         rounding = (
             3 * self._unit * (1 + 4 * self._unit)
         )  # of all three, each below |kth| + 2 errors
-        tiny = (
-            4 * torch.finfo(self.keys.dtype).smallest_normal
-        )  # below this, rounding errors are not relative
+        tiny = 4 * torch.finfo(self.keys.dtype).smallest_normal  # rounding is absolute below
         return kth - 2 * errors - rounding * (kth.abs() + 2 * errors) - tiny * self._unit
 
     def bound(self, query: Tensor, coarse: Tensor) -> Tensor:

@@ -159,8 +159,8 @@ class Noted:
         """Find the first floors; return the tile as numbers that can be compared with them.
 
         If the floor is above zero, the bits of short floats can be compared directly. This is
-        almost
-        always so, because the mean of all keys was subtracted. Otherwise they are put in order.
+        almost always so, because the mean of all keys was subtracted. Otherwise they are put in
+        order.
         """
         short = tile.dtype != torch.float32
         self.ordered = not short
@@ -235,8 +235,7 @@ def pair_products(query: Tensor, keys: Tensor, queries: NDArray, slots: NDArray)
     """Compute q . K of pairs [L] in float32; pairs of the same slot must be adjacent.
 
     Keys are read in order, so they need not be in the cache. A product does not depend on what else
-    is
-    computed.
+    is computed.
     """
     ends = np.cumsum(np.bincount(slots, minlength=len(keys)))
     rows = torch.from_numpy(np.concatenate([[0], ends]))
