@@ -98,9 +98,9 @@ class LRUAMemory(_Rows):
         Args:
             state: after the previous step.
             emitted: key k and addend a [batch, heads, width]; gate alpha and the strength of the
-                key [batch, heads, 1]. Cosines are multiplied by 1 + softplus(strength), which is not in
-                the published equations: without it, 128 cosines between -1 and 1 always give almost
-                the same softmax.
+                key [batch, heads, 1]. Cosines are multiplied by 1 + softplus(strength), which is
+                not in the published equations: without it, 128 cosines between -1 and 1 always give
+                almost the same softmax.
 
         Returns:
             The state after this step.

@@ -1,9 +1,9 @@
 """Brings taught terms into a translation: begun under attention, completed as they were taught.
 
 At every step the decoder attends to some place in the source. When it attends to the cue of a
-term, the first piece of that term gets a share g of the probability; once a term is begun, its next piece
-does. So a hypothesis that attends to a taught word writes it completely, and as often as it occurs
-in the source:
+term, the first piece of that term gets a share g of the probability; once a term is begun, its next
+piece does. So a hypothesis that attends to a taught word writes it completely, and as often as it
+occurs in the source:
 
     p(y) = (1 - g) p_model(y) + g [y = next piece of the term]
 
