@@ -100,7 +100,7 @@ def broken(name: str, number: float) -> dict[str, Any]:
         (broken("touched", 4), r"touched holds 4, which is outside \[0, 3\]"),
         (broken("touched", -(2**62)), r"touched holds -4611686018427387904"),
         (broken("commits", -1), r"outside \[0, -1\]"),
-        (broken("layout", 3), "its layout has version 3, this program knows 2"),
+        (broken("layout", 3), "its layout has version 3, but this program knows 2"),
         (broken("values", -1) | {"pinned": torch.ones(40, dtype=torch.bool)}, "slot is pinned"),
         (downgraded(lived()) | {"ages": torch.full((40,), -(2**62))}, "ages holds -46116860"),
         (downgraded(lived()) | {"ages": torch.full((40,), 4)}, r"outside \[0, 3\]"),
