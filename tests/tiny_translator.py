@@ -25,28 +25,34 @@ WORDS = ["the", "cat", "sleeps", "dog", "runs", "die", "Katze", "schläft", "der
 TEXT = [f"{one} {other}." for one in WORDS for other in reversed(WORDS)]
 
 
-def make_pieces(path: Path) -> sentencepiece.SentencePieceProcessor:
-    """Learn a sentencepiece model that can spell everything, by bytes."""
+def make_pieces(path: Path, byte_fallback: bool = True) -> sentencepiece.SentencePieceProcessor:
+    """Learn a sentencepiece model, which can spell everything if it falls back on bytes."""
     model = io.BytesIO()
     sentencepiece.SentencePieceTrainer.train(
         sentence_iterator=iter(TEXT), model_writer=model, vocab_size=330, model_type="bpe",
-        normalization_rule_name="identity", byte_fallback=True, hard_vocab_limit=False,
+        normalization_rule_name="identity", byte_fallback=byte_fallback, hard_vocab_limit=False,
         minloglevel=2,
     )  # fmt: skip
     path.write_bytes(model.getvalue())
     return sentencepiece.SentencePieceProcessor(model_proto=model.getvalue())
 
 
-def make_parts(folder: Path, languages: tuple[str, str] = ("en", "de"), **options: Any) -> None:
+def make_parts(
+    folder: Path,
+    languages: tuple[str, str] = ("en", "de"),
+    byte_fallback: bool = True,
+    **options: Any,
+) -> None:
     """Write ``checkpoint.pt``, ``spm.model`` and ``data/`` with two dictionaries.
 
     Args:
         folder: where to.
         languages: of source and target.
+        byte_fallback: whether every character is a piece, or some bytes.
         options: of the model.
     """
     (folder / "data").mkdir(parents=True)
-    pieces = make_pieces(folder / "spm.model")
+    pieces = make_pieces(folder / "spm.model", byte_fallback)
     words = Dictionary()
     for number in range(pieces.get_piece_size()):
         if not (pieces.is_control(number) or pieces.is_unknown(number)):

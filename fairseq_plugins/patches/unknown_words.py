@@ -42,9 +42,9 @@ class Alignment(list):
         self.words = words
 
 
-def copied_words(
-    target: Sequence[int], attention: Tensor, source: Sequence[int], words: Sequence[str], unk: int
-) -> dict[int, str]:
+def copied_places(
+    target: Sequence[int], attention: Tensor, source: Sequence[int], unk: int
+) -> dict[int, int]:
     """Choose the source word for each unknown word of a hypothesis.
 
     Unknown source words come first, each once, along the strongest attention. For what is left, it
@@ -54,23 +54,23 @@ def copied_words(
         target: Tokens of the hypothesis.
         attention: [source, target], of each target token to the source.
         source: Tokens of the source; the last one ends the sentence.
-        words: The words of the source, without its end.
         unk: The token of all unknown words, in both languages.
 
     Returns:
-        Source word by target position.
+        Source position by target position.
     """
+    length = len(source) - 1
     wanted = [t for t, token in enumerate(target) if token == unk and t < attention.size(1)]
-    unknown = [s for s in range(len(words)) if source[s] == unk]
+    unknown = [s for s in range(length) if source[s] == unk]
     links = sorted((-float(attention[s, t]), t, s) for t in wanted for s in unknown)
     chosen: dict[int, int] = {}
     for _, t, s in links:
         if t not in chosen and s not in chosen.values():
             chosen[t] = s
     for t in wanted:
-        if t not in chosen and words:
-            chosen[t] = int(attention[: len(words), t].argmax())
-    return {t: words[s] for t, s in chosen.items()}
+        if t not in chosen and length:
+            chosen[t] = int(attention[:length, t].argmax())
+    return chosen
 
 
 def _load_align_dict_if_named(replace_unk: str | None) -> dict[str, str] | None:
@@ -144,7 +144,8 @@ def _copy_words(
     for hypothesis in hypotheses:
         attention = _without_padding(hypothesis["attention"].float().cpu(), padded, pad)
         target = hypothesis["tokens"].tolist()
-        copied = copied_words(target, attention, source, words, task.target_dictionary.unk())
+        places = copied_places(target, attention, source, task.target_dictionary.unk())
+        copied = {at: words[place] for at, place in places.items()}
         hypothesis["alignment"] = Alignment(hypothesis["alignment"], copied)
 
 

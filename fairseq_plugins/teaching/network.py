@@ -21,6 +21,7 @@ from fairseq_plugins.memory.hits import NOTHING
 from fairseq_plugins.memory.terms import Term, TermMemory
 from fairseq_plugins.modules.memory_reader import MemoryReading
 from fairseq_plugins.modules.term_reader import TermReader, TermReading
+from fairseq_plugins.patches.unknown_words import copied_places
 from fairseq_plugins.teaching.about import About
 from fairseq_plugins.teaching.folder import CHECKPOINT, fingerprint_of
 from fairseq_plugins.teaching.terms import terms_of
@@ -34,7 +35,8 @@ class Hypothesis:
 
     Attributes:
         tokens: [T] int64, without the end.
-        aligned: for each of them, the source token that was attended to most.
+        aligned: for each of them, the source token that was attended to most; for one that the
+            dictionary does not know, the one that it copies.
         log_probs: [T + 1], of each token and the end.
     """
 
@@ -182,7 +184,8 @@ class Network:
                     search, [self.model], sample, constraints=constraints
                 )
                 for index, hypotheses in zip(sample["id"].tolist(), answers, strict=True):
-                    found[numbers[index]] = self._hypothesis(hypotheses[0])
+                    source = sources[numbers[index]]
+                    found[numbers[index]] = self._hypothesis(hypotheses[0], source)
         return [found[number] for number in range(len(sources))]
 
     @torch.no_grad()
@@ -326,11 +329,16 @@ class Network:
             self._searches[beam, constrained] = self.task.build_generator([self.model], cfg)
         return self._searches[beam, constrained]
 
-    def _hypothesis(self, found: dict[str, Any]) -> Hypothesis:
-        tokens = found["tokens"].cpu()
-        attention = found["attention"]
-        aligned = [] if attention is None else attention.argmax(0).tolist()
-        return Hypothesis(tokens[:-1], aligned[: len(tokens) - 1], found["positional_scores"].cpu())
+    def _hypothesis(self, found: dict[str, Any], source: Tensor) -> Hypothesis:
+        tokens, aligned = found["tokens"].cpu(), list[int]()
+        if found["attention"] is not None:
+            attention = found["attention"].cpu()
+            aligned = attention.argmax(0).tolist()[: len(tokens) - 1]
+            unk = self.task.target_dictionary.unk()
+            copied = copied_places(tokens.tolist(), attention, source.tolist(), unk)
+            for place, origin in copied.items():
+                aligned[place] = origin
+        return Hypothesis(tokens[:-1], aligned, found["positional_scores"].cpu())
 
     def _batches(self, lengths: Sequence[int]) -> Iterator[list[int]]:
         """Group numbers of sentences that are about equally long."""

@@ -22,10 +22,12 @@ class Tokens:
     Attributes:
         ids: [T + 1] int64, with the end.
         pieces: the sentence, and where each of the T tokens is in it.
+        written: the T tokens as sentencepiece writes them, those without a number, too.
     """
 
     ids: Tensor
     pieces: Pieces
+    written: Sequence[str]
 
     def __len__(self) -> int:
         """Tokens without the end."""
@@ -51,19 +53,19 @@ class Vocabulary:
         """
         pieces = self.model.encode(text, out_type=str)
         ids = [*(self.dictionary.index(piece) for piece in pieces), self.dictionary.eos()]
-        return Tokens(torch.tensor(ids), Pieces(text, list(_spans(text, pieces))))
+        return Tokens(torch.tensor(ids), Pieces(text, list(_spans(text, pieces))), pieces)
 
     def decode(self, ids: Tensor, copied: Sequence[str] = ()) -> Pieces:
         """Return the text of tokens, and where each of them is in it.
 
         Args:
             ids: [T] int64, without the end.
-            copied: for each of them, what to write if the dictionary does not know it.
+            copied: for each of them, the piece to write if the dictionary does not know it.
         """
         pieces = [self.dictionary[token] for token in ids.tolist()]
         for place, token in enumerate(ids.tolist()):
             if token == self.dictionary.unk():
-                pieces[place] = SPACE + copied[place] if place < len(copied) else ""
+                pieces[place] = copied[place] if place < len(copied) else ""
         text = self.model.decode(pieces)
         text = " ".join(text.split())
         return Pieces(text, list(_spans(text, pieces)))

@@ -139,8 +139,7 @@ class Sentences:
     ) -> tuple[Pieces, Tensor]:
         """A translation with the marks of its source, and what the model takes it for."""
         aligned = [min(place, len(source) - 1) for place in found.aligned]
-        surfaces = [source.pieces.text[begin:end] for begin, end in source.pieces.spans]
-        target = self._target.decode(found.tokens, [surfaces[place] for place in aligned])
+        target = self._target.decode(found.tokens, [source.written[place] for place in aligned])
         end = found.tokens.new_tensor([self._target.dictionary.eos()])
         ids = torch.cat([found.tokens, end])
         return with_marks(source.pieces, marks, target, aligned), ids

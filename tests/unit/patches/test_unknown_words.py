@@ -10,26 +10,22 @@ from fairseq.data import Dictionary
 from fairseq.tasks.translation import TranslationConfig, TranslationTask
 
 from fairseq_plugins.errors import InputError
-from fairseq_plugins.patches.unknown_words import Alignment, copied_words
+from fairseq_plugins.patches.unknown_words import Alignment, copied_places
 
 UNK = 3
 
 
 def test_unknown_words_of_the_source_come_first_and_once() -> None:
     attention = torch.tensor([[0.9, 0.9, 0.9], [0.1, 0.05, 0.0], [0.0, 0.05, 0.1], [0, 0, 0]])
-    words = ["the", "Zaphod", "Trillian"]
     source = [10, UNK, UNK, 2]
-    assert copied_words([UNK, 11, UNK], attention, source, words, UNK) == {
-        0: "Zaphod",
-        2: "Trillian",
-    }
-    assert copied_words([UNK, UNK, UNK], attention, source, words, UNK)[1] == "the"
+    assert copied_places([UNK, 11, UNK], attention, source, UNK) == {0: 1, 2: 2}
+    assert copied_places([UNK, UNK, UNK], attention, source, UNK)[1] == 0
 
 
 def test_where_the_source_is_known_attention_tells() -> None:
     attention = torch.tensor([[0.1], [0.2], [0.7]])  # most of all to the end of the sentence
-    assert copied_words([UNK], attention, [10, 11, 2], ["a", "b"], UNK) == {0: "b"}
-    assert copied_words([UNK], torch.ones(1, 1), [2], [], UNK) == {}
+    assert copied_places([UNK], attention, [10, 11, 2], UNK) == {0: 1}
+    assert copied_places([UNK], torch.ones(1, 1), [2], UNK) == {}
 
 
 def test_a_dictionary_of_replacements(tmp_path: Path) -> None:

@@ -333,6 +333,17 @@ def test_any_text_is_translated(translator: Translator, text: str) -> None:
     assert all(found.text[word.start : word.end] == word.text for word in found.words)
 
 
+def test_names_that_the_vocabulary_cannot_spell_survive(tmp_path: Path) -> None:
+    """They are all alike to a network without pieces for bytes, and are copied from the source."""
+    with Translator.open(make_translator(tmp_path, byte_fallback=False)) as translator:
+        translator.teach("the cat Żółw sleeps", "die Katze Żółw schläft")
+        translator.teach("the dog-Ж runs", "der Hund-Ж läuft")
+        for name in ("Żółw", "Łę", "Ψυχή"):
+            found = translator.translate(f"the cat {name} sleeps", exact=False)
+            assert found.text == f"die Katze {name} schläft"
+        assert translator.translate("the dog-Щю runs").text == "der Hund-Щю läuft"
+
+
 def test_sentences_that_are_too_long_are_cut(translator: Translator) -> None:
     """Instead of an error."""
     assert len(translator.translate("cat " * 60, beam=1).text.split()) > 1
