@@ -1,7 +1,7 @@
-"""Label-smoothed cross-entropy plus the memory's margin loss.
+"""Label-smoothed cross-entropy plus the margin loss of the memory.
 
-Also stages in the memory what the model was asked and should have answered; the task commits it
-after the backward pass. Works for models without memory too, where it is the plain loss.
+It also stages the queries and their correct values in the memory, which the task commits after the
+backward pass. For models without a memory, it is the plain loss.
 """
 
 from dataclasses import dataclass
@@ -26,45 +26,49 @@ from fairseq_plugins.modules.write_policy import POLICIES, WritePolicy
 
 @dataclass
 class MemoryCrossEntropyConfig(FairseqDataclass):
-    """Weights of the losses, and what is remembered."""
+    """Weights of the losses, and options of what is remembered."""
 
-    label_smoothing: float = option(0.1, "0 means none", Range(least=0, below=1))
+    label_smoothing: float = option(
+        0.1, "amount of label smoothing; 0 for none", Range(least=0, below=1)
+    )
     memory_loss_weight: float = option(
-        1.0, "weight of the margin loss against the cross-entropy", WEIGHT
+        1.0, "weight of the margin loss relative to the cross-entropy", WEIGHT
     )
     softmax_alone: float = option(
         1.0,
-        "how much a softmax that a memory is mixed into learns as if there were none; at 0 it "
-        "does not learn by heart what the memory knows",
+        "weight of the loss of the softmax without the memory, from 0 to 1; at 0 the network does "
+        "not memorise what the memory already knows",
         SHARE,
     )
     memory_write: ChoiceEnum(list(POLICIES)) = option(  # type: ignore[valid-type]
         "all",
-        "remember all target tokens, those that surprised the model, or those that are rare in "
+        "target tokens to remember: all, those that surprise the model, or those that are rare in "
         "training",
     )
     memory_surprise: float = option(
-        0.5, "for surprise: remember tokens below this probability", Range(above=0, most=1)
+        0.5,
+        "for surprise: remember tokens with a lower probability than this",
+        Range(above=0, most=1),
     )
     memory_rare: int = option(
-        100, "for rare: remember tokens seen less often than this", Range(least=1)
+        100, "for rare: remember tokens that occur less often than this in training", Range(least=1)
     )
     sentence_avg: bool = II("optimization.sentence_avg")
 
 
 def policy_for(dictionary: Any, kind: str, surprise: float, rare: int) -> WritePolicy:
-    """What of a text is to be remembered: a policy for the words of a dictionary.
+    """Return the policy of what to remember, for the words of a dictionary.
 
     Raises:
-        InputError: if it does not know its words' counts and needs them, or numbers are impossible.
+        InputError: if the policy needs counts that the dictionary lacks, or numbers are impossible.
     """
     counts = torch.tensor(dictionary.count)
     if kind == "rare" and counts.max() <= 1:
         raise InputError(
-            "--memory-write rare: this dictionary does not tell how often training has its words; "
-            "take surprise or all"
+            "--memory-write rare: this dictionary has no counts of its words in the training text; "
+            "use surprise or all"
         )
-    # Files of dictionaries leave out </s> and <unk>, which then seem to be rare.
+    # Dictionary files leave out </s> and <unk>, which then seem to be rare.
     counts[: dictionary.nspecial] = torch.iinfo(counts.dtype).max
     try:
         return WritePolicy(kind, surprise, rare, counts)
@@ -74,8 +78,8 @@ def policy_for(dictionary: Any, kind: str, surprise: float, rare: int) -> WriteP
 
 @register_criterion("memory_cross_entropy", dataclass=MemoryCrossEntropyConfig)
 class MemoryCrossEntropy(FairseqCriterion):
-    """Sum over tokens of the label-smoothed CE of the softmax, the weighted margin loss and,
-    where the memory's distribution is mixed in, the CE of the mixture.
+    """Sum over tokens of the label-smoothed CE of the softmax, the weighted margin loss and, if the
+    memory's distribution is mixed in, the CE of the mixture.
     """
 
     def __init__(
@@ -99,7 +103,7 @@ class MemoryCrossEntropy(FairseqCriterion):
         )
 
     def forward(self, model: Any, sample: dict, reduce: bool = True) -> tuple[Tensor, int, dict]:
-        """Loss of a sample, the number it has to be divided by, and what to log."""
+        """Return the loss of a sample, the number to divide it by, and the values to log."""
         logits, extra = model(**sample["net_input"])
         target = sample["target"]  # [batch, time]
         real = target != self.padding_idx
@@ -115,7 +119,8 @@ class MemoryCrossEntropy(FairseqCriterion):
         log: dict[str, float] = {}
         reading: MemoryReading | None = extra.get("memory")
         if reading is not None and reading.hits is not None:
-            # The same number, but the softmax learns by it only as much as not alone.
+            # The same value, but the softmax learns from it only the share that it does not learn
+            # alone.
             alone = self.softmax_alone
             mixed = reading.mix_target(torch.lerp(log_prob, log_prob.detach(), alone), target[real])
             margin_loss, log = self._learn(reading, reading.hits, target[real], mixed)
@@ -137,7 +142,7 @@ class MemoryCrossEntropy(FairseqCriterion):
     def _learn(
         self, reading: MemoryReading, hits: MemoryHits, target: Tensor, log_prob: Tensor
     ) -> tuple[Tensor, dict]:
-        """The margin loss, and pairs for the next commit."""
+        """Compute the margin loss, and stage pairs for the next commit."""
         memory = reading.memory
         margin_loss = memory.loss(reading.query, target, hits).sum()
         if memory.training:
@@ -155,7 +160,7 @@ class MemoryCrossEntropy(FairseqCriterion):
 
     @staticmethod
     def reduce_metrics(logging_outputs: list[dict]) -> None:
-        """Average over all workers; memory health beside the losses."""
+        """Average over all workers; log the health of the memory beside the losses."""
         tokens, size = total(logging_outputs, "ntokens"), total(logging_outputs, "sample_size")
         loss, nll = total(logging_outputs, "loss"), total(logging_outputs, "nll_loss")
         metrics.log_scalar("loss", loss / size / NATS_PER_BIT, size, round=3)
@@ -165,5 +170,5 @@ class MemoryCrossEntropy(FairseqCriterion):
 
     @staticmethod
     def logging_outputs_can_be_summed() -> bool:
-        """All of them are sums."""
+        """Return True: all of them are sums."""
         return True

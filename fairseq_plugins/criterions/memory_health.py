@@ -1,4 +1,4 @@
-"""What is logged about a memory in training, for all losses that teach one."""
+"""Log values about a memory in training, for all losses that train one."""
 
 from typing import Any
 
@@ -13,12 +13,12 @@ MEANS = {  # name in the log -> sum over queries
 
 
 def total(logs: list[dict], name: str) -> float:
-    """Sum of a number over all workers and batches."""
+    """Sum a value over all workers and batches."""
     return sum(float(log.get(name, 0)) for log in logs)
 
 
 def log_memory_health(logs: list[dict[str, Any]]) -> None:
-    """How often the best neighbour was right, how sure it was, how full and old the memory is."""
+    """Log how often the best neighbour was correct, its weight, and the fill and age of slots."""
     queries = total(logs, "memory_queries")
     if not queries:
         return

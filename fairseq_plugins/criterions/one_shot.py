@@ -1,7 +1,7 @@
 """Losses for one-shot learning: neighbours within the batch, and the memory's margin loss.
 
-In training both teach the network to put drawings of one class near each other, and every drawing
-is staged in the memory. In validation, episodes are played with classes it was never trained on.
+In training, both bring drawings of one class close to each other, and every drawing is staged in
+the memory. In validation, episodes are played with classes that are not trained on.
 """
 
 from dataclasses import dataclass
@@ -22,30 +22,30 @@ from fairseq_plugins.modules.cross_entropy import NATS_PER_BIT
 from fairseq_plugins.modules.one_shot import neighborhood_loss
 from fairseq_plugins.modules.options import COUNT, WEIGHT, Range, option
 
-AT_ONCE = 1000  # drawings embedded in validation
+AT_ONCE = 1000  # number of drawings embedded at once in validation
 PROTOCOLS = [Protocol(ways, shots) for ways in (5, 20) for shots in (1, 5)]
 
 
 @dataclass
 class OneShotConfig(FairseqDataclass):
-    """Weights of the losses, and how thoroughly to validate."""
+    """Weights of the losses, and size of the validation."""
 
     neighborhood_weight: float = option(
-        1.0, "weight of the loss within the batch; 0 for none", WEIGHT
+        1.0, "weight of the neighbourhood loss within the batch; 0 for none", WEIGHT
     )
     neighborhood_temperature: float = option(
-        0.1, "temperature of the neighbours' cosines", Range(above=0, most=1_000)
+        0.1, "temperature of the cosines in the neighbourhood loss", Range(above=0, most=1_000)
     )
     memory_loss_weight: float = option(
-        0.0, "weight of the memory's margin loss; the paper's only loss", WEIGHT
+        0.0, "weight of the memory's margin loss, the only loss in the paper", WEIGHT
     )
-    valid_episodes: int = option(1000, "of validation, for every protocol", COUNT)
+    valid_episodes: int = option(1000, "number of validation episodes for every protocol", COUNT)
     seed: int = II("common.seed")
 
 
 @register_criterion("one_shot", dataclass=OneShotConfig)
 class OneShot(FairseqCriterion):
-    """Sum over drawings of the two losses, weighted."""
+    """The weighted sum of the two losses over drawings."""
 
     def __init__(
         self,
@@ -60,8 +60,8 @@ class OneShot(FairseqCriterion):
         if neighborhood_weight and task.cfg.drawings < 2:
             raise InputError(
                 f"--drawings {task.cfg.drawings}: the loss within a batch compares drawings of a "
-                "class; ask for 2, or for the memory's loss alone, --neighborhood-weight 0 "
-                "--memory-loss-weight 1"
+                "class; use 2, or --neighborhood-weight 0 --memory-loss-weight 1 for the memory's "
+                "loss alone"
             )
         self.neighborhood_weight = neighborhood_weight
         self.neighborhood_temperature = neighborhood_temperature
@@ -69,7 +69,7 @@ class OneShot(FairseqCriterion):
         self.episodes, self.seed = valid_episodes, seed
 
     def forward(self, model: Any, sample: dict, reduce: bool = True) -> tuple[Tensor, int, dict]:
-        """Loss of a sample, the number it has to be divided by, and what to log."""
+        """Return the loss of a sample, the number to divide it by, and the values to log."""
         target = sample["target"]  # [N]
         log = {"ntokens": sample["ntokens"], "nsentences": len(target), "sample_size": len(target)}
         if not model.training:
@@ -85,8 +85,8 @@ class OneShot(FairseqCriterion):
         return loss, len(target), log | told | {"loss": float(loss.detach())}
 
     def _learn(self, memory: KeyValueMemory, query: Tensor, target: Tensor) -> tuple[Tensor, dict]:
-        """Weighted margin loss, and pairs for the next commit."""
-        # The loss looks at all neighbours, writing at the best one.
+        """Compute the weighted margin loss, and stage pairs for the next commit."""
+        # The loss uses all neighbours, writing uses the best one.
         hits = memory.query(query, neighbors=None if self.memory_loss_weight else 1)
         log: dict[str, float] = {
             "memory_right": int((hits.values[:, 0] == target).sum()),
@@ -100,7 +100,7 @@ class OneShot(FairseqCriterion):
         return self.memory_loss_weight * margin_loss, log
 
     def _validate(self, model: Any, sample: dict) -> dict[str, float]:
-        """How many per cent of the queries of an episode are classified rightly."""
+        """Return the percentages of queries that are classified correctly in episodes."""
         parts = [model(part) for part in sample["net_input"]["images"].split(AT_ONCE)]
         query, memory = torch.cat([part[0] for part in parts]), parts[0][1]["memory"].memory
         keys = query.view(-1, sample["drawings"], query.shape[1])  # [classes, drawings, D]
@@ -113,9 +113,9 @@ class OneShot(FairseqCriterion):
 
     @staticmethod
     def reduce_metrics(logging_outputs: list[dict]) -> None:
-        """Average over all workers; memory health beside the losses.
+        """Average over all workers; log the health of the memory beside the losses.
 
-        In validation, the loss is the share of errors in per cent, averaged over the protocols.
+        In validation, the loss is the percentage of errors, averaged over the protocols.
         """
         size, episodes = total(logging_outputs, "sample_size"), total(logging_outputs, "episodes")
         if episodes:
@@ -133,5 +133,5 @@ class OneShot(FairseqCriterion):
 
     @staticmethod
     def logging_outputs_can_be_summed() -> bool:
-        """All of them are sums."""
+        """Return True: all of them are sums."""
         return True

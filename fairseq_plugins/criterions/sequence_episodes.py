@@ -1,4 +1,4 @@
-"""Loss of networks that learn within an episode, and accuracy by the k-th showing of a class."""
+"""Loss of networks that learn within an episode, and accuracy at the k-th showing of a class."""
 
 from typing import Any
 
@@ -12,21 +12,21 @@ from torch import Tensor
 from fairseq_plugins.criterions.memory_health import total
 from fairseq_plugins.modules.cross_entropy import NATS_PER_BIT
 
-SHOWINGS = (1, 2, 3, 4, 5, 10)  # as both papers list them
+SHOWINGS = (1, 2, 3, 4, 5, 10)  # as in both papers
 
 
 def showing(classes: Tensor) -> Tensor:
-    """How often each step's class was shown up to then: [batch, time] -> [batch, time], from 1."""
+    """Count the showings of each step's class so far: [batch, time] -> [batch, time], from 1."""
     same = classes.unsqueeze(2) == classes.unsqueeze(1)  # [batch, time, time]
     return same.tril().sum(2)
 
 
 @register_criterion("sequence_episodes", dataclass=FairseqDataclass)
 class SequenceEpisodesCriterion(FairseqCriterion):
-    """Sum over steps of the cross-entropy of the label, all its positions together."""
+    """The sum over steps of the cross-entropy of the label, over all its positions."""
 
     def forward(self, model: Any, sample: dict, reduce: bool = True) -> tuple[Tensor, int, dict]:
-        """Loss of a sample, the number it has to be divided by, and what to log."""
+        """Return the loss of a sample, the number to divide it by, and the values to log."""
         logits, _ = model(**sample["net_input"])  # [batch, time, positions, symbols]
         target = sample["target"]  # [batch, time, positions]
         loss = F.cross_entropy(logits.float().flatten(0, 2), target.flatten(), reduction="sum")
@@ -47,7 +47,7 @@ class SequenceEpisodesCriterion(FairseqCriterion):
 
     @staticmethod
     def reduce_metrics(logging_outputs: list[dict]) -> None:
-        """Average over all workers; accuracy by showing, in per cent."""
+        """Average over all workers; log accuracy by showing, in per cent."""
         size = total(logging_outputs, "sample_size")
         loss = total(logging_outputs, "loss") / size / NATS_PER_BIT
         metrics.log_scalar("loss", loss, size, round=3)
@@ -59,5 +59,5 @@ class SequenceEpisodesCriterion(FairseqCriterion):
 
     @staticmethod
     def logging_outputs_can_be_summed() -> bool:
-        """All of them are sums."""
+        """Return True: all of them are sums."""
         return True

@@ -1,1 +1,1 @@
-"""Data that tasks draw batches from while training: images, episodes."""
+"""Data from which tasks draw batches during training: images, episodes, algorithms."""

@@ -1,4 +1,4 @@
-"""Examples of algorithmic tasks as fairseq's datasets."""
+"""Examples of algorithmic tasks as fairseq datasets."""
 
 from collections.abc import Callable
 from typing import Any
@@ -14,14 +14,14 @@ Draw = Callable[[int, int], tuple[list[str], list[str]]]
 
 
 class AlgorithmicDataset(DrawnDataset):
-    """Sources and targets, drawn on the fly; all examples of a batch are of one length.
+    """Sources and targets, generated on the fly; all examples of a batch have the same length.
 
     Args:
         draw: number and length of an example -> symbols of source and target.
         length: number of a batch -> length of its examples.
         dictionary: of the symbols.
-        batches: in an epoch.
-        batch_size: examples in a batch.
+        batches: number of batches in an epoch.
+        batch_size: number of examples in a batch.
     """
 
     def __init__(
@@ -36,7 +36,7 @@ class AlgorithmicDataset(DrawnDataset):
         self.draw, self.length, self.dictionary = draw, length, dictionary
 
     def __getitem__(self, index: int) -> dict[str, Any]:
-        """Example ``index``: its number, source and target [length], each with an end."""
+        """Return example ``index``: its number, source and target [length], each with an end."""
         source, target = self.draw(index, self.length(index // self.batch_size))
         return {"id": index, "source": self._numbers(source), "target": self._numbers(target)}
 
@@ -45,13 +45,13 @@ class AlgorithmicDataset(DrawnDataset):
         return torch.tensor([*map(self.dictionary.index, symbols), eos])
 
     def collater(self, samples: list[dict[str, Any]]) -> dict[str, Any]:
-        """A batch as fairseq's translation makes it."""
+        """Return a batch in the form of fairseq's translation."""
         words = self.dictionary
         return collate(samples, words.pad(), words.eos(), left_pad_source=False)
 
 
 def make_dictionary(symbols: list[str]) -> Dictionary:
-    """A dictionary of these symbols, in their order."""
+    """Create a dictionary of symbols, in their order."""
     dictionary = Dictionary()
     for symbol in symbols:
         dictionary.add_symbol(symbol)
@@ -59,33 +59,33 @@ def make_dictionary(symbols: list[str]) -> Dictionary:
 
 
 class Curriculum:
-    """Lengths that grow while training goes on; all up to the limit take turns.
+    """Lengths that grow during training; all lengths up to the limit take turns.
 
     Args:
-        shortest: length.
-        longest: length.
-        batches: after which the longest ones are drawn, too; 0 for at once.
+        shortest: least length.
+        longest: greatest length.
+        batches: number of batches before the longest length is drawn; 0 for at once.
     """
 
     def __init__(self, shortest: int, longest: int, batches: int) -> None:
         self.shortest, self.longest, self.batches = shortest, longest, batches
 
     def __call__(self, batch: int) -> int:
-        """The length of batch number ``batch``."""
+        """Return the length of batch number ``batch``."""
         done = min(1.0, (batch + 1) / self.batches) if self.batches else 1.0
         limit = self.shortest + int(done * (self.longest - self.shortest))
         return self.shortest + batch % (limit - self.shortest + 1)
 
 
 class CutAtFirst(Curriculum):
-    """At first every other batch is cut, all lengths taking turns; then there are only the longest.
+    """Shortens every second batch at first, all lengths in turn; later all have the longest length.
 
-    Short ones teach to compute along the sequence; but an attention that has yet to be learned
-    forms sooner where all sequences are of one length.
+    Short examples teach computation along the sequence, but attention forms sooner if all sequences
+    have the same length.
     """
 
     def __call__(self, batch: int) -> int:
-        """The length of batch number ``batch``."""
+        """Return the length of batch number ``batch``."""
         if batch >= self.batches or batch % 2 == 0:
             return self.longest
         return self.shortest + batch // 2 % (self.longest - self.shortest + 1)

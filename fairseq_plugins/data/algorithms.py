@@ -1,7 +1,8 @@
-"""Algorithmic tasks: sequences in, and what an exact algorithm makes of them, out.
+"""Algorithmic tasks: input sequences, and the output of an exact algorithm.
 
-Examples are drawn on the fly. ``length`` measures how much there is to do: symbols to copy, bits of
-each number. Numbers are written with their lowest bit first (Kaiser and Sutskever 2016, section 4).
+Examples are generated on the fly. ``length`` measures the amount of work: symbols to copy, or bits
+of each number. Numbers are written with their lowest bit first (Kaiser and Sutskever 2016, section
+4).
 """
 
 from collections.abc import Callable, Sequence
@@ -19,8 +20,8 @@ class Algorithm:
     """One task.
 
     Attributes:
-        symbols: that occur in sources and targets.
-        draw: length and random numbers -> symbols of source and target.
+        symbols: of sources and targets.
+        draw: maps length and random numbers to the symbols of source and target.
     """
 
     symbols: Sequence[str]
@@ -28,31 +29,31 @@ class Algorithm:
 
 
 def copy(length: int, rng: np.random.Generator) -> tuple[list[str], list[str]]:
-    """Digits, and the same digits."""
+    """Return digits, and the same digits."""
     digits = [DIGITS[digit] for digit in rng.integers(len(DIGITS), size=length)]
     return digits, digits
 
 
 def reverse(length: int, rng: np.random.Generator) -> tuple[list[str], list[str]]:
-    """Digits, and the same digits from the last to the first."""
+    """Return digits, and the same digits last to first."""
     digits, _ = copy(length, rng)
     return digits, digits[::-1]
 
 
 def binary_addition(length: int, rng: np.random.Generator) -> tuple[list[str], list[str]]:
-    """Two numbers of ``length`` bits, and their sum, which has one bit more."""
+    """Return two numbers of ``length`` bits, and their sum, which has one more bit."""
     a, b = _number(length, rng), _number(length, rng)
     return [*_bits(a, length), PLUS, *_bits(b, length)], _bits(a + b, length + 1)
 
 
 def binary_multiplication(length: int, rng: np.random.Generator) -> tuple[list[str], list[str]]:
-    """Two numbers of ``length`` bits, and their product, which has twice as many."""
+    """Return two numbers of ``length`` bits, and their product, which has twice as many."""
     a, b = _number(length, rng), _number(length, rng)
     return [*_bits(a, length), TIMES, *_bits(b, length)], _bits(a * b, 2 * length)
 
 
 def _number(length: int, rng: np.random.Generator) -> int:
-    """Any number of so many bits, leading zeros included; Python's, which has no largest one."""
+    """Return a number of this many bits, including leading zeros; Python's have no limit."""
     return int.from_bytes(rng.bytes(length // 8 + 1), "little") % (1 << length)
 
 

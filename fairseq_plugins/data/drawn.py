@@ -1,4 +1,4 @@
-"""Data that is drawn while training: datasets without end, and what a task makes of them."""
+"""Data generated during training: endless datasets, and how tasks use them."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -12,13 +12,13 @@ TRAIN = "train"  # fairseq's name of the split
 
 
 class DrawnDataset(FairseqDataset):
-    """Base of datasets that have an item for every index from 0 on, without end.
+    """Base class of datasets that have an item for every index from 0 on, without end.
 
-    An epoch is a convenience: so many batches, for validation and checkpoints.
+    An epoch is only a number of batches, for validation and checkpoints.
 
     Args:
-        batches: in an epoch.
-        batch_size: items in a batch.
+        batches: number of batches in an epoch.
+        batch_size: number of items in a batch.
     """
 
     def __init__(self, batches: int, batch_size: int = 1) -> None:
@@ -26,58 +26,58 @@ class DrawnDataset(FairseqDataset):
         self.batches, self.batch_size = batches, batch_size
 
     def __len__(self) -> int:
-        """Items in an epoch."""
+        """Return the number of items in an epoch."""
         return self.batches * self.batch_size
 
     def epoch_batches(self, epoch: int) -> Iterator[list[int]]:
-        """The indices of each batch of an epoch, which is counted from 1."""
+        """Yield the indices of each batch of an epoch, which is counted from 1."""
         for batch in range((epoch - 1) * self.batches, epoch * self.batches):
             first = batch * self.batch_size
             yield list(range(first, first + self.batch_size))
 
     def collater(self, samples: list[Any]) -> Any:
-        """An item is a whole batch here. An empty list: a worker has nothing left to do."""
+        """Return the only item, which is a whole batch; nothing if a worker has none left."""
         return samples[0] if samples else {}
 
     def num_tokens(self, index: int) -> int:
-        """All items are of one size."""
+        """Return 1: all items have the same size."""
         return 1
 
     def size(self, index: int) -> int:
-        """All items are of one size."""
+        """Return 1: all items have the same size."""
         return 1
 
 
 def drawn_together(batch_size: int | None) -> int:
-    """``--batch-size``, without which nothing can be drawn.
+    """Return ``--batch-size``, which is needed to draw batches.
 
     Raises:
-        InputError: if it was not given.
+        InputError: if it is missing.
     """
     if batch_size is None:
-        raise InputError("examples are drawn in batches: give --batch-size, not --max-tokens alone")
+        raise InputError("examples are drawn in batches: use --batch-size, not --max-tokens alone")
     return batch_size
 
 
 def epoch_iterator(
     dataset: DrawnDataset, training: bool, epoch: int, *, num_shards: int = 1, **options: Any
 ) -> EpochBatchIterator:
-    """fairseq's iterator over the epochs of a dataset.
+    """Return fairseq's iterator over the epochs of a dataset.
 
     Args:
-        dataset: where the batches come from.
-        training: whether each epoch brings new batches; in validation all are the first one.
-        epoch: to begin with.
-        num_shards: workers. In training each gets as many batches as the others: fairseq would give
-            one that has nothing left to do a batch of the last validation to train on.
-        options: ``shard_id``, ``num_workers`` and the like, as fairseq gives them.
+        dataset: that provides the batches.
+        training: whether each epoch has new batches; in validation all have the same ones.
+        epoch: first epoch.
+        num_shards: number of workers. In training all get the same number of batches: fairseq would
+            give a worker that has nothing left to do a batch of the last validation to train on.
+        options: ``shard_id``, ``num_workers`` and so on, from fairseq.
 
     Raises:
         InputError: if an epoch has fewer batches than there are workers.
     """
     if training and dataset.batches < num_shards:
         raise InputError(
-            f"--batches {dataset.batches} are not enough for {num_shards} workers; give more"
+            f"--batches {dataset.batches} are not enough for {num_shards} workers; use more"
         )
 
     def batches(dataset: DrawnDataset, epoch: int) -> list[list[int]]:
@@ -89,7 +89,7 @@ def epoch_iterator(
         dataset.collater,
         batches,
         epoch=epoch,
-        disable_shuffling=True,  # the draws are random already
+        disable_shuffling=True,  # the draws are already random
         reuse_dataloader=True,
         num_shards=num_shards,
         **options,
@@ -97,9 +97,9 @@ def epoch_iterator(
 
 
 class DrawsBatches:
-    """For tasks that draw their data: batches are what the dataset says.
+    """For tasks that generate their data: the dataset determines the batches.
 
-    Inherited before fairseq's task. Limits on the size of a batch mean nothing here.
+    Inherit it before fairseq's task. Limits on the size of a batch have no effect here.
     """
 
     datasets: dict[str, Any]
@@ -116,7 +116,7 @@ class DrawsBatches:
         data_buffer_size: int = 0,
         **kwargs: Any,
     ) -> EpochBatchIterator:
-        """Return an iterator over the epochs of a dataset, as fairseq asks for it."""
+        """Return an iterator over the epochs of a dataset, for fairseq."""
         return epoch_iterator(
             dataset,
             dataset is self.datasets.get(TRAIN),

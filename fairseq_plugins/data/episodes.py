@@ -1,8 +1,8 @@
 """Batches and episodes of classes, drawn on the fly.
 
-Every draw is a function of (seed, index) and of nothing else: not of the process that makes it, nor
-of what was drawn before. So any number of workers makes the same data, and a training that is
-resumed goes on with exactly what would have come.
+Every draw depends only on (seed, index): not on the process that makes it, nor on earlier draws. So
+any number of workers makes the same data, and a resumed training continues with exactly the data
+that would have followed.
 """
 
 from dataclasses import dataclass
@@ -22,23 +22,23 @@ WHITE = 255.0  # the largest value of a pixel
 
 
 def generator(seed: int, index: int) -> np.random.Generator:
-    """Random numbers for one draw, independent of those for all others."""
+    """Return random numbers for one draw, independent of those for all others."""
     return np.random.default_rng((seed, index))
 
 
 def draw(
     images: OmniglotImages, classes: int, drawings: int, rng: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Draw different classes, and different drawings of each.
+    """Draw distinct classes, and distinct drawings of each.
 
     Args:
         images: to draw from.
-        classes: C, how many.
-        drawings: D, of each class.
+        classes: C, the number of classes.
+        drawings: D, the number of drawings of each class.
         rng: random numbers.
 
     Returns:
-        Classes [C, 1] and drawings [C, D] int64: places in ``images.images``.
+        Classes [C, 1] and drawings [C, D] int64: indices into ``images.images``.
     """
     chosen = rng.choice(len(images), classes, replace=False)
     order = rng.random((classes, images.drawings)).argsort(axis=1)  # [C, all drawings]
@@ -47,13 +47,13 @@ def draw(
 
 @dataclass(frozen=True)
 class Distortion:
-    """How much drawings are distorted, each in its own way; all amounts are largest ones.
+    """Random distortions of drawings; all amounts are upper limits.
 
     Attributes:
-        shift: in pixels, to each side.
-        rotation: in degrees, either way.
+        shift: in pixels, in each direction.
+        rotation: in degrees, in both directions.
         shear: tangent of the angle, along each axis.
-        scale: as a share of the size, larger or smaller along each axis.
+        scale: share of the size, larger or smaller along each axis.
     """
 
     shift: float = 0.0
@@ -62,18 +62,18 @@ class Distortion:
     scale: float = 0.0
 
     def __bool__(self) -> bool:
-        """Whether it changes anything."""
+        """Return whether it changes anything."""
         return any((self.shift, self.rotation, self.shear, self.scale))
 
     def __call__(self, images: Tensor, rng: np.random.Generator) -> Tensor:
-        """Distort all drawings of a batch by random affine maps, at once.
+        """Distort all drawings of a batch with random affine maps, at once.
 
         Args:
             images: [N, size, size] float, 0 is paper.
             rng: random numbers.
 
         Returns:
-            [N, size, size], interpolated linearly; from beyond the edge comes paper.
+            [N, size, size], interpolated linearly; outside the edge is paper.
         """
         if not self:
             return images
@@ -93,21 +93,21 @@ class Distortion:
 
 
 def to_float(images: np.ndarray) -> Tensor:
-    """uint8 drawings -> float32 with ink 1 and paper 0."""
+    """Convert uint8 drawings to float32 with ink 1 and paper 0."""
     return torch.from_numpy(images).float().div_(WHITE)
 
 
 @dataclass(frozen=True)
 class Protocol:
-    """How an episode is played.
+    """Rules of an episode.
 
-    So many classes are shown by so many examples each, which are written to an empty memory in one
-    commit; then it is asked for the classes of other drawings of them.
+    A number of classes are shown with some examples each, which are written to an empty memory in
+    one commit. Then the memory is asked for the classes of other drawings of them.
 
     Attributes:
-        ways: classes.
-        shots: examples of each.
-        queries: other drawings of each, to be classified.
+        ways: number of classes.
+        shots: number of examples of each.
+        queries: number of other drawings of each, to be classified.
         rule: by which the memory names a class, see
             :func:`~fairseq_plugins.modules.one_shot.name_classes`.
     """
@@ -119,26 +119,26 @@ class Protocol:
 
     @property
     def name(self) -> str:
-        """For instance ``5way_1shot``."""
+        """The name, for instance ``5way_1shot``."""
         return f"{self.ways}way_{self.shots}shot"
 
     def fits(self, classes: int, drawings: int) -> bool:
-        """Whether there are enough classes, and drawings of each."""
+        """Return whether there are enough classes, and drawings of each."""
         return self.ways <= classes and self.shots + self.queries <= drawings
 
 
 def play(keys: Tensor, protocol: Protocol, episodes: int, seed: int, temperature: float) -> Tensor:
-    """Play episodes with drawings that are embedded already, each with an empty memory.
+    """Play episodes with embedded drawings, each with an empty memory.
 
     Args:
         keys: [classes, drawings, D], embeddings of all drawings.
         protocol: of each episode.
-        episodes: how many.
+        episodes: number of episodes.
         seed: of the draws; episode i is a function of (seed, i).
-        temperature: of the votes: that of the memory in training.
+        temperature: of the votes, that of the memory in training.
 
     Returns:
-        Share of queries that were classified rightly [episodes] float32.
+        Share of queries that were classified correctly [episodes] float32.
     """
     classes, drawings = keys.shape[:2]
     ways, shots = protocol.ways, protocol.shots
@@ -168,7 +168,7 @@ class ClassBatches(DrawnDataset):
         seed: of all draws.
         classes: C.
         drawings: D.
-        batches: in an epoch.
+        batches: number of batches in an epoch.
         distortion: of the drawings.
 
     Raises:
@@ -190,7 +190,7 @@ class ClassBatches(DrawnDataset):
         self.distortion = distortion or Distortion()
 
     def __getitem__(self, index: int) -> dict[str, Any]:
-        """A batch: images [N, size, size] float in [0, 1], target [N] int64, N = C x D."""
+        """Return a batch: images [N, size, size] float in [0, 1], target [N] int64, N = C x D."""
         rng = generator(self.seed, index)
         rows, columns = draw(self.images, self.classes, self.drawings, rng)
         images = to_float(self.images.images[rows, columns]).flatten(0, 1)  # [N, size, size]
@@ -206,8 +206,8 @@ class ClassBatches(DrawnDataset):
 class AllDrawings(DrawnDataset):
     """All drawings of all classes as one batch, from which validation draws its episodes.
 
-    An embedding does not depend on the episode, so that each drawing has to be embedded only once
-    for any number of episodes.
+    An embedding does not depend on the episode, so each drawing must be embedded only once for any
+    number of episodes.
 
     Args:
         images: the classes.
@@ -218,7 +218,7 @@ class AllDrawings(DrawnDataset):
         self.images = images
 
     def __getitem__(self, index: int) -> dict[str, Any]:
-        """Images [N, size, size] float, target [N]; the drawings of a class follow each other."""
+        """Return images [N, size, size] float, target [N]; drawings of a class are adjacent."""
         return {
             "net_input": {"images": to_float(self.images.images).flatten(0, 1)},
             "target": torch.arange(len(self.images)).repeat_interleave(self.images.drawings),

@@ -1,4 +1,4 @@
-"""Drawings of characters, as ``data_prep.omniglot`` prepared them, divided into parts."""
+"""Drawings of characters, prepared by ``data_prep.omniglot`` and divided into parts."""
 
 import json
 import zipfile
@@ -21,7 +21,8 @@ class OmniglotImages:
 
     Attributes:
         images: [classes, drawings, size, size] uint8, ink is 255.
-        names: of the classes, ``Greek/character01``; turned by 90 degrees ``Greek/character01@90``.
+        names: of the classes, ``Greek/character01``; rotated by 90 degrees
+            ``Greek/character01@90``.
         alphabets: of the classes.
     """
 
@@ -30,12 +31,12 @@ class OmniglotImages:
     alphabets: Sequence[str]
 
     def __len__(self) -> int:
-        """Classes."""
+        """Return the number of classes."""
         return len(self.images)
 
     @property
     def drawings(self) -> int:
-        """Drawings of each class."""
+        """Number of drawings of each class."""
         return self.images.shape[1]
 
     @property
@@ -44,13 +45,13 @@ class OmniglotImages:
         return self.images.shape[-1]
 
     def select(self, names: Sequence[str]) -> "OmniglotImages":
-        """The classes with these names, in this order."""
+        """Return the classes with these names, in this order."""
         place = {name: index for index, name in enumerate(self.names)}
         rows = [place[name] for name in names]
         return OmniglotImages(self.images[rows], list(names), [self.alphabets[row] for row in rows])
 
     def turned(self, degrees: int) -> "OmniglotImages":
-        """All drawings turned counter-clockwise; the classes are others then, with other names.
+        """Return all drawings rotated counter-clockwise, as new classes with new names.
 
         Args:
             degrees: a multiple of 90.
@@ -62,7 +63,7 @@ class OmniglotImages:
         return OmniglotImages(np.ascontiguousarray(turned), names, self.alphabets)
 
     def with_turns(self, turns: Sequence[int]) -> "OmniglotImages":
-        """As many times the classes as there are turns (Santoro et al. 2016, section 4.1)."""
+        """Return the classes once for each rotation (Santoro et al. 2016, section 4.1)."""
         copies = [self.turned(degrees) for degrees in turns]
         return OmniglotImages(
             np.concatenate([copy.images for copy in copies]),
@@ -74,8 +75,8 @@ class OmniglotImages:
         """Check that an episode can be drawn from these images.
 
         Args:
-            classes: that it needs.
-            drawings: that it needs of each class.
+            classes: number that it needs.
+            drawings: number that it needs of each class.
 
         Returns:
             The images themselves.
@@ -85,18 +86,18 @@ class OmniglotImages:
         """
         if min(classes, drawings) < 1:
             raise InputError(
-                f"{classes} classes with {drawings} drawings each are no episode; ask for one of "
-                "each at least"
+                f"{classes} classes with {drawings} drawings each do not make an episode; use at "
+                "least one of each"
             )
         if classes > len(self):
             raise InputError(
-                f"{classes} different classes are wanted and this part of the data has "
-                f"{len(self)}; ask for fewer ways or classes, or take another part"
+                f"{classes} different classes are needed, but this part of the data has "
+                f"{len(self)}; use fewer ways or classes, or another part"
             )
         if drawings > self.drawings:
             raise InputError(
-                f"{drawings} drawings of a class are wanted and there are {self.drawings}; "
-                "ask for fewer shots, queries or drawings"
+                f"{drawings} drawings of a class are needed, but there are {self.drawings}; "
+                "use fewer shots, queries or drawings"
             )
         return self
 
@@ -105,11 +106,11 @@ def load_images(folder: Path, size: int) -> OmniglotImages:
     """Load all drawings.
 
     Args:
-        folder: that ``data_prep.omniglot`` made.
+        folder: created by ``data_prep.omniglot``.
         size: of the images, in pixels.
 
     Raises:
-        InputError: if they are not there in this size, or the file is damaged.
+        InputError: if they do not exist in this size, or the file is damaged.
     """
     path = folder / f"omniglot_{size}.npz"
     try:
@@ -117,7 +118,7 @@ def load_images(folder: Path, size: int) -> OmniglotImages:
             images = file["images"]
             alphabets, characters = file["alphabets"].tolist(), file["characters"].tolist()
         if not len(images) == len(alphabets) == len(characters):
-            raise ValueError("as many names as characters")
+            raise ValueError("numbers of names and characters differ")
     except FileNotFoundError as error:
         raise InputError(
             f"{path}: no such file; make it with `python -m data_prep.omniglot --out {folder} "
@@ -125,24 +126,24 @@ def load_images(folder: Path, size: int) -> OmniglotImages:
         ) from error
     except (ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         raise InputError(
-            f"{path}: damaged, or not made by data_prep.omniglot; remove it and prepare it again"
+            f"{path}: damaged, or not created by data_prep.omniglot; remove it and prepare it again"
         ) from error
     pairs = zip(alphabets, characters, strict=True)
     return OmniglotImages(images, [f"{one}/{other}" for one, other in pairs], alphabets)
 
 
 def load_splits(folder: Path) -> dict[str, Any]:
-    """Load the divisions into parts by their names, as ``data_prep.drawings.splits`` makes them.
+    """Load the splits into parts by name, as written by ``data_prep.drawings.splits``.
 
     Raises:
-        InputError: if they are not there, or the file is damaged.
+        InputError: if they do not exist, or the file is damaged.
     """
     path = folder / "splits.json"
     try:
         splits = json.loads(path.read_text("utf-8"))
         for split in splits.values():
             if set(split["parts"]) != set(split["turns"]):
-                raise ValueError("other parts than turns")
+                raise ValueError("parts and turns differ")
     except FileNotFoundError as error:
         raise InputError(
             f"{path}: no such file; make it with `python -m data_prep.omniglot --out {folder}`"
@@ -153,16 +154,16 @@ def load_splits(folder: Path) -> dict[str, Any]:
 
 
 def load_part(folder: Path, size: int, split: str, part: str) -> OmniglotImages:
-    """Load the classes of one part, turned as the split says.
+    """Load the classes of one part, rotated as the split specifies.
 
     Args:
-        folder: that ``data_prep.omniglot`` made.
+        folder: created by ``data_prep.omniglot``.
         size: of the images, in pixels.
         split: its name.
         part: ``train``, ``valid`` or ``test``.
 
     Raises:
-        InputError: if there is no such split or part, or the files do not fit each other.
+        InputError: if the split or part does not exist, or the files do not match.
     """
     splits = load_splits(folder)
     if split not in splits:
@@ -172,9 +173,9 @@ def load_part(folder: Path, size: int, split: str, part: str) -> OmniglotImages:
     parts = splits[split]["parts"]
     if part not in parts:
         remedy = (
-            "give --disable-validation, or a split with classes for development"
+            "use --disable-validation, or a split with classes for development"
             if part == "valid"
-            else "take one of these"
+            else "use one of these"
         )
         raise InputError(f"split {split} has only {' and '.join(parts)}, no {part}; {remedy}")
     images = load_images(folder, size)

@@ -1,16 +1,16 @@
-"""The task that needs a memory: compute along a sequence, and look up symbols that are seldom seen.
+"""The task that needs a memory: computing along a sequence and looking up rare symbols.
 
 A source of length n interleaves n control bits and n symbols, b_1 x_1 b_2 x_2 ... b_n x_n. The
 target has n symbols: y_i = x_i where the parity of b_1 ... b_i is even, and y_i = f(x_i) where it
-is odd. f is a random one-to-one function over thousands of symbols, fixed by the seed; nothing but
-examples tells it. Symbols follow Zipf's law, so that f of most of them is shown seldom or never:
+is odd. f is a random one-to-one function over thousands of symbols, determined by the seed; only
+examples reveal it. Symbols follow Zipf's law, so f of most of them is seldom or never shown:
 
     source   0 s7   1 s2   0 s7   1 s9
     parity   even   odd    odd    even
     target   s7     f(s2)  f(s7)  s9
 
-The training text is finite, so that "seen once" means something: example i is the same whenever it
-comes round. How often a symbol has been seen is how often f of it was asked for in training.
+The training text is finite, so that "seen once" has a meaning: example i is the same every time.
+The number of times a symbol was seen is how often f of it was asked for in training.
 """
 
 from dataclasses import dataclass
@@ -20,8 +20,8 @@ import numpy as np
 
 BITS = ["0", "1"]
 BUCKETS = {"0": (0, 0), "1": (1, 1), "2-5": (2, 5), "6-20": (6, 20), ">20": (21, np.inf)}
-FUNCTION, TRAINING = 0, 1  # what random numbers are drawn for
-OTHER = 2  # texts other than the training text are numbered from here
+FUNCTION, TRAINING = 0, 1  # purposes of random numbers
+OTHER = 2  # texts other than the training text have numbers from here on
 
 
 @dataclass(frozen=True)
@@ -29,11 +29,11 @@ class RareSymbols:
     """The function, and the texts.
 
     Attributes:
-        symbols: how many there are.
-        examples: in the training text.
+        symbols: number of symbols.
+        examples: number of examples in the training text.
         length: n of the training text.
         seed: of the function and all texts.
-        exponent: of Zipf's law: the r-th most frequent symbol has a share of 1 / r^exponent.
+        exponent: of Zipf's law: the share of the r-th most frequent symbol is ~ 1 / r^exponent.
     """
 
     symbols: int = 16_000
@@ -44,7 +44,7 @@ class RareSymbols:
 
     @cached_property
     def names(self) -> list[str]:
-        """The symbols and the control bits, as they are called in the dictionary."""
+        """Return the symbols and the control bits, as in the dictionary."""
         return [*BITS, *(f"s{number}" for number in range(self.symbols))]
 
     @cached_property
@@ -54,7 +54,7 @@ class RareSymbols:
 
     @cached_property
     def share(self) -> np.ndarray:
-        """Probability of each symbol [symbols], those with low numbers being frequent."""
+        """Probability of each symbol [symbols]; low numbers are frequent."""
         weight = 1 / np.arange(1, self.symbols + 1) ** self.exponent
         return weight / weight.sum()
 
@@ -72,11 +72,11 @@ class RareSymbols:
         return np.bincount(chosen[asked], minlength=self.symbols)
 
     def training(self, index: int, length: int | None = None) -> tuple[list[str], list[str]]:
-        """Example ``index`` of the training text, which begins anew after the last.
+        """Return example ``index`` of the training text, which starts again after the last.
 
         Args:
             index: of the example.
-            length: of its beginning, which is an example, too; all of it if None.
+            length: of its beginning, which is also an example; None for all of it.
         """
         bits, chosen = self._training
         row = index % self.examples
@@ -85,13 +85,13 @@ class RareSymbols:
     def test(
         self, text: int, index: int, length: int, bucket: str | None = None
     ) -> tuple[list[str], list[str]]:
-        """Example ``index`` of another text.
+        """Return example ``index`` of another text.
 
         Args:
             text: its number, from 0.
             index: of the example.
             length: n.
-            bucket: from which its symbols are drawn; from all alike if None.
+            bucket: of its symbols; None for all of them.
 
         Returns:
             Symbols of source and target.
@@ -107,14 +107,14 @@ class RareSymbols:
 
     @cached_property
     def buckets(self) -> dict[str, np.ndarray]:
-        """Symbols by how often f of them was seen in training."""
+        """Group symbols by how often f of them was seen in training."""
         return {
             name: np.flatnonzero((self.seen >= low) & (self.seen <= high))
             for name, (low, high) in BUCKETS.items()
         }
 
     def example(self, bits: np.ndarray, chosen: np.ndarray) -> tuple[list[str], list[str]]:
-        """Source and target for control bits [n] and symbols [n]."""
+        """Return source and target for control bits [n] and symbols [n]."""
         odd = bits.cumsum() % 2 == 1
         answers = np.where(odd, self.function[chosen], chosen)
         pairs = zip(bits.tolist(), chosen.tolist(), strict=True)

@@ -1,4 +1,4 @@
-"""Episodes for networks that learn within them: images one by one, the right label a step later."""
+"""Episodes for networks that learn within them: images one by one, labels one step later."""
 
 from typing import Any
 
@@ -10,21 +10,21 @@ from fairseq_plugins.data.drawn import DrawnDataset
 from fairseq_plugins.data.episodes import Distortion, draw, generator, to_float
 from fairseq_plugins.data.omniglot import OmniglotImages
 
-LETTERS = 5  # of a string label, and of the alphabet that it is made of
+LETTERS = 5  # of a string label, and of its alphabet
 LABELS = ("one-hot", "strings")
 
 
 def label_codes(labels: str, ways: int, rng: np.random.Generator) -> np.ndarray:
-    """A label for each class of an episode, new in every episode.
+    """Draw a label for each class of an episode.
 
     Args:
         labels: ``one-hot``: one symbol of ``ways``; ``strings``: five letters of a to e
             (Santoro et al. 2016, section 4.1).
-        ways: classes.
+        ways: number of classes.
         rng: random numbers.
 
     Returns:
-        [ways, positions] int64, symbols; no two labels are the same.
+        [ways, positions] int64, symbols; all labels are distinct.
     """
     if labels == "one-hot":
         return rng.permutation(ways)[:, None]
@@ -33,29 +33,29 @@ def label_codes(labels: str, ways: int, rng: np.random.Generator) -> np.ndarray:
 
 
 def positions(labels: str) -> int:
-    """How many symbols make a label."""
+    """Return the number of symbols of a label."""
     return 1 if labels == "one-hot" else LETTERS
 
 
 def symbols(labels: str, ways: int) -> int:
-    """How many symbols a position of a label can hold."""
+    """Return the number of symbols that a position of a label can have."""
     return ways if labels == "one-hot" else LETTERS
 
 
 class SequenceEpisodes(DrawnDataset):
-    """Episodes of one drawing a step (Santoro et al. 2016, section 4.1).
+    """Episodes with one drawing per step (Santoro et al. 2016, section 4.1).
 
     Classes, their labels, the drawings and their order are new in every episode. So a label can
-    only be known from what the episode itself showed before.
+    only be known from what the episode itself has shown before.
 
     Args:
         images: the classes to draw from.
         seed: of all draws.
-        ways: classes in an episode.
-        length: steps; all classes are shown equally often, as far as they go round.
+        ways: number of classes in an episode.
+        length: number of steps; classes are shown equally often, as far as possible.
         labels: ``one-hot`` or ``strings``.
-        batches: in an epoch.
-        batch_size: episodes in a batch.
+        batches: number of batches in an epoch.
+        batch_size: number of episodes in a batch.
         distortion: of the drawings.
 
     Raises:
@@ -75,12 +75,12 @@ class SequenceEpisodes(DrawnDataset):
     ) -> None:
         super().__init__(batches, batch_size)
         self.seed, self.ways, self.length, self.labels = seed, ways, length, labels
-        self.showings = -(-length // max(ways, 1))  # without classes, they are refused below
+        self.showings = -(-length // max(ways, 1))  # an episode without classes is rejected below
         self.images = images.require(ways, self.showings)
         self.distortion = distortion or Distortion()
 
     def __getitem__(self, index: int) -> dict[str, Tensor]:
-        """An episode: images [time, size, size], classes [time], target [time, positions]."""
+        """Return images [time, size, size], classes [time], target [time, positions]."""
         rng = generator(self.seed, index)
         rows, columns = draw(self.images, self.ways, self.showings, rng)
         pixels = self.images.images[rows, columns]  # [ways, showings, size, size]
@@ -94,7 +94,7 @@ class SequenceEpisodes(DrawnDataset):
         }
 
     def collater(self, samples: list[dict[str, Tensor]]) -> dict[str, Any]:
-        """A batch; ``previous`` are the right labels of the step before, one-hot, first zeros."""
+        """Return a batch; ``previous`` has the labels of the step before, one-hot, first zeros."""
         if not samples:
             return {}
         images, classes, target = (

@@ -1,4 +1,4 @@
-"""fairseq architectures. Importing this package registers all of them."""
+"""fairseq models. Importing this package registers all of them."""
 
 from fairseq_plugins.models import (
     extended_neural_gpu,

@@ -33,7 +33,7 @@ STATE = "neural_gpu"  # name of the decoder's incremental state
 
 
 class ExtendedDecoder(MemoryDecoder, PlainDecoder):
-    """fairseq's face of :class:`NeuralGPUDecoder`, with or without a memory."""
+    """Adapts :class:`NeuralGPUDecoder` to fairseq, with or without a memory."""
 
     reader: TapeReader | None
 
@@ -56,7 +56,7 @@ class ExtendedDecoder(MemoryDecoder, PlainDecoder):
         incremental_state: dict | None = None,
         **_: Any,
     ) -> tuple[Tensor, dict]:
-        """Logits [batch, time, vocabulary] of prefixes, or of the last symbol if incremental."""
+        """Return logits [batch, time, vocabulary]; of the last symbol only if incremental."""
         tokens, columns = prev_output_tokens, encoder_out["columns"]
         progress = self.core.start(encoder_out["state"])
         step = 0
@@ -82,10 +82,10 @@ class ExtendedDecoder(MemoryDecoder, PlainDecoder):
     def steps(
         self, tokens: Tensor, first: int, progress: Progress, columns: Tensor
     ) -> tuple[Tensor, Progress, TapeReading | None]:
-        """Go on by tokens [batch, time], the first of which belongs to step ``first``.
+        """Continue with tokens [batch, time], the first of which belongs to step ``first``.
 
         Returns:
-            Places of the symbols [batch, time, m], progress, and what was read.
+            Positions of the symbols [batch, time, m], progress, and the reading.
         """
         n = progress.state.shape[2]
         ragged = bool((columns != n).any())
@@ -94,7 +94,7 @@ class ExtendedDecoder(MemoryDecoder, PlainDecoder):
         ask = reading.ask if reading else None
         places = []
         for index in range(tokens.shape[1]):
-            # A hypothesis that is longer than the state has ended; what it reads means nothing.
+            # A hypothesis that is longer than the state has ended; its readings have no meaning.
             place = progress.state[:, :, -1, SYMBOL_ROW]
             if first + index < n:
                 word = self.embedding(tokens[:, index]) if first + index else None
@@ -105,7 +105,7 @@ class ExtendedDecoder(MemoryDecoder, PlainDecoder):
         return torch.stack(places, dim=1), progress, reading
 
     def begin(self, tokens: Tensor) -> TapeReading:
-        """Ready to ask; the right answer is the next token."""
+        """Start to read; the correct answer is the next token."""
         assert self.reader is not None
         real = tokens != self.dictionary.pad()
         end = tokens.new_full((len(tokens), 1), self.dictionary.eos())
@@ -123,13 +123,13 @@ class ExtendedDecoder(MemoryDecoder, PlainDecoder):
 
 @register_model("extended_neural_gpu", dataclass=NeuralGPUConfig)
 class ExtendedNeuralGPUModel(NeuralGPUModel):
-    """With a decoder that sees what it has emitted (Kaiser and Bengio 2016)."""
+    """A Neural GPU whose decoder reads what it has emitted (Kaiser and Bengio 2016)."""
 
     @classmethod
     def build_decoder(
         cls, cfg: Any, dictionary: Any, embedding: nn.Embedding, output: nn.Linear
     ) -> PlainDecoder:
-        """With CGRUs of its own."""
+        """Build a decoder with its own CGRUs."""
         core = NeuralGPUDecoder(cfg.height, stacks(cfg, tape=True))
         reader = cls.build_reader(cfg, dictionary, embedding)
         return ExtendedDecoder(
@@ -138,7 +138,7 @@ class ExtendedNeuralGPUModel(NeuralGPUModel):
 
     @classmethod
     def build_reader(cls, cfg: Any, dictionary: Any, embedding: nn.Embedding) -> TapeReader | None:
-        """For models with a memory."""
+        """Return None; models with a memory build a reader."""
         return None
 
 
@@ -148,29 +148,29 @@ class ExtendedNeuralGPUMemoryConfig(JoiningMemoryOptions, NeuralGPUConfig):
 
     memory_read: ChoiceEnum(list(MODES)) = option(  # type: ignore[valid-type]
         "both",
-        "how the answer is used: embed puts it on the tape (the paper), interpolate mixes it "
-        "into the softmax, or both",
+        "how the answer is used: embed writes it to the tape (as in the paper), interpolate mixes "
+        "it into the softmax, or both",
     )
     memory_gold_updates: int = option(
         0,
-        "the right answer takes the place of the memory's on the tape with a probability that "
-        "falls from 1 to 0 in so many updates",
+        "number of updates during which the correct answer replaces the memory's on the tape, "
+        "with a probability that falls from 1 to 0",
         UPDATES,
     )
 
 
 @register_model("extended_neural_gpu_memory", dataclass=ExtendedNeuralGPUMemoryConfig)
 class ExtendedNeuralGPUMemoryModel(ExtendedNeuralGPUModel):
-    """With the memory of Kaiser et al. 2017, figure 3."""
+    """An Extended Neural GPU with the memory of Kaiser et al. 2017, figure 3."""
 
     gold_updates = 0
 
     @classmethod
     def build_model(cls, cfg: Any, task: Any) -> "ExtendedNeuralGPUMemoryModel":
-        """Make a model with an empty memory."""
+        """Build a model with an empty memory."""
         if cfg.height <= QUERY_ROW:
             raise InputError(
-                f"--height {cfg.height}: the query is in the second row; give at least 2"
+                f"--height {cfg.height}: the query is read from the second row; use at least 2"
             )
         model = super().build_model(cfg, task)
         model.decoder.joins_at = cfg.memory_from_update
@@ -179,25 +179,25 @@ class ExtendedNeuralGPUMemoryModel(ExtendedNeuralGPUModel):
 
     @classmethod
     def build_reader(cls, cfg: Any, dictionary: Any, embedding: nn.Embedding) -> TapeReader:
-        """Asks an empty memory."""
+        """Build a reader with an empty memory."""
         memory = empty_memory(cfg, len(dictionary))
         return TapeReader(memory, cfg.maps, str(cfg.memory_read), embedding)
 
     def before_optimizer_step(self, updates: int) -> None:
-        """See above; also refuses what cannot be shown.
+        """Do the same as other models; also reject correct answers that cannot be shown.
 
         Raises:
-            InputError: if right answers are to be shown on a tape that shows none.
+            InputError: if correct answers are to be shown but the tape shows no answers.
         """
         super().before_optimizer_step(updates)
         if self.gold_updates and self.decoder.reader.mode == "interpolate":
             raise InputError(
-                "--memory-gold-updates puts right answers on the tape, and --memory-read "
-                "interpolate puts none there; leave out one of the two"
+                "--memory-gold-updates writes correct answers to the tape, but --memory-read "
+                "interpolate does not use the tape; leave out one of the two"
             )
 
     def set_num_updates(self, num_updates: int) -> None:
-        """From when the memory joins in, show the right answer less and less."""
+        """Show the correct answer less and less, from the update at which the memory joins in."""
         super().set_num_updates(num_updates)
         asked = num_updates - self.decoder.joins_at
         left = 1 - asked / self.gold_updates if self.gold_updates else 0.0

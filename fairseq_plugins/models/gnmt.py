@@ -1,4 +1,4 @@
-"""The GNMT translator, without memory: ``--arch gnmt`` and its sizes."""
+"""The GNMT translator without a memory: ``--arch gnmt`` and its sizes."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -34,25 +34,34 @@ class GNMTConfig(FairseqDataclass):
     """Sizes and options of the translator."""
 
     units: int = option(256, "width of embeddings and LSTM layers", SIZE)
-    encoder_layers: int = option(2, "encoder layers, the bidirectional first one included", SIZE)
+    encoder_layers: int = option(
+        2, "number of encoder layers, including the bidirectional first one", SIZE
+    )
     encoder_forwards: bool = option(
         False,
-        "the first encoder layer, too, reads forwards only: no state of the source knows of "
-        "later words",
+        "make the first encoder layer unidirectional as well, so that no state of the source "
+        "contains later words",
     )
-    decoder_layers: int = option(2, "decoder layers; the first one asks the attention", SIZE)
+    decoder_layers: int = option(
+        2, "number of decoder layers; the first one queries the attention", SIZE
+    )
     attention: ChoiceEnum(list(ATTENTIONS)) = option(  # type: ignore[valid-type]
-        "scaled-dot", "scaled-dot learns fastest; normalized is the published GNMT's"
+        "scaled-dot",
+        "type of attention: scaled-dot learns fastest, normalized is that of the published GNMT",
     )
     dropout: float = option(0.3, "dropout on the input of every layer and of the softmax", DROPOUT)
-    variational_dropout: bool = option(False, "use one dropout mask for all steps of a sequence")
-    share_all_embeddings: bool = option(
-        False, "one embedding for source, target and softmax (joined dictionary)"
+    variational_dropout: bool = option(
+        False, "use the same dropout mask for all steps of a sequence"
     )
-    share_decoder_input_output_embed: bool = option(False, "one embedding for target and softmax")
+    share_all_embeddings: bool = option(
+        False, "share one embedding for source, target and softmax (needs a joined dictionary)"
+    )
+    share_decoder_input_output_embed: bool = option(
+        False, "share one embedding for target and softmax"
+    )
     init_scale: float = option(
         0.0,
-        "uniform initialisation in +-this (GNMT: 0.1); 0: by layer width",
+        "bound of the uniform initialisation (GNMT: 0.1); 0 for bounds by layer width",
         Range(least=0, most=100),
     )
     max_source_positions: int = II("task.max_source_positions")
@@ -60,13 +69,13 @@ class GNMTConfig(FairseqDataclass):
 
 
 class GNMTEncoder(FairseqEncoder):
-    """fairseq's face of :class:`GNMTEncoderLayers`; takes left or right padding."""
+    """Adapts :class:`GNMTEncoderLayers` to fairseq; accepts left or right padding."""
 
     def __init__(self, dictionary: Any, layers: GNMTEncoderLayers, keys: Any, longest: int) -> None:
         super().__init__(dictionary)
         self.layers = layers
-        self._keys = [keys]  # makes the attention's keys, once a sentence; owned by the decoder
-        self.terms: list[TermReader] = []  # of the decoder, if it has one
+        self._keys = [keys]  # computes the attention's keys once per sentence; part of the decoder
+        self.terms: list[TermReader] = []  # those of the decoder, if it has any
         self.longest = longest
 
     def forward(self, src_tokens: Tensor, src_lengths: Tensor | None = None, **_: Any) -> dict:
@@ -75,7 +84,7 @@ class GNMTEncoder(FairseqEncoder):
         Returns:
             ``encoder_out`` [source, batch, dim], ``keys`` [batch, source, units],
             ``encoder_padding_mask`` [batch, source] bool and ``terms``, those that the source
-            calls for, if any.
+            triggers, if any.
         """
         tokens = pad_on_the_right(src_tokens, self.dictionary.pad())
         padding = tokens == self.dictionary.pad()
@@ -98,12 +107,12 @@ class GNMTEncoder(FairseqEncoder):
         }
 
     def max_positions(self) -> int:
-        """Longest source."""
+        """Return the longest source."""
         return self.longest
 
 
 class GNMTDecoder(FairseqIncrementalDecoder):
-    """fairseq's face of :class:`GNMTDecoderLayers`, with the softmax layer."""
+    """Adapts :class:`GNMTDecoderLayers` to fairseq, and adds the softmax layer."""
 
     def __init__(
         self, dictionary: Any, layers: GNMTDecoderLayers, output: nn.Linear, longest: int
@@ -141,7 +150,7 @@ class GNMTDecoder(FairseqIncrementalDecoder):
         return self.output(self.layers.dropout(output)), extra
 
     def read(self, output: Tensor, context: Tensor, tokens: Tensor, extra: dict) -> Tensor:
-        """Where a memory has its say: output states [batch, time, dim] -> the same."""
+        """Let a memory change output states [batch, time, dim]; here they stay the same."""
         return output
 
     def reorder_incremental_state(self, incremental_state: dict, new_order: Tensor) -> None:
@@ -152,12 +161,12 @@ class GNMTDecoder(FairseqIncrementalDecoder):
             self.set_incremental_state(incremental_state, STATE, chosen)
 
     def max_positions(self) -> int:
-        """Longest target."""
+        """Return the longest target."""
         return self.longest
 
 
 def _pack(state: tuple) -> dict[str, Tensor]:
-    """The layers' states as fairseq keeps them: named tensors [1, batch, units]."""
+    """Return the layers' states in fairseq's form: named tensors [1, batch, units]."""
     return {
         f"{part}.{layer}.{kind}": tensor
         for part, layers in zip(("first", "upper"), state, strict=True)
@@ -185,7 +194,7 @@ class GNMTModel(FairseqEncoderDecoderModel):
 
     @classmethod
     def build_model(cls, cfg: GNMTConfig, task: Any) -> "GNMTModel":
-        """Make a model for the dictionaries of ``task``."""
+        """Build a model for the dictionaries of ``task``."""
         source, target = embeddings(cfg.units, cfg.share_all_embeddings, task)
         dropout = Dropout(cfg.dropout, cfg.variational_dropout)
         encoder_layers = GNMTEncoderLayers(
@@ -219,21 +228,21 @@ class GNMTModel(FairseqEncoderDecoderModel):
         return model
 
     def add_memory(self, cfg: Any) -> None:
-        """For models that have one."""
+        """Add a memory, in models that have one."""
 
     def get_normalized_probs(
         self, net_output: tuple[Tensor, dict], log_probs: bool, sample: dict | None = None
     ) -> Tensor:
-        """(Log-)probabilities [batch, time, vocabulary] in float32."""
+        """Return (log-)probabilities [batch, time, vocabulary] in float32."""
         result = torch.log_softmax(net_output[0].float(), dim=-1)
         return result if log_probs else result.exp()
 
 
 def embeddings(width: int, shared: bool, task: Any) -> tuple[nn.Embedding, nn.Embedding]:
-    """Source and target embeddings, one and the same if ``shared``.
+    """Create source and target embeddings, which are the same if ``shared``.
 
     Raises:
-        InputError: if they cannot be shared, because the dictionaries differ.
+        InputError: if they cannot be shared because the dictionaries differ.
     """
     source, target = task.source_dictionary, task.target_dictionary
     target_embedding = nn.Embedding(len(target), width, target.pad())
@@ -249,7 +258,7 @@ def embeddings(width: int, shared: bool, task: Any) -> tuple[nn.Embedding, nn.Em
 
 @dataclass
 class GNMTTinyConfig(GNMTConfig):
-    """For demonstrations and tests."""
+    """``gnmt`` for demos and tests."""
 
     units: int = 128
     encoder_layers: int = 1
@@ -258,14 +267,14 @@ class GNMTTinyConfig(GNMTConfig):
 
 @dataclass
 class GNMTBaseConfig(GNMTConfig):
-    """For a few hundred thousand sentence pairs."""
+    """``gnmt`` for a few hundred thousand sentence pairs."""
 
     units: int = 512
 
 
 @dataclass
 class GNMTWMTConfig(GNMTConfig):
-    """The published GNMT as trained for WMT: 4 + 4 layers of 1,024 units."""
+    """The published GNMT for WMT: 4 + 4 layers of 1,024 units."""
 
     units: int = 1024
     encoder_layers: int = 4
@@ -277,14 +286,14 @@ class GNMTWMTConfig(GNMTConfig):
 
 @register_model("gnmt_tiny", dataclass=GNMTTinyConfig)
 class GNMTTiny(GNMTModel):
-    """``gnmt`` of 128 units and 1 + 1 layers."""
+    """``gnmt`` with 128 units and 1 + 1 layers."""
 
 
 @register_model("gnmt_base", dataclass=GNMTBaseConfig)
 class GNMTBase(GNMTModel):
-    """``gnmt`` of 512 units and 2 + 2 layers."""
+    """``gnmt`` with 512 units and 2 + 2 layers."""
 
 
 @register_model("gnmt_wmt", dataclass=GNMTWMTConfig)
 class GNMTWMT(GNMTModel):
-    """``gnmt`` of 1,024 units and 4 + 4 layers."""
+    """``gnmt`` with 1,024 units and 4 + 4 layers."""

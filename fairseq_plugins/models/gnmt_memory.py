@@ -28,18 +28,18 @@ QUERIES = ("attention", "output", "both")
 
 @dataclass
 class GNMTMemoryOptions(JoiningMemoryOptions):
-    """What a translator says about its memory on the command line."""
+    """Options of a translator for its memory."""
 
     memory_key_dim: int = option(128, "width of the memory's keys")
     memory_query: ChoiceEnum(list(QUERIES)) = option(  # type: ignore[valid-type]
         "output",
-        "what is projected to a query: the attention's context (the paper), the state just "
-        "before the logits, or both",
+        "state that is projected to a query: the context of the attention (as in the paper), the "
+        "output state just before the logits, or both",
     )
     memory_read: ChoiceEnum(list(MODES)) = option(  # type: ignore[valid-type]
         "interpolate",
-        "how the answer is used: its embedding is added to the output state (the paper), its "
-        "distribution is mixed into the softmax, or both",
+        "how the answer is used: embed adds its embedding to the output state (as in the paper), "
+        "interpolate mixes its distribution into the softmax, or both",
     )
 
 
@@ -49,7 +49,7 @@ class GNMTMemoryConfig(GNMTMemoryOptions, GNMTConfig):
 
 
 class GNMTMemoryDecoder(MemoryDecoder, GNMTDecoder):
-    """A decoder that asks its memory before the logits."""
+    """A decoder that queries its memory before the logits."""
 
     reader: MemoryReader
     terms: TermReader
@@ -58,7 +58,7 @@ class GNMTMemoryDecoder(MemoryDecoder, GNMTDecoder):
     def forward(
         self, prev_output_tokens: Tensor, encoder_out: dict, *args: Any, **kwargs: Any
     ) -> tuple[Tensor, dict]:
-        """As without a memory; what taught terms say is in ``extra["terms"]``, if any is called."""
+        """Decode as without a memory; ``extra["terms"]`` has the reading of terms, if any."""
         logits, extra = super().forward(prev_output_tokens, encoder_out, *args, **kwargs)
         if encoder_out["terms"] is not None and self.asks:
             extra["terms"] = self.terms.read(
@@ -67,7 +67,7 @@ class GNMTMemoryDecoder(MemoryDecoder, GNMTDecoder):
         return logits, extra
 
     def read(self, output: Tensor, context: Tensor, tokens: Tensor, extra: dict) -> Tensor:
-        """Ask at every token, for all sentences and steps at once."""
+        """Query the memory at every token, for all sentences and steps at once."""
         sources = {"attention": [context], "output": [output], "both": [context, output]}
         source = torch.cat(sources[self.memory_query], dim=-1)
         positions = tokens != self.dictionary.pad()  # [batch, time]
@@ -110,10 +110,10 @@ class GNMTMemoryModel(GNMTModel):
     def get_normalized_probs(
         self, net_output: tuple[Tensor, dict], log_probs: bool, sample: dict | None = None
     ) -> Tensor:
-        """(Log-)probabilities [batch, time, vocabulary] in float32, the memory mixed in."""
+        """Return (log-)probabilities [batch, time, vocabulary] in float32, with memory."""
         result = super().get_normalized_probs(net_output, True, sample)
         terms: TermReading | None = net_output[1].get("terms")
-        if terms is not None:  # first: where a whole lesson comes again, it has the last word
+        if terms is not None:  # terms first: if a whole lesson occurs again, it has priority
             result = terms.mix(result)
         result = mix_memory(result, net_output[1])
         return result if log_probs else result.exp()
@@ -141,14 +141,14 @@ class GNMTMemoryWMTConfig(GNMTMemoryOptions, GNMTWMTConfig):
 
 @register_model("gnmt_memory_tiny", dataclass=GNMTMemoryTinyConfig)
 class GNMTMemoryTiny(GNMTMemoryModel):
-    """``gnmt_memory`` of 128 units and 1 + 1 layers."""
+    """``gnmt_memory`` with 128 units and 1 + 1 layers."""
 
 
 @register_model("gnmt_memory_base", dataclass=GNMTMemoryBaseConfig)
 class GNMTMemoryBase(GNMTMemoryModel):
-    """``gnmt_memory`` of 512 units and 2 + 2 layers."""
+    """``gnmt_memory`` with 512 units and 2 + 2 layers."""
 
 
 @register_model("gnmt_memory_wmt", dataclass=GNMTMemoryWMTConfig)
 class GNMTMemoryWMT(GNMTMemoryModel):
-    """``gnmt_memory`` of 1,024 units and 4 + 4 layers."""
+    """``gnmt_memory`` with 1,024 units and 4 + 4 layers."""

@@ -1,7 +1,7 @@
 """Networks that learn within an episode: ``--arch mann``, ``ntm_oneshot``, ``lstm_oneshot``.
 
-MANN is the memory-augmented network of Santoro et al. 2016; the other two show what its memory's
-way of writing, and what a memory at all, is worth.
+MANN is the memory-augmented network of Santoro et al. 2016. The other two show the value of its
+memory's addressing, and of having a memory at all.
 """
 
 from dataclasses import dataclass
@@ -21,24 +21,24 @@ from fairseq_plugins.modules.options import SIZE, option
 
 @dataclass
 class LSTMOneShotConfig(FairseqDataclass):
-    """Sizes of the LSTM without memory."""
+    """Sizes of the LSTM without a memory."""
 
-    units: int = option(200, "of the LSTM (200 in the paper)", SIZE)
+    units: int = option(200, "number of units of the LSTM (200 in the paper)", SIZE)
     image_size: int = II("task.image_size")
 
 
 @dataclass
 class MANNConfig(LSTMOneShotConfig):
-    """Sizes of LSTM and memory, as in the paper."""
+    """Sizes of the LSTM and the memory, as in the paper."""
 
-    slots: int = option(128, "rows of the memory", SIZE)
-    width: int = option(40, "of a row", SIZE)
-    heads: int = option(4, "that read the memory", SIZE)
+    slots: int = option(128, "number of rows of the memory", SIZE)
+    width: int = option(40, "width of a row of the memory", SIZE)
+    heads: int = option(4, "number of heads that read and write the memory", SIZE)
 
 
 @register_model("lstm_oneshot", dataclass=LSTMOneShotConfig)
 class LSTMOneShot(BaseFairseqModel):
-    """An LSTM that sees drawings and, a step later, their labels."""
+    """An LSTM that receives drawings and, one step later, their labels."""
 
     def __init__(self, controller: Controller, positions: int) -> None:
         super().__init__()
@@ -46,14 +46,14 @@ class LSTMOneShot(BaseFairseqModel):
 
     @classmethod
     def build_model(cls, cfg: Any, task: Any) -> "LSTMOneShot":
-        """Make a network for the task's labels.
+        """Build a network for the task's labels.
 
         Raises:
             InputError: if the task's episodes show no labels, or a size is impossible.
         """
         if task.label_shape is None:
             raise InputError(
-                f"--arch {cfg._name} learns from sequences of drawings: give --episodes sequences"
+                f"--arch {cfg._name} learns from sequences of drawings: use --episodes sequences"
             )
         positions, symbols = task.label_shape
         labels = positions * symbols
@@ -67,24 +67,24 @@ class LSTMOneShot(BaseFairseqModel):
 
     @staticmethod
     def memory(cfg: Any) -> ExternalMemory | None:
-        """None."""
+        """Return None, for no memory."""
         return None
 
     def forward(self, images: Tensor, previous: Tensor) -> tuple[Tensor, dict]:
-        """Logits of the labels.
+        """Compute the logits of the labels.
 
         Args:
             images: [batch, time, size, size], ink 1 and paper 0.
-            previous: [batch, time, positions x symbols], the labels of the step before.
+            previous: [batch, time, positions x symbols], the labels of the previous step.
 
         Returns:
-            [batch, time, positions, symbols], and nothing more.
+            [batch, time, positions, symbols], and an empty dict.
         """
         seen = torch.cat([images.flatten(2), previous], dim=2)
         return self.controller(seen).unflatten(2, (self.positions, -1)), {}
 
     def max_positions(self) -> None:
-        """Episodes are as long as they are."""
+        """Return None: episodes have no limit."""
 
 
 @register_model("mann", dataclass=MANNConfig)
@@ -93,20 +93,20 @@ class MANN(LSTMOneShot):
 
     @staticmethod
     def memory(cfg: MANNConfig) -> ExternalMemory:
-        """With least recently used access."""
+        """Return a memory with least recently used access."""
         return LRUAMemory(cfg.slots, cfg.width, cfg.heads)
 
 
 @dataclass
 class NTMOneShotConfig(MANNConfig):
-    """The same sizes."""
+    """The same sizes as those of the MANN."""
 
 
 @register_model("ntm_oneshot", dataclass=NTMOneShotConfig)
 class NTMOneShot(LSTMOneShot):
-    """The same with the memory of a Neural Turing Machine."""
+    """The same network with the memory of a Neural Turing Machine."""
 
     @staticmethod
     def memory(cfg: NTMOneShotConfig) -> ExternalMemory:
-        """Addressed by content and location."""
+        """Return a memory addressed by content and location."""
         return NTMMemory(cfg.slots, cfg.width, cfg.heads)

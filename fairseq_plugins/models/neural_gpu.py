@@ -1,4 +1,4 @@
-"""The Neural GPU: ``--arch neural_gpu``; those with a decoder are in ``extended_neural_gpu``."""
+"""The Neural GPU: ``--arch neural_gpu``. Those with a decoder are in ``extended_neural_gpu``."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -27,46 +27,48 @@ from fairseq_plugins.modules.neural_gpu import (
 from fairseq_plugins.modules.options import DROPOUT, SIZE, UPDATES, WEIGHT, Range, option
 from fairseq_plugins.patches.arguments import check_part
 
-INIT_STD = 1.0  # of embeddings: like the state, whose numbers are between -1 and 1
-NOISE_DECAY = 0.275  # power of the updates; of the variance twice as much
-NOISE_SEEDS = 1 << 32  # for each seed of the training
-PULL_POWER = 3  # of the share of the updates that are over: free at first
+INIT_STD = 1.0  # of embeddings, similar to the state, whose numbers are between -1 and 1
+NOISE_DECAY = 0.275  # exponent of the update; that of the variance is twice as large
+NOISE_SEEDS = 1 << 32  # number of noise seeds for each seed of the training
+PULL_POWER = 3  # exponent of the completed share of updates: the pull is weak at first
 
 
 @dataclass
 class NeuralGPUConfig(FairseqDataclass):
-    """Sizes and options."""
+    """Sizes and options of a Neural GPU."""
 
-    maps: int = option(24, "m, maps of the state, and width of symbols", SIZE)
-    height: int = option(4, "h, rows of the state", SIZE)
-    layers: int = option(2, "CGRUs in a step", SIZE)
+    maps: int = option(24, "m, the number of maps of the state, and the width of symbols", SIZE)
+    height: int = option(4, "h, the number of rows of the state", SIZE)
+    layers: int = option(2, "number of CGRUs in a step", SIZE)
     dropout: float = option(
-        0.0, "of what every CGRU computes anew, divided by sqrt(columns)", DROPOUT
+        0.0, "dropout on the new values of every CGRU, divided by sqrt(columns)", DROPOUT
     )
     extra_columns: int = option(
-        0, "of the state, beyond the source; for longer targets", Range(least=0, most=65_536)
+        0,
+        "number of columns of the state beyond the source, for longer targets",
+        Range(least=0, most=65_536),
     )
     diagonal_gates: bool = option(
-        False, "a third of the maps moves on by a column with each CGRU, a third back"
+        False, "move a third of the maps forward by one column with each CGRU, and a third back"
     )
     gradient_noise: float = option(
         0.0,
-        "standard deviation of noise on the gradients at the beginning; its variance falls with "
-        "the 0.55th power of the updates",
+        "initial standard deviation of noise on the gradients; its variance falls with the 0.55th "
+        "power of the update",
         WEIGHT,
     )
-    relaxation: int = option(1, "sets of parameters that steps use in turns", SIZE)
+    relaxation: int = option(1, "number of sets of parameters that the steps use in turn", SIZE)
     relaxation_updates: int = option(
-        0, "updates after which all these sets have become the same", UPDATES
+        0, "number of updates after which all sets are the same", UPDATES
     )
-    share_all_embeddings: bool = option(False, "one embedding for source, target and softmax")
+    share_all_embeddings: bool = option(False, "share one embedding for source, target and softmax")
     seed: int = II("common.seed")
     max_source_positions: int = II("task.max_source_positions")
     max_target_positions: int = II("task.max_target_positions")
 
 
 class Encoder(FairseqEncoder):
-    """fairseq's face of :class:`NeuralGPUEncoder`; takes left or right padding."""
+    """Adapts :class:`NeuralGPUEncoder` to fairseq; accepts left or right padding."""
 
     def __init__(self, dictionary: Any, embedding: nn.Embedding, core: NeuralGPUEncoder,
                  extra_columns: int, longest: int) -> None:  # fmt: skip
@@ -84,7 +86,7 @@ class Encoder(FairseqEncoder):
         tokens = nn.functional.pad(tokens, (0, self.extra_columns), value=self.dictionary.pad())
         padding = tokens == self.dictionary.pad()
         columns = (~padding).sum(dim=1).cpu() + self.extra_columns
-        # The embedding of padding is not zero for long if the softmax shares it.
+        # The embedding of padding does not stay zero if the softmax shares it.
         words = self.embedding(tokens).masked_fill(padding.unsqueeze(2), 0.0)
         return {"state": self.core(words, columns), "columns": columns}
 
@@ -96,12 +98,12 @@ class Encoder(FairseqEncoder):
         }
 
     def max_positions(self) -> int:
-        """Longest source."""
+        """Return the longest source."""
         return self.longest
 
 
 class PlainDecoder(FairseqIncrementalDecoder):
-    """Reads all symbols from the encoder's last state: the Neural GPU has no decoder."""
+    """Reads all symbols from the encoder's last state, because a Neural GPU has no decoder."""
 
     def __init__(self, dictionary: Any, output: nn.Linear, longest: int) -> None:
         super().__init__(dictionary)
@@ -114,7 +116,7 @@ class PlainDecoder(FairseqIncrementalDecoder):
         incremental_state: dict | None = None,
         **_: Any,
     ) -> tuple[Tensor, dict]:
-        """Logits [batch, time, vocabulary] for as many symbols as there are tokens."""
+        """Return logits [batch, time, vocabulary] for as many symbols as there are tokens."""
         state, time = encoder_out["state"], prev_output_tokens.shape[1]
         row = state[..., SYMBOL_ROW].transpose(1, 2)  # [batch, n, m]
         if incremental_state is not None:
@@ -128,41 +130,41 @@ class PlainDecoder(FairseqIncrementalDecoder):
         """Select hypotheses, for beams."""
 
     def max_positions(self) -> int:
-        """Longest target."""
+        """Return the longest target."""
         return self.longest
 
 
 def check(tokens: Tensor, columns: Tensor, pad: int) -> None:
-    """Check that targets [batch, time] fit into as many columns [batch].
+    """Check that targets [batch, time] fit into the columns [batch].
 
     Raises:
-        InputError: if not.
+        InputError: if they do not.
     """
     symbols = (tokens != pad).sum(dim=1).cpu()
     missing = int((symbols - columns).max())
     if missing > 0:
         raise InputError(
-            f"a target has {missing} symbols more than its source, and the state as many columns "
-            f"as the source; give --extra-columns {missing} or more"
+            f"a target has {missing} more symbols than its source, but the state has as many "
+            f"columns as the source; use --extra-columns {missing} or more"
         )
 
 
 @register_model("neural_gpu", dataclass=NeuralGPUConfig)
 class NeuralGPUModel(FairseqEncoderDecoderModel):
-    """The Neural GPU: the source in, n steps, the target out (Kaiser and Sutskever 2016)."""
+    """The Neural GPU: source, n steps, target (Kaiser and Sutskever 2016)."""
 
     cfg: NeuralGPUConfig
 
     @classmethod
     def build_model(cls, cfg: NeuralGPUConfig, task: Any) -> "NeuralGPUModel":
-        """Make a model for the dictionaries of ``task``.
+        """Build a model for the dictionaries of ``task``.
 
         Raises:
-            InputError: if sizes or dictionaries do not fit, or options do not go together.
+            InputError: if sizes or dictionaries do not fit, or options exclude each other.
         """
         check_part(cfg, NeuralGPUConfig)
         if cfg.relaxation > 1 and cfg.relaxation_updates < 1:
-            raise InputError("--relaxation needs --relaxation-updates: when it is to be over")
+            raise InputError("--relaxation needs --relaxation-updates, the update at which it ends")
         source, target = embeddings(cfg.maps, cfg.share_all_embeddings, task)
         output = nn.Linear(cfg.maps, len(task.target_dictionary))
         for embedding in (source, target):
@@ -179,22 +181,22 @@ class NeuralGPUModel(FairseqEncoderDecoderModel):
         return model
 
     def before_optimizer_step(self, updates: int) -> None:
-        """Add noise to all gradients, less and less of it (Neelakantan et al. 2015).
+        """Add decreasing noise to all gradients (Neelakantan et al. 2015).
 
         Raises:
-            InputError: if the weights are not in float32.
+            InputError: if the weights are not float32.
         """
         cfg = self.cfg
         own = bool(cfg.gradient_noise) or cfg.relaxation > 1
         if own and next(self.parameters()).dtype != torch.float32:
             raise InputError(
-                "--gradient-noise and --relaxation change weights that fairseq keeps a second time "
-                "in float32; give --autocast bfloat16 instead of --fp16 or --bf16"
+                "--gradient-noise and --relaxation change weights of which fairseq keeps a float32 "
+                "copy; use --autocast bfloat16 instead of --fp16 or --bf16"
             )
         if not cfg.gradient_noise:
             return
         deviation = cfg.gradient_noise / (1 + updates) ** NOISE_DECAY
-        # A seed of its own: all workers have to add the same.
+        # A separate seed, because all workers must add the same noise.
         random = torch.Generator().manual_seed(cfg.seed * NOISE_SEEDS + updates)
         for parameter in self.parameters():
             if parameter.grad is not None:
@@ -202,7 +204,7 @@ class NeuralGPUModel(FairseqEncoderDecoderModel):
                 parameter.grad.add_(noise.to(parameter.grad), alpha=deviation)
 
     def after_optimizer_step(self, updates: int) -> None:
-        """Pull relaxed parameters together, more and more."""
+        """Pull relaxed parameters together, more and more strongly."""
         if self.cfg.relaxation > 1:
             pull = min((updates + 1) / self.cfg.relaxation_updates, 1.0) ** PULL_POWER
             for part in (self.encoder, self.decoder):
@@ -210,15 +212,15 @@ class NeuralGPUModel(FairseqEncoderDecoderModel):
                     relax(part.core.stacks, pull)
 
     def prepare_for_inference_(self, cfg: Any) -> None:
-        """Called by fairseq before it decodes.
+        """Prepare for decoding; called by fairseq.
 
         Raises:
-            InputError: if words are to be aligned.
+            InputError: if alignments are to be printed.
         """
         if cfg.generation.print_alignment:
             raise InputError(
-                "--print-alignment: a Neural GPU has no attention that would align words; leave "
-                "the option out"
+                "--print-alignment: a Neural GPU has no attention to align words; leave the option "
+                "out"
             )
         super().prepare_for_inference_(cfg)
 
@@ -226,15 +228,15 @@ class NeuralGPUModel(FairseqEncoderDecoderModel):
     def build_decoder(
         cls, cfg: Any, dictionary: Any, embedding: nn.Embedding, output: nn.Linear
     ) -> PlainDecoder:
-        """The part that makes symbols of states."""
+        """Build the part that turns states into symbols."""
         return PlainDecoder(dictionary, output, cfg.max_target_positions)
 
     def get_normalized_probs(
         self, net_output: tuple[Tensor, dict], log_probs: bool, sample: dict | None = None
     ) -> Tensor:
-        """(Log-)probabilities [batch, time, vocabulary] in float32, a memory mixed in.
+        """Return (log-)probabilities [batch, time, vocabulary] in float32, with a memory mixed in.
 
-        Beyond its last column, a sequence is at its end.
+        After its last column, a sequence ends.
         """
         logits, extra = net_output
         result = mix_memory(torch.log_softmax(logits.float(), dim=-1), extra)
@@ -246,7 +248,7 @@ class NeuralGPUModel(FairseqEncoderDecoderModel):
 
 
 def stacks(cfg: NeuralGPUConfig, tape: bool = False) -> list[CGRUStack]:
-    """One stack of CGRUs, or several that take turns."""
+    """Create one stack of CGRUs, or several that are used in turn."""
     return [
         CGRUStack(cfg.maps, cfg.layers, cfg.dropout, tape, cfg.diagonal_gates)
         for _ in range(cfg.relaxation)

@@ -1,4 +1,4 @@
-"""The one-shot image classifier with a life-long memory: ``--arch omniglot_convnet_memory``."""
+"""The one-shot classifier of drawings with a memory: ``--arch omniglot_convnet_memory``."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -23,21 +23,23 @@ class OmniglotConvnetMemoryConfig(MemoryOptions, FairseqDataclass):
 
     network: ChoiceEnum(list(NETWORKS)) = option(  # type: ignore[valid-type]
         "blocks",
-        "convolutions: of the paper, or four blocks with batch normalisation, which learn "
+        "convolutions: those of the paper, or four blocks with batch normalisation, which learn "
         "faster; wide ones have more channels",
     )
     dropout: float = option(0.0, "dropout on the embedding", DROPOUT)
-    memory_neighbors: int = option(256, "k, how many nearest slots answer a query (the paper's)")
+    memory_neighbors: int = option(
+        256, "k, the number of nearest slots that answer a query (256 in the paper)"
+    )
     image_size: int = II("task.image_size")
 
 
 @register_model("omniglot_convnet_memory", dataclass=OmniglotConvnetMemoryConfig)
 class OmniglotConvnetMemory(BaseFairseqModel):
-    """Embeds drawings as queries to a memory whose values are classes (Kaiser et al. 2017, 4.1).
+    """Embeds drawings as queries to a memory of classes (Kaiser et al. 2017, section 4.1).
 
     Args:
         embedder: of the drawings.
-        memory: that is asked.
+        memory: to query.
     """
 
     def __init__(self, embedder: ConvEmbedder, memory: KeyValueMemory) -> None:
@@ -47,7 +49,7 @@ class OmniglotConvnetMemory(BaseFairseqModel):
 
     @classmethod
     def build_model(cls, cfg: OmniglotConvnetMemoryConfig, task: Any) -> "OmniglotConvnetMemory":
-        """Make a classifier for the task's classes, with an empty memory.
+        """Build a classifier for the task's classes, with an empty memory.
 
         Raises:
             InputError: if the drawings are too small.
@@ -55,17 +57,19 @@ class OmniglotConvnetMemory(BaseFairseqModel):
         try:
             embedder = ConvEmbedder(NETWORKS[str(cfg.network)], cfg.image_size, cfg.dropout)
         except ValueError as error:
-            raise InputError(f"{error}; prepare larger ones, or take --network paper") from error
+            raise InputError(f"{error}; prepare larger ones, or use --network paper") from error
         return cls(embedder, empty_memory(cfg, task.classes))
 
     def forward(self, images: Tensor) -> tuple[Tensor, dict]:
-        """[N, size, size], ink 1 and paper 0 -> queries [N, key_dim], and a reading without hits.
+        """Embed drawings [N, size, size], ink 1 and paper 0.
 
-        Who has only to know the queries, to compare them with each other, needs no search.
+        Returns:
+            Queries [N, key_dim], and a reading without hits: comparing queries with each other
+            needs no search.
         """
         query = self.project(self.embedder(images)).float()
         everywhere = torch.ones(len(query), dtype=torch.bool, device=query.device)
         return query, {"memory": MemoryReading(self.memory, query, None, everywhere)}
 
     def max_positions(self) -> None:
-        """There are no positions."""
+        """Return None: there are no positions."""

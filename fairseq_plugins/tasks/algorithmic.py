@@ -1,9 +1,9 @@
 """Learning algorithms from examples: ``--task algorithmic --algorithm binary_addition``.
 
-Nothing is downloaded: examples are drawn on the fly from the seed. Any sequence-to-sequence model
-can learn them, with ``--criterion memory_cross_entropy``. Validation also says how many sequences
-are right from beginning to end. Subsets are ``train``, ``valid``, and ``test`` with examples of the
-longest length; ``test_60`` has examples of length 60.
+Nothing is downloaded: examples are generated on the fly from the seed. Any sequence-to-sequence
+model can learn these tasks with ``--criterion memory_cross_entropy``. Validation also reports how
+many sequences are entirely correct. Subsets are ``train``, ``valid``, and ``test`` with examples of
+the longest length; ``test_60`` has examples of length 60.
 """
 
 import re
@@ -39,38 +39,38 @@ from fairseq_plugins.tasks.committing import CommitsMemory, CommittingConfig
 RARE = "rare_symbols"
 VALID = "valid"
 SUBSET = re.compile(r"test(_(?P<length>\d+))?")
-UNSEEN = 1 << 40  # from here on, examples are numbered that training never comes to
+UNSEEN = 1 << 40  # examples from here on are never reached in training
 VALID_TEXT, TEST_TEXT = 0, 1  # of rare symbols
 
 
 @dataclass
 class AlgorithmicConfig(CommittingConfig):
-    """Which algorithm, and how long its examples are."""
+    """The algorithm, and the lengths of its examples."""
 
     algorithm: ChoiceEnum([*ALGORITHMS, RARE]) = option(  # type: ignore[valid-type]
-        "copy", "what is to be learned"
+        "copy", "algorithm to learn"
     )
-    min_length: int = option(1, "of training examples", SIZE)
-    max_length: int = option(20, "of training examples", SIZE)
+    min_length: int = option(1, "shortest length of training examples", SIZE)
+    max_length: int = option(20, "longest length of training examples", SIZE)
     curriculum_batches: int = option(
         0,
-        "batches after which the longest examples are drawn, too; of rare_symbols, after which "
-        "examples are no longer cut",
+        "number of batches before the longest examples are drawn; for rare_symbols, before "
+        "examples are no longer shortened",
         UPDATES,
     )
-    batches: int = option(500, "batches in an epoch", COUNT)
-    valid_batches: int = option(20, "batches in validation, and a test", COUNT)
-    symbols: int = option(16_000, "for rare_symbols: how many there are", COUNT)
-    examples: int = option(20_000, "for rare_symbols: different training examples", COUNT)
-    max_source_positions: int = option(1024, "longest source", Range(least=1))
-    max_target_positions: int = option(1024, "longest target", Range(least=1))
+    batches: int = option(500, "number of batches in an epoch", COUNT)
+    valid_batches: int = option(20, "number of batches in validation and in a test", COUNT)
+    symbols: int = option(16_000, "for rare_symbols: number of symbols", COUNT)
+    examples: int = option(20_000, "for rare_symbols: number of different training examples", COUNT)
+    max_source_positions: int = option(1024, "length of the longest source", Range(least=1))
+    max_target_positions: int = option(1024, "length of the longest target", Range(least=1))
     batch_size: Optional[int] = II("dataset.batch_size")  # noqa: UP045  (or hydra takes no null)
     seed: int = II("common.seed")
 
 
 @register_task("algorithmic", dataclass=AlgorithmicConfig)
 class AlgorithmicTask(CommitsMemory, DrawsBatches, RemembersDictionaries, FairseqTask):
-    """Learn an algorithm from its examples."""
+    """Learning an algorithm from examples."""
 
     cfg: AlgorithmicConfig
 
@@ -79,8 +79,8 @@ class AlgorithmicTask(CommitsMemory, DrawsBatches, RemembersDictionaries, Fairse
         check_part(cfg, AlgorithmicConfig)
         if cfg.min_length > cfg.max_length:
             raise InputError(
-                f"--min-length {cfg.min_length} --max-length {cfg.max_length}: the largest length "
-                "must not be less than the smallest"
+                f"--min-length {cfg.min_length} --max-length {cfg.max_length}: the longest length "
+                "must not be less than the shortest"
             )
         self.rare: RareSymbols | None = None
         if str(cfg.algorithm) == RARE:
@@ -90,21 +90,21 @@ class AlgorithmicTask(CommitsMemory, DrawsBatches, RemembersDictionaries, Fairse
 
     @classmethod
     def setup_task(cls, cfg: AlgorithmicConfig, **kwargs: Any) -> "AlgorithmicTask":
-        """Make the task; there is nothing to load."""
+        """Create the task; there is nothing to load."""
         begin_task()
         return cls(cfg)
 
     def load_dataset(self, split: str, *args: Any, **kwargs: Any) -> None:
-        """Make ``train``, ``valid``, ``test`` or ``test_LENGTH``.
+        """Create ``train``, ``valid``, ``test`` or ``test_LENGTH``.
 
         Raises:
-            InputError: if the name is another one.
+            InputError: if the name is not one of these.
         """
         cfg = self.cfg
         named = SUBSET.fullmatch(split)
         batches = cfg.batches if split == TRAIN else cfg.valid_batches
         if split == TRAIN:
-            # Of rare symbols, no example may be cut in the end: its symbols count as seen.
+            # For rare symbols, examples must not stay shortened: their symbols count as seen.
             kind = CutAtFirst if self.rare else Curriculum
             length = kind(cfg.min_length, cfg.max_length, cfg.curriculum_batches)
         elif split == VALID:
@@ -112,11 +112,11 @@ class AlgorithmicTask(CommitsMemory, DrawsBatches, RemembersDictionaries, Fairse
         elif named:
             only = int(named["length"] or cfg.max_length)
             if only < 1:
-                raise InputError(f"{split}: examples have a length of at least 1")
+                raise InputError(f"{split}: examples must have a length of at least 1")
             length = Curriculum(only, only, 0)
         else:
             raise InputError(
-                f"there is no subset {split!r}; take train, valid, test or, for examples of length "
+                f"there is no subset {split!r}; use train, valid, test or, for examples of length "
                 "60, test_60"
             )
         draw = partial(self._draw, split)
@@ -135,7 +135,7 @@ class AlgorithmicTask(CommitsMemory, DrawsBatches, RemembersDictionaries, Fairse
     def _digests(self) -> dict[str, str]:
         if not self.rare:
             return {"symbols": " ".join(ALGORITHMS[str(self.cfg.algorithm)].symbols)}
-        cfg = self.cfg  # another function, or another training text, means other numbers
+        cfg = self.cfg  # another function or another training text gives symbols other meanings
         return {
             "symbols": f"--algorithm {RARE} --seed {cfg.seed} --symbols {cfg.symbols} "
             f"--examples {cfg.examples} --max-length {cfg.max_length}"
@@ -143,14 +143,15 @@ class AlgorithmicTask(CommitsMemory, DrawsBatches, RemembersDictionaries, Fairse
 
     def _differs(self, name: str, known: str) -> str:
         return (
-            f"the checkpoint was trained on other symbols: with {known}, and this task has "
-            f"{self._digests()[name]}; give the options of its training"
+            f"the checkpoint was trained on other symbols: with {known}, but this task has "
+            f"{self._digests()[name]}; use the options of its training"
         )
 
     def valid_step(self, sample: dict, model: Any, criterion: Any) -> tuple[Tensor, int, dict]:
-        """Also counts the sequences that greedy decoding would get right.
+        """Compute the loss, and count the sequences that greedy decoding would get right.
 
-        It gets one right if, and only if, every symbol is the likeliest one after the right ones.
+        It gets one right if and only if every symbol is the most probable one after the correct
+        ones.
         """
         loss, size, log = super().valid_step(sample, model, criterion)
         with torch.no_grad():
@@ -167,7 +168,7 @@ class AlgorithmicTask(CommitsMemory, DrawsBatches, RemembersDictionaries, Fairse
         return loss, size, log
 
     def reduce_metrics(self, logging_outputs: list[dict], criterion: Any) -> None:
-        """Per cent of symbols, and of whole sequences, that are right."""
+        """Log the percentages of symbols, and of whole sequences, that are correct."""
         super().reduce_metrics(logging_outputs, criterion)
         for name in ("symbols", "sequences"):
             count = sum(log.get(name, 0) for log in logging_outputs)
@@ -176,15 +177,15 @@ class AlgorithmicTask(CommitsMemory, DrawsBatches, RemembersDictionaries, Fairse
                 metrics.log_scalar(f"{name}_right", 100 * right / count, count, round=2)
 
     def max_positions(self) -> tuple[int, int]:
-        """Longest source and target."""
+        """Return the longest source and target."""
         return self.cfg.max_source_positions, self.cfg.max_target_positions
 
     @property
     def source_dictionary(self) -> Dictionary:
-        """Of the task's symbols."""
+        """Dictionary of the task's symbols."""
         return self._dictionary
 
     @property
     def target_dictionary(self) -> Dictionary:
-        """The same."""
+        """The same dictionary."""
         return self._dictionary

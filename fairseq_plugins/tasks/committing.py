@@ -1,4 +1,4 @@
-"""What all tasks share whose models remember: one commit to the memory after each backward pass."""
+"""Shared by all tasks whose models have a memory: a commit after each backward pass."""
 
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
@@ -17,7 +17,7 @@ NUMBER_FORMATS = ChoiceEnum(list(autocast.CHOICES))
 
 @dataclass
 class CommittingConfig(FairseqDataclass):
-    """Options that all tasks share whose models remember."""
+    """Options of all tasks whose models have a memory."""
 
     autocast: NUMBER_FORMATS = field(  # type: ignore[valid-type]
         default=autocast.AUTO, metadata={"help": autocast.HELP}
@@ -26,19 +26,19 @@ class CommittingConfig(FairseqDataclass):
 
 
 class CommitsMemory:
-    """Mixed into a fairseq task, before its class.
+    """Commits to memories; inherit it before fairseq's task.
 
-    After each backward pass, what the batch taught is committed to the model's memories, by all
-    workers together. Products are computed in the number format that ``cfg.autocast`` chooses.
+    After each backward pass, the staged pairs of a batch are committed to the model's memories, by
+    all workers together. Products use the number format that ``cfg.autocast`` chooses.
     """
 
     cfg: Any
 
     def build_model(self, cfg: Any, from_checkpoint: bool = False) -> Any:
-        """Build the model; for one that is not loaded, and so is to be trained, choose a format.
+        """Build the model; choose a number format if it is to be trained.
 
         Raises:
-            InputError: if the machine lacks the number format that is asked for by name.
+            InputError: if the machine does not support a number format that was chosen by name.
         """
         if not from_checkpoint:
             gpu = torch.cuda.is_available() and not self.cfg.cpu
@@ -54,9 +54,9 @@ class CommitsMemory:
         update_num: int,
         ignore_grad: bool = False,
     ) -> tuple[Tensor, int, dict]:
-        """Forward, backward, then one commit to the memory, together with all workers.
+        """Run forward and backward passes, then commit to the memory, together with all workers.
 
-        A dummy batch (``ignore_grad``) teaches nothing but takes part in the commit.
+        A dummy batch (``ignore_grad``) adds nothing but takes part in the commit.
         """
         memories = memories_in(model)
 
@@ -68,10 +68,10 @@ class CommitsMemory:
             loss, size, log = super().train_step(  # type: ignore[misc]
                 sample, model, forward, optimizer, update_num, ignore_grad
             )
-        except torch.OutOfMemoryError:  # fairseq goes on with the next batch
+        except torch.OutOfMemoryError:  # fairseq continues with the next batch
             for memory in memories:
                 memory.discard()
-                self._commit(memory)  # as the others do
+                self._commit(memory)  # as the other workers do
             raise
         for memory in memories:
             if ignore_grad:
@@ -80,14 +80,14 @@ class CommitsMemory:
         return loss, size, log
 
     def optimizer_step(self, optimizer: Any, model: Any, update_num: int) -> None:
-        """A model may do something of its own to gradients before, and to parameters after."""
+        """Let a model change gradients before the update, and parameters after it."""
         getattr(model, "before_optimizer_step", _nothing)(update_num)
         super().optimizer_step(optimizer, model, update_num)  # type: ignore[misc]
         getattr(model, "after_optimizer_step", _nothing)(update_num)
         allocator.return_freed_memory()
 
     def autocast(self, sample: dict) -> AbstractContextManager:
-        """Context of a forward pass, in the number format that was chosen."""
+        """Return the context of a forward pass, in the chosen number format."""
         return autocast.context(str(self.cfg.autocast), sample["target"].device)
 
     @staticmethod
@@ -103,4 +103,4 @@ class CommitsMemory:
 
 
 def _nothing(_: int) -> None:
-    """What most models do."""
+    """Do nothing, like most models."""

@@ -1,9 +1,9 @@
 """One-shot learning on Omniglot: ``--task omniglot``.
 
-With ``--episodes classes``, training draws batches of ``--batch-size`` classes; validation draws
-episodes of classes never trained on, and reports how often the memory names a class rightly that it
-was shown once, or five times. With ``--episodes sequences``, both draw ``--batch-size`` sequences
-of drawings, for networks that learn within an episode.
+With ``--episodes classes``, training draws batches of ``--batch-size`` classes. Validation draws
+episodes of classes that are not trained on, and reports how often the memory names a class
+correctly that was shown once, or five times. With ``--episodes sequences``, both draw
+``--batch-size`` sequences of drawings, for networks that learn within an episode.
 """
 
 from dataclasses import dataclass
@@ -34,48 +34,56 @@ KINDS = ("classes", "sequences")
 
 @dataclass
 class OmniglotConfig(CommittingConfig):
-    """Which drawings, and how many at once."""
+    """Options of the drawings and of the batches."""
 
     data: Optional[str] = option(  # noqa: UP045  (fairseq's parser reads no other form)
-        None, "folder that data_prep.omniglot made"
+        None, "folder created by data_prep.omniglot"
     )
-    split: str = option("vinyals", "division of the characters, a name in the folder's splits.json")
-    image_size: int = option(28, "of the drawings, in pixels", SIZE)
+    split: str = option("vinyals", "split of the characters, a name in the folder's splits.json")
+    image_size: int = option(28, "width and height of the drawings in pixels", SIZE)
     episodes: ChoiceEnum(list(KINDS)) = option(  # type: ignore[valid-type]
         "classes",
-        "what a batch is: drawings of --batch-size classes, or --batch-size sequences of "
-        "drawings whose labels follow a step later",
+        "what a batch contains: drawings of --batch-size classes, or --batch-size sequences of "
+        "drawings whose labels follow one step later",
     )
-    drawings: int = option(2, "different drawings of each of the --batch-size classes", SIZE)
-    ways: int = option(5, "for sequences: classes in each", SIZE)
-    length: int = option(50, "for sequences: drawings in each", SIZE)
+    drawings: int = option(
+        2, "number of different drawings of each of the --batch-size classes", SIZE
+    )
+    ways: int = option(5, "for sequences: number of classes", SIZE)
+    length: int = option(50, "for sequences: number of drawings", SIZE)
     labels: ChoiceEnum(list(LABELS)) = option(  # type: ignore[valid-type]
-        "one-hot", "for sequences: one symbol, or five letters"
+        "one-hot", "for sequences: labels of one symbol, or of five letters"
     )
-    batches: int = option(500, "batches in an epoch", COUNT)
-    valid_batches: int = option(60, "for sequences: in validation", COUNT)
+    batches: int = option(500, "number of batches in an epoch", COUNT)
+    valid_batches: int = option(60, "for sequences: number of batches in validation", COUNT)
     shift: float = option(
-        0.0, "training drawings are moved by up to so many pixels", Range(least=0, most=1_000)
+        0.0, "shift training drawings by up to this many pixels", Range(least=0, most=1_000)
     )
-    rotation: float = option(0.0, "turned by up to so many degrees", Range(least=0, most=180))
-    shear: float = option(0.0, "sheared by up to this tangent", Range(least=0, most=100))
-    scale: float = option(0.0, "scaled by up to this share", Range(least=0, below=1))
+    rotation: float = option(
+        0.0, "rotate training drawings by up to this many degrees", Range(least=0, most=180)
+    )
+    shear: float = option(
+        0.0, "shear training drawings by up to this tangent", Range(least=0, most=100)
+    )
+    scale: float = option(
+        0.0, "scale training drawings by up to this share", Range(least=0, below=1)
+    )
     batch_size: Optional[int] = II("dataset.batch_size")  # noqa: UP045  (or hydra takes no null)
     seed: int = II("common.seed")
 
 
 @register_task("omniglot", dataclass=OmniglotConfig)
 class OmniglotTask(CommitsMemory, DrawsBatches, FairseqTask):
-    """Tell characters apart that were seen once."""
+    """Recognising characters that were seen once."""
 
     cfg: OmniglotConfig
 
     @classmethod
     def setup_task(cls, cfg: OmniglotConfig, **kwargs: Any) -> "OmniglotTask":
-        """Check that the data are there.
+        """Create the task, and check that the data exist.
 
         Raises:
-            InputError: if not.
+            InputError: if they do not.
         """
         if not cfg.data:
             raise InputError("no data: name the folder that data_prep.omniglot made")
@@ -85,12 +93,12 @@ class OmniglotTask(CommitsMemory, DrawsBatches, FairseqTask):
 
     @property
     def classes(self) -> int:
-        """Classes to train on: the values of the memory."""
+        """Number of classes to train on: the values of the memory."""
         return len(self._part(TRAIN))
 
     @property
     def label_shape(self) -> tuple[int, int] | None:
-        """Positions of a label, and symbols of each; None if no labels are shown."""
+        """Positions of a label, and symbols of each; None if labels are not shown."""
         if str(self.cfg.episodes) == "classes":
             return None
         labels = str(self.cfg.labels)
@@ -133,12 +141,12 @@ class OmniglotTask(CommitsMemory, DrawsBatches, FairseqTask):
             return criterion(model, sample)
 
     def max_positions(self) -> None:
-        """There are no positions."""
+        """Return None: there are no positions."""
 
     @property
     def source_dictionary(self) -> None:
-        """Drawings need none."""
+        """None: drawings have no dictionary."""
 
     @property
     def target_dictionary(self) -> None:
-        """Classes need none."""
+        """None: classes have no dictionary."""

@@ -1,9 +1,9 @@
-"""Translation with models that remember: ``--task translation_memory``.
+"""Translation with a memory: ``--task translation_memory``.
 
-fairseq's translation task, with four differences: after each backward pass what the batch
-taught is committed to the memory, by all workers together; batches are never cut to a multiple
-of eight sentences; a training that is resumed goes on with the same batches; and training runs in
-bfloat16 where the processor multiplies it natively.
+This is fairseq's translation task, with four differences: after each backward pass, the staged
+pairs of the batch are committed to the memory, by all workers together; batches are never cut to a
+multiple of eight sentences; a training that is resumed continues with the same batches; and
+training uses bfloat16 where it is native.
 """
 
 from dataclasses import dataclass, field
@@ -21,33 +21,34 @@ from fairseq_plugins.tasks.committing import CommitsMemory, CommittingConfig
 
 @dataclass
 class TranslationMemoryConfig(CommittingConfig, TranslationConfig):
-    """fairseq's options for translation, with padding where our models want it."""
+    """fairseq's options for translation, with the padding that our models need."""
 
     left_pad_source: bool = field(
-        default=False, metadata={"help": "pad the source on the left; LSTMs want the right"}
+        default=False,
+        metadata={"help": "pad the source on the left; LSTMs need padding on the right"},
     )
 
 
 @register_task("translation_memory", dataclass=TranslationMemoryConfig)
 class TranslationMemoryTask(CommitsMemory, RemembersDictionaries, TranslationTask):
-    """Translate, and remember."""
+    """Translation with a memory."""
 
     cfg: TranslationMemoryConfig
 
     @classmethod
     def setup_task(cls, cfg: TranslationMemoryConfig, **kwargs: Any) -> "TranslationMemoryTask":
-        """Load the dictionaries that belong to ``cfg.data``."""
+        """Create the task, and load the dictionaries of ``cfg.data``."""
         begin_task()
         return super().setup_task(cfg, **kwargs)
 
     def get_batch_iterator(self, *args: Any, epoch: int = 1, **kwargs: Any) -> Any:
-        """As fairseq's, but no sentence is dropped to make batches a multiple of eight.
+        """Return fairseq's iterator, without dropping sentences to get multiples of eight.
 
-        Which sentences share a batch is drawn once, from the seed. fairseq would draw it from the
-        epoch too in which a program starts: another training after every interruption.
+        The seed alone decides which sentences share a batch. In fairseq it also depends on the
+        epoch in which a program starts, so the training would change after every interruption.
 
         Raises:
-            InputError: if a batch is to have fewer tokens than a sentence has.
+            InputError: if a batch may have fewer tokens than a sentence.
         """
         kwargs["required_batch_size_multiple"] = 1
         try:
@@ -56,17 +57,17 @@ class TranslationMemoryTask(CommitsMemory, RemembersDictionaries, TranslationTas
             if "max_tokens" not in str(error):
                 raise
             raise InputError(f"--max-tokens: too few for the longest sentence; {error}") from error
-        if iterator.next_epoch_idx == 1:  # a new one
+        if iterator.next_epoch_idx == 1:  # a new iterator
             iterator.epoch = max(epoch, 1)
         return iterator
 
     def inference_step(
         self, generator: Any, models: Any, sample: dict, *args: Any, **kwargs: Any
     ) -> Any:
-        """Translate a batch, or score the translations that it brings.
+        """Translate a batch, or score the translations that it contains.
 
         Raises:
-            InputError: if translations are to be scored, and there are none.
+            InputError: if translations are to be scored but there are none.
         """
         if isinstance(generator, SequenceScorer) and sample["target"] is None:
             raise InputError(

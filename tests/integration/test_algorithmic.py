@@ -75,9 +75,9 @@ def test_a_memory_is_taught_and_filled_with_all_examples(tmp_path: Path, joins: 
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
-        (["--min-length", 5], "--min-length 5 --max-length 3: the largest"),
+        (["--min-length", 5], "--min-length 5 --max-length 3: the longest"),
         (["--algorithm", "sort"], "'sort' (choose from 'copy', 'reverse', 'binary_addition'"),
-        (["--valid-subset", "dev"], "there is no subset 'dev'; take train"),
+        (["--valid-subset", "dev"], "there is no subset 'dev'; use train"),
     ],
 )
 def test_what_cannot_be_is_a_line_of_advice(tmp_path: Path, wrong: list, message: str) -> None:

@@ -194,11 +194,11 @@ def test_networks_that_learn_within_an_episode_are_trained_and_validated(
     ("wrong", "message"),
     [
         (["--split", "nonsense"], "no split 'nonsense'; there are"),
-        (["--batch-size", 500], "500 different classes are wanted"),
-        (["--drawings", 21], "21 drawings of a class are wanted and there are 20"),
+        (["--batch-size", 500], "500 different classes are needed"),
+        (["--drawings", 21], "21 drawings of a class are needed, but there are 20"),
         (["--drawings", 1], "--drawings 1: the loss within a batch compares"),
         (["--image-size", 30], "omniglot_30.npz: no such file; make it with"),
-        (["--split", "vinyals"], "no valid; give --disable-validation"),
+        (["--split", "vinyals"], "no valid; use --disable-validation"),
     ],
 )
 def test_what_cannot_be_is_a_line_of_advice(

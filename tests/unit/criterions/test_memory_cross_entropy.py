@@ -219,7 +219,7 @@ def test_impossible_surprises_are_a_line() -> None:
 def test_a_dictionary_without_counts_does_not_know_what_is_rare() -> None:
     task = translation_task()
     task.target_dictionary.count = [1] * len(task.target_dictionary)
-    with pytest.raises(InputError, match="does not tell how often training has its words"):
+    with pytest.raises(InputError, match="has no counts of its words in the training text"):
         MemoryCrossEntropy(task, 0.0, 1.0, 1.0, "rare", 0.5, 100, False)
 
 

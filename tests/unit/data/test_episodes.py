@@ -81,7 +81,7 @@ def test_in_training_no_rank_has_less_to_do(images: OmniglotImages) -> None:
 
 def test_examples_are_drawn_in_batches() -> None:
     assert drawn_together(4) == 4
-    with pytest.raises(InputError, match="give --batch-size, not --max-tokens alone"):
+    with pytest.raises(InputError, match="use --batch-size, not --max-tokens alone"):
         drawn_together(None)
 
 
@@ -119,7 +119,7 @@ def test_a_shift_moves_by_whole_pixels() -> None:
 def test_too_few_classes_or_drawings_are_an_error(images: OmniglotImages) -> None:
     with pytest.raises(InputError, match=r"10 different classes .* has 9"):
         ClassBatches(images, 1, 10, 2, batches=1)
-    with pytest.raises(InputError, match="7 drawings of a class are wanted and there are 6"):
+    with pytest.raises(InputError, match="7 drawings of a class are needed, but there are 6"):
         ClassBatches(images, 1, 2, 7, batches=1)
 
 

@@ -53,5 +53,5 @@ def test_damaged_splits_are_refused(tmp_path: Path, splits: object) -> None:
 def test_an_episode_needs_something(tmp_path: Path) -> None:
     images = load_images(write(tmp_path), SIZE)
     for classes, drawings in ((0, 1), (1, 0), (-1, 1)):
-        with pytest.raises(InputError, match="are no episode; ask for one of each at least"):
+        with pytest.raises(InputError, match="do not make an episode; use at least one of each"):
             images.require(classes, drawings)

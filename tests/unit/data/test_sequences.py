@@ -73,11 +73,11 @@ def test_an_episode_may_end_in_the_middle_of_a_round(images: OmniglotImages) -> 
 
 
 def test_too_few_drawings_are_an_error(images: OmniglotImages) -> None:
-    with pytest.raises(InputError, match="13 drawings of a class are wanted and there are 12"):
+    with pytest.raises(InputError, match="13 drawings of a class are needed, but there are 12"):
         episodes(images, length=65)
 
 
 @pytest.mark.parametrize("wrong", [{"ways": 0}, {"ways": -1}, {"length": 0}])
 def test_episodes_without_anything_are_refused(images: OmniglotImages, wrong: dict) -> None:
-    with pytest.raises(InputError, match="no episode"):
+    with pytest.raises(InputError, match="do not make an episode"):
         episodes(images, **wrong)

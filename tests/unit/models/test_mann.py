@@ -109,7 +109,7 @@ def test_accuracy_is_by_showing() -> None:
 
 @pytest.mark.parametrize("arch", ARCHS)
 def test_batches_of_classes_are_not_for_them(arch: str) -> None:
-    with pytest.raises(InputError, match="give --episodes sequences"):
+    with pytest.raises(InputError, match="use --episodes sequences"):
         network(arch, None)
 
 

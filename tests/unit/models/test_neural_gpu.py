@@ -250,7 +250,7 @@ def test_relaxed_parameters_that_no_step_used_have_a_gradient_of_zero(arch: str)
 def test_noise_and_relaxation_want_float32(option: dict) -> None:
     subject = model("neural_gpu", relaxation_updates=9, **option)
     subject.before_optimizer_step(0)
-    with pytest.raises(InputError, match="give --autocast bfloat16 instead of --fp16"):
+    with pytest.raises(InputError, match="use --autocast bfloat16 instead of --fp16"):
         subject.half().before_optimizer_step(0)
 
 

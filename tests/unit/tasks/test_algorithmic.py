@@ -28,7 +28,7 @@ def test_impossible_sizes_are_refused(wrong: dict, message: str) -> None:
 
 @pytest.mark.parametrize("algorithm", ["copy", "binary_addition", "rare_symbols"])
 def test_examples_without_length_are_refused(algorithm: str) -> None:
-    with pytest.raises(InputError, match="test_0: examples have a length of at least 1"):
+    with pytest.raises(InputError, match="test_0: examples must have a length of at least 1"):
         task(algorithm).load_dataset("test_0")
 
 
@@ -37,7 +37,7 @@ def test_examples_without_length_are_refused(algorithm: str) -> None:
 )
 def test_another_function_or_text_than_that_of_the_checkpoint_is_refused(other: dict) -> None:
     known = task().state_dict()
-    with pytest.raises(InputError, match=r"rare_symbols --seed 1 --symbols 20 .* give the options"):
+    with pytest.raises(InputError, match=r"rare_symbols --seed 1 --symbols 20 .* use the options"):
         task(**other).load_state_dict(known)
     task(min_length=2, curriculum_batches=5).load_state_dict(known)  # the same symbols
 
