@@ -44,6 +44,6 @@ def test_another_function_or_text_than_that_of_the_checkpoint_is_refused(other: 
 
 def test_another_vocabulary_of_the_same_size_is_refused() -> None:
     known = task("binary_addition").state_dict()
-    with pytest.raises(InputError, match=r"with 0 1 \+, and this task has 0 1 \*"):
+    with pytest.raises(InputError, match=r"with 0 1 \+, but this task has 0 1 \*"):
         task("binary_multiplication").load_state_dict(known)
     task("binary_addition", seed=2, max_length=9).load_state_dict(known)
