@@ -4,15 +4,20 @@ import logging
 import os
 import subprocess
 import sys
-from collections.abc import Iterable, Sequence
+import time
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
+from typing import TypeVar
 
 from fairseq_plugins.errors import InputError
 
 logger = logging.getLogger(__name__)
 
 PLUGINS = Path(__file__).resolve().parent
+LOOK_EVERY = 0.1  # seconds
 TIME_TO_END = 10.0  # seconds between asking a process to end and killing it
+Result = TypeVar("Result")
 _running: set[subprocess.Popen] = set()  # processes to end with this program
 
 
@@ -75,6 +80,27 @@ def end_all() -> None:
     """End all commands, including those of other threads, so that none outlives this program."""
     for process in list(_running):
         process.terminate()
+
+
+def together(jobs: Sequence[Callable[[], Result]], workers: int) -> list[Result]:
+    """Do jobs that run commands, each in a thread, ``workers`` of them at a time.
+
+    Returns:
+        What they return, in order. If one fails, the commands of all are ended, and it raises.
+    """
+    with ThreadPoolExecutor(workers) as pool:
+        futures = [pool.submit(job) for job in jobs]
+        try:
+            for future in as_completed(futures):
+                future.result()
+        except BaseException:
+            for future in futures:
+                future.cancel()
+            while not all(future.done() for future in futures):  # one may just have begun
+                end_all()
+                time.sleep(LOOK_EVERY)
+            raise
+    return [future.result() for future in futures]
 
 
 def override(key: str, path: Path) -> str:

@@ -23,40 +23,37 @@ def parse() -> argparse.Namespace:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     add = parser.add_argument
-    add("--out", type=Path, default=Path("demo"), help="folder for all that is made (demo)")
-    add("--updates", type=positive, default=1900, help="training steps (1900)")
+    add("--out", type=Path, default=Path("demo"), help="folder for everything that is made (demo)")
+    add("--updates", type=positive, default=1500, help="updates of each training (1500)")
     add("--seed", type=seed, default=1, help="another seed, another language (1)")
     add("--threads", type=positive, default=os.cpu_count() or 1, help="processor cores to use")
     return parser.parse_args()
 
 
 def main() -> None:
-    """Five steps."""
+    """Demonstrate, and tell."""
     args = parse()
     start()
-    plan = demo.Plan(args.out.resolve(), args.updates, args.seed, args.threads)
     begin = time.perf_counter()
-
-    logger.info("1/4 Making a corpus of an invented language with 4,000 names")
-    corpus = demo.make_corpus(plan)
-    logger.info("2/4 Training two translators, the same but for the memory (some minutes)")
-    demo.train(plan, corpus)
-    logger.info("3/4 Translating 1,000 test sentences with both")
-    table = demo.compare(plan, corpus)
-    logger.info("4/4 Teaching the one with memory 100 new names, one sentence each")
-    recalls = demo.teach(plan, corpus)
-
+    plan = demo.Plan(args.out.resolve(), args.updates, args.seed, args.threads)
+    scores, recalls = demo.demonstrate(plan)
+    print(f"\n{demo.table(list(scores.values()))}\n")
+    known = sum(recall.translation in recall.before.split() for recall in recalls)
     right = sum(recall.remembered for recall in recalls)
-    example = next((recall for recall in recalls if recall.remembered), recalls[0])
-    print(f"\n{table}\n")
-    print(f"New names right in another sentence, after one showing: {right} of {len(recalls)}")
+    print(f"{len(recalls)} new names, each taught in one sentence and asked for in another:")
+    print(f"{known} correct before, {right} correct after")
+    shown = demo.example(recalls)
     print(f"""
-  taught      {example.taught}   ({example.name} = {example.translation})
-  asked       {example.source}
-  before      {example.before}
-  after       {example.after}
-  reference   {example.reference}
+  taught      {shown.taught}   ({shown.name} = {shown.translation})
+  asked       {shown.source}
+  before      {shown.before}
+  after       {shown.after}
+  reference   {shown.reference}
 """)
+    print("What you can do next:")
+    for what, command in demo.next_steps(plan).items():
+        print(f"\n{what}\n\n  {command}")
+    print("\nTrain on your own text and teach it: README.md, docs/teaching.md\n")
     logger.info("Done in %.0f seconds. Everything is in %s", time.perf_counter() - begin, args.out)
 
 

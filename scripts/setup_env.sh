@@ -22,8 +22,22 @@ header = os.path.join(sysconfig.get_path("include"), "Python.h")
 sys.exit(sys.version_info < (3, 11) or not os.path.exists(header))' 2>/dev/null
 }
 
+# Modules are compiled to bytecode when they are first imported; most never are.
 install() {
-    "$venv/bin/python" -m pip install --constraint constraints.txt "$@"
+    "$venv/bin/python" -m pip install --no-compile --constraint constraints.txt "$@"
+}
+
+# Three of fairseq's extensions belong to models that are not used here. They include all headers of
+# torch, and compiling them would take most of the time, so the list of them comes to nothing.
+install_fairseq() {
+    local source=$venv/fairseq-source
+    rm -rf "$source" && mkdir "$source"
+    "$venv/bin/python" -m pip download --quiet --constraint constraints.txt --no-deps \
+        --no-build-isolation --no-binary fairseq-fixed --dest "$source" "$@" fairseq-fixed
+    tar -xzf "$source"/*.tar.gz --strip-components 1 -C "$source"
+    sed -i.original 's/extensions\.extend(/list(/' "$source/setup.py"
+    install --quiet "$@" --no-build-isolation "$source"
+    rm -rf "$source"
 }
 
 command -v c++ >/dev/null || command -v g++ >/dev/null ||
@@ -45,9 +59,9 @@ fi
 # The build tools come after torch, because torch brings its own choice of setuptools.
 say "Installing torch (the largest download)"
 install "$@" torch numpy
-say "Installing fairseq (compiled here once: 2 to 4 minutes)"
+say "Installing fairseq (compiled here once)"
 install --quiet "$@" cython setuptools wheel
-install --quiet "$@" --no-build-isolation fairseq-fixed
+install_fairseq "$@"
 say "Installing everything else"
 install --quiet "$@" --no-build-isolation --editable '.[dev]'
 problem=$("$venv/bin/python" -c 'import faiss, fairseq_plugins, sentencepiece' 2>&1) ||

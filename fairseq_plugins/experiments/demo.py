@@ -1,57 +1,108 @@
 """The demonstration: two small translators, one of which remembers.
 
-Everything a user would do by hand, in order, with the commands shown: make a corpus, train with
-and without memory, translate, compare, and teach the finished translator new names.
+It does what a user would do by hand: make a corpus, train with and without a memory, fill the
+memory, translate, compare, and teach the finished translator new names. Steps that do not depend on
+each other run side by side, so that no core is idle.
 """
 
 import json
 import logging
+import os
 import re
-import subprocess
 import sys
 import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import Any
 
-import sacrebleu
 import torch
-from tqdm import tqdm
 
 from fairseq_plugins.atomic import write_json
-from fairseq_plugins.commands import (
-    PLUGINS,
-    end,
-    launch,
-    program,
-    read_hypotheses,
-    run,
-    wait,
-)
+from fairseq_plugins.commands import PLUGINS, launch, program, read_hypotheses, run, together, wait
 from fairseq_plugins.errors import InputError
-from fairseq_plugins.evaluation.hypotheses import read_lines
-from fairseq_plugins.evaluation.rare_words import accuracy_by_frequency
-from fairseq_plugins.number_formats import native_bfloat16
+from fairseq_plugins.evaluation.hypotheses import Generation, read_lines
+from fairseq_plugins.evaluation.hypotheses import translate as generate
+from fairseq_plugins.evaluation.scoring import Scorer, Scores
+from fairseq_plugins.progress import Progress
 from fairseq_plugins.teaching.filled import Filling, fill_checkpoint
 
 logger = logging.getLogger(__name__)
 
-ARCHITECTURES = ("gnmt_tiny", "gnmt_memory_tiny")
-NAMES = {"gnmt_tiny": "without memory", "gnmt_memory_tiny": "with memory"}
+PLAIN, REMEMBERING = "gnmt_tiny", "gnmt_memory_tiny"
+NAMES = {PLAIN: "without memory", REMEMBERING: "with memory"}
+LOOK_EVERY = 0.5  # seconds
+
+# float32: numbers that are the same on every processor, but for the order of sums.
+AUTOCAST = "none"
+# A small language, which is learned in a minute; most of its names occur once or never.
+LANGUAGE = ("--words", "15", "--names", "2000", "--train", "8000")
+TRAINING = [
+    "--criterion", "memory_cross_entropy", "--dropout", "0.1",
+    # A softmax that shares its weights with the embeddings learns three times as fast.
+    "--share-decoder-input-output-embed",
+    "--optimizer", "adam", "--adam-betas", "(0.9, 0.98)", "--lr", "0.004", "--clip-norm", "1.0",
+    # With the default, 1e-8, Adam moves the embeddings of rare words, which are in few batches, as
+    # far as those of frequent ones, and all in one direction: the attention forms later.
+    "--adam-eps", "1e-4",
+    "--lr-scheduler", "tri_stage", "--phase-ratio", "(0.1, 0.5, 0.4)", "--final-lr-scale", "0.02",
+    "--batch-size", "32",
+    "--autocast", AUTOCAST,
+]  # fmt: skip
+UPDATES = re.compile(r'"num_updates": "(\d+)"')
 
 
 @dataclass(frozen=True)
 class Plan:
-    """Where the demonstration works, and how much."""
+    """Where the demonstration works, and how much.
+
+    Attributes:
+        out: folder for everything that is made.
+        updates: of each training.
+        seed: of the language and of the trainings.
+        threads: processor cores to use.
+        language: options of ``data_prep.toy_corpus``.
+    """
 
     out: Path
     updates: int
     seed: int
     threads: int
+    language: Sequence[str] = LANGUAGE
+
+    @property
+    def corpus(self) -> Path:
+        """Folder of the invented language."""
+        return self.out / "corpus"
+
+    @property
+    def data(self) -> Path:
+        """What fairseq reads of it."""
+        return self.corpus / "data-bin"
+
+    def log(self, name: str) -> Path:
+        """For the output of a command."""
+        return self.out / "logs" / f"{name}.log"
+
+    def trained(self, arch: str) -> Path:
+        """Checkpoint that a training ends with."""
+        return self.out / arch / "checkpoint_last.pt"
+
+    @property
+    def filled(self) -> Path:
+        """The translator with a memory of the whole training text."""
+        return self.out / REMEMBERING / "filled.pt"
+
+    @property
+    def taught(self) -> Path:
+        """The same after the lessons."""
+        return self.out / REMEMBERING / "taught.pt"
 
 
 @dataclass(frozen=True)
 class Recall:
-    """One name that was taught with one sentence, and used in another one."""
+    """One name that was taught in one sentence and asked for in another one."""
 
     name: str
     translation: str
@@ -63,133 +114,171 @@ class Recall:
 
     @property
     def remembered(self) -> bool:
-        """The right name is in the translation made after teaching."""
+        """The translation made after teaching has the right name."""
         return self.translation in self.after.split()
 
 
-def make_corpus(plan: Plan) -> Path:
-    """An invented language pair with a long tail of names; returns its folder."""
+def demonstrate(plan: Plan) -> tuple[dict[str, Scores], list[Recall]]:
+    """Make a corpus, train, fill, translate and teach.
+
+    Returns:
+        What both translators get right, by architecture, and what became of each taught name.
+
+    Raises:
+        InputError: if a command fails, or ``plan.out`` was made with other settings.
+    """
     _same_as_before(plan)
-    out = plan.out / "corpus"
-    command = [sys.executable, "-m", "data_prep.toy_corpus", "--out", out, "--seed", str(plan.seed)]
-    run(command, plan.out / "logs" / "corpus.log", plan.threads)
-    return out
+    logger.info("1/3 Making a corpus of an invented language")
+    make_corpus(plan)
+    logger.info("2/3 Training two translators, one without and one with a memory (minutes)")
+    with Progress(total=len(NAMES) * plan.updates, desc="Training", unit=" updates") as bar:
+
+        def without(threads: int) -> list[str]:
+            train(plan, PLAIN, threads, bar)
+            return translate(plan, plan.trained(PLAIN), "test", threads)
+
+        def remembering(threads: int) -> None:
+            train(plan, REMEMBERING, threads, bar)
+            fill(plan, threads)
+
+        plain, _ = _side_by_side(plan.threads, without, remembering)
+    logger.info("3/3 Translating test sentences, and teaching new names in one sentence each")
+    filled, recalls = _side_by_side(
+        plan.threads, partial(translate, plan, plan.filled, "test"), partial(teach, plan)
+    )
+    return compare(plan, {PLAIN: plain, REMEMBERING: filled}), recalls
 
 
-def train(plan: Plan, corpus: Path) -> None:
-    """Train both translators side by side, the same but for the memory."""
-    started = []
-    for arch in ARCHITECTURES:
-        folder = plan.out / arch
-        if (folder / "checkpoint_last.pt").exists() and _finished(plan, arch):
-            logger.info("%s is trained already", arch)
-            continue
-        command = train_command(plan, corpus, arch)
-        log = plan.out / "logs" / f"train_{arch}.log"
-        started.append((launch(command, log, max(1, plan.threads // 2)), log))
-    try:
-        _show_progress(started, plan.updates)
-        failed = [pair for pair in started if pair[0].poll() not in (None, 0)]
-        for process, log in failed or started:
-            wait(process, log)
-    finally:
-        end(*(process for process, _ in started))
+def make_corpus(plan: Plan) -> None:
+    """Make an invented language pair with a long tail of names."""
+    command = [sys.executable, "-m", "data_prep.toy_corpus", "--out", plan.corpus]
+    run([*command, *plan.language, "--seed", plan.seed], plan.log("corpus"), plan.threads)
 
 
-def _same_as_before(plan: Plan) -> None:
-    """Another seed makes another language, of which the translators know nothing."""
-    settings, path = {"seed": plan.seed, "updates": plan.updates}, plan.out / "settings.json"
-    if path.exists() and json.loads(path.read_text()) != settings:
-        raise InputError(
-            f"{plan.out}: was made with another --seed or --updates; remove it, or choose another "
-            "--out"
-        )
-    write_json(path, settings)
+def train(plan: Plan, arch: str, threads: int, bar: Progress) -> None:
+    """Train a translator, unless that was done before; ``bar`` shows its updates."""
+    log, shown = plan.log(f"train_{arch}"), 0
+    if plan.trained(arch).exists() and "done training" in _text(log):
+        logger.info("%s is trained already", arch)
+        bar.update(plan.updates)
+        return
+    process = launch(train_command(plan, arch), log, threads)
+    while process.poll() is None:
+        time.sleep(LOOK_EVERY)
+        done = max(map(int, UPDATES.findall(_text(log))), default=0)
+        bar.update(done - shown)
+        shown = done
+    wait(process, log)
 
 
-def train_command(plan: Plan, corpus: Path, arch: str) -> list[object]:
-    """What a user would type."""
+def train_command(plan: Plan, arch: str) -> list[object]:
+    """Return what a user would type."""
+    # A network that has learned the grammar asks the memory what it cannot know itself.
+    joins = ["--memory-from-update", plan.updates // 2] if arch == REMEMBERING else []
     return [
-        program("fairseq-train"), corpus / "data-bin", "--user-dir", PLUGINS,
+        program("fairseq-train"), plan.data, "--user-dir", PLUGINS,
         "--task", "translation_memory", "--source-lang", "xx", "--target-lang", "yy",
-        "--arch", arch, "--dropout", "0.2",
-        "--criterion", "memory_cross_entropy", "--label-smoothing", "0.1",
-        "--optimizer", "adam", "--adam-betas", "(0.9, 0.98)", "--lr", "0.004",
-        "--lr-scheduler", "tri_stage", "--phase-ratio", "(0.04, 0.5, 0.46)",
-        "--final-lr-scale", "0.02", "--clip-norm", "1.0",
-        "--batch-size", "64", "--max-update", str(plan.updates), "--seed", str(plan.seed),
-        "--save-dir", plan.out / arch, "--no-epoch-checkpoints", "--num-workers", "0",
+        "--arch", arch, *joins, *TRAINING,
+        "--max-update", plan.updates, "--seed", plan.seed, "--save-dir", plan.out / arch,
+        "--no-epoch-checkpoints", "--disable-validation", "--num-workers", "0",
         "--log-format", "json", "--log-interval", "20", "--cpu",
-        "--autocast", "bfloat16" if native_bfloat16() else "none",
     ]  # fmt: skip
 
 
-def _finished(plan: Plan, arch: str) -> bool:
-    log = plan.out / "logs" / f"train_{arch}.log"
-    return log.exists() and "done training" in log.read_text(errors="replace")
-
-
-def _show_progress(started: list[tuple[subprocess.Popen, Path]], updates: int) -> None:
-    """One bar for all trainings, read from their logs."""
-    if not started:
-        return
-    with tqdm(total=updates * len(started), desc="Training", unit=" updates") as bar:
-        while any(process.poll() is None for process, _ in started):
-            time.sleep(1)
-            bar.update(sum(_updates(log) for _, log in started) - bar.n)
-            if any(process.poll() not in (None, 0) for process, _ in started):
-                return
-
-
-def _updates(log: Path) -> int:
-    done = re.findall(r'"num_updates": "(\d+)"', log.read_text(errors="replace"))
-    return max(map(int, done), default=0)
-
-
-def translate(plan: Plan, corpus: Path, checkpoint: Path, subset: str) -> list[str]:
-    """Translations by ``fairseq-generate``, in the order of the corpus."""
-    log = plan.out / "logs" / f"generate_{checkpoint.parent.name}_{checkpoint.stem}_{subset}.log"
-    run(
-        [
-            program("fairseq-generate"), corpus / "data-bin", "--user-dir", PLUGINS,
-            "--task", "translation_memory", "--source-lang", "xx", "--target-lang", "yy",
-            "--path", checkpoint, "--gen-subset", subset, "--beam", "5",
-            "--batch-size", "100", "--required-batch-size-multiple", "1", "--cpu",
-        ],
-        log,
-        plan.threads,
+def fill(plan: Plan, threads: int) -> None:
+    """Remember all rare words of the training text, each time with its sentence."""
+    torch.set_num_threads(threads)
+    filling = Filling(
+        plan.data, clear=True, memory_size=20_000, memory_write="rare", calibrate="valid",
+        autocast=AUTOCAST,
     )  # fmt: skip
-    return read_hypotheses(log.read_text(encoding="utf-8").splitlines())
+    logger.info("%s", fill_checkpoint(plan.trained(REMEMBERING), plan.filled, filling))
 
 
-def compare(plan: Plan, corpus: Path) -> str:
-    """A table: BLEU, and names right by how often they occur in training."""
-    references = read_lines(corpus / "raw" / "test.yy")
-    training = read_lines(corpus / "raw" / "train.yy")
-    rows, buckets = [], []
-    for arch in ARCHITECTURES:
-        hypotheses = translate(plan, corpus, plan.out / arch / "checkpoint_best.pt", "test")
-        bleu = sacrebleu.corpus_bleu(hypotheses, [references], tokenize="none", force=True)
-        buckets = accuracy_by_frequency(hypotheses, references, training)
-        accuracies = "".join(f"{100 * bucket.accuracy:8.1f}" for bucket in buckets)
-        rows.append(f"  {NAMES[arch]:<16}{bleu.score:6.1f}   {accuracies}")
-    heads = "".join(f"{bucket.label:>8}" for bucket in buckets)
-    title = "Words right (%), by occurrences in training"
-    return "\n".join([f"  {'':<16}{'BLEU':>6}      {title}", f"  {'':<25}{heads}", *rows])
-
-
-def teach(plan: Plan, corpus: Path) -> list[Recall]:
-    """Write one sentence for each new name into the memory; translate others before and after."""
-    model = plan.out / "gnmt_memory_tiny" / "checkpoint_best.pt"
-    taught = model.with_name("taught.pt")
-    before = translate(plan, corpus, model, "test2")
-    torch.set_num_threads(plan.threads)
-    fill_checkpoint(model, taught, Filling(corpus / "data-bin", split="test1"))
-    after = translate(plan, corpus, taught, "test2")
-    pairs = [line.split("\t") for line in read_lines(corpus / "held_out_pairs.tsv")[1:]]
+def teach(plan: Plan, threads: int) -> list[Recall]:
+    """Teach one sentence for each new name; translate others with them, before and after."""
+    torch.set_num_threads(threads)
+    lessons = Filling(plan.data, split="test1", teach=True, autocast=AUTOCAST)
+    fill_checkpoint(plan.filled, plan.taught, lessons)
+    before, after = (translate(plan, one, "test2", threads) for one in (plan.filled, plan.taught))
+    pairs = [line.split("\t") for line in read_lines(plan.corpus / "held_out_pairs.tsv")[1:]]
     return [
         Recall(name, translation, lesson, source, reference, old, new)
         for (name, translation, lesson, _, source, reference), old, new in zip(
             pairs, before, after, strict=True
         )
     ]
+
+
+def translate(plan: Plan, checkpoint: Path, subset: str, threads: int) -> list[str]:
+    """Return translations by ``fairseq-generate``, in the order of the corpus."""
+    how = Generation(plan.data, subset, threads=threads, cpu=True)
+    log = plan.log(f"generate_{checkpoint.parent.name}_{checkpoint.stem}_{subset}")
+    return read_hypotheses(_text(generate(checkpoint, how, log)).splitlines())
+
+
+def compare(plan: Plan, translations: dict[str, list[str]]) -> dict[str, Scores]:
+    """Score translations of the test text, by architecture."""
+    raw = plan.corpus / "raw"
+    scorer = Scorer(read_lines(raw / "test.yy"), read_lines(raw / "train.yy"), tokenize="none")
+    return {arch: scorer.score(NAMES[arch], texts) for arch, texts in translations.items()}
+
+
+def table(scores: Sequence[Scores]) -> str:
+    """Return a table: BLEU, and words right by how often they occur in training."""
+    labels = [bucket.label for bucket in scores[0].words]
+    rows = [
+        f"{one.name:<16}{one.bleu:6.1f}  "
+        + "".join(f"{100 * bucket.accuracy:8.1f}" for bucket in one.words)
+        for one in scores
+    ]
+    return "\n".join([
+        f"{'':<16}{'BLEU':>6}     correct words (%), by occurrences in the training text",
+        f"{'':<24}" + "".join(f"{label:>8}" for label in labels),
+        *rows,
+    ])  # fmt: skip
+
+
+def example(of: Sequence[Recall]) -> Recall:
+    """Return the first one that is translated word for word as the reference, or else the first."""
+    return next((recall for recall in of if recall.after == recall.reference), of[0])
+
+
+def next_steps(plan: Plan) -> dict[str, str]:
+    """Return commands for a shell in the current folder, by what they do."""
+    interactive, memory, data, taught, out = (
+        os.path.relpath(path)
+        for path in (program("fairseq-interactive"), program("fairseq-memory"), plan.data,
+                     plan.taught, plan.out)
+    )  # fmt: skip
+    return {
+        "Translate sentences that you type, for instance the one above:":
+            f"{interactive} {data} --user-dir {os.path.relpath(PLUGINS)} \\\n"
+            f"    --task translation_memory --path {taught} --beam 5 --cpu",
+        "See what the memory holds:": f"{memory} inspect {taught}",
+        "Repeat it with another language:":
+            f"{os.path.relpath(sys.executable)} scripts/demo.py "
+            f"--seed {plan.seed + 1} --out {out}-{plan.seed + 1}",
+    }  # fmt: skip
+
+
+def _side_by_side(threads: int, *jobs: Callable[[int], Any]) -> list[Any]:
+    """Do jobs at the same time, each with its share of the threads; with one thread, in turn."""
+    share = max(1, threads // len(jobs))
+    return together([partial(job, share) for job in jobs], min(threads, len(jobs)))
+
+
+def _same_as_before(plan: Plan) -> None:
+    """Refuse to go on with what was made with other settings."""
+    settings = {"language": list(plan.language), "training": TRAINING, "updates": plan.updates,
+                "seed": plan.seed}  # fmt: skip
+    path = plan.out / "settings.json"
+    if path.exists() and json.loads(path.read_text()) != settings:
+        raise InputError(
+            f"{plan.out}: was made with other settings; remove it, or choose another --out"
+        )
+    write_json(path, settings)
+
+
+def _text(log: Path) -> str:
+    return log.read_text(encoding="utf-8", errors="replace") if log.exists() else ""

@@ -10,15 +10,15 @@ import logging
 import statistics
 import time
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import torch
 
 from fairseq_plugins.atomic import write_json, write_text
 from fairseq_plugins.checkpoints.files import num_updates, read_checkpoint
-from fairseq_plugins.commands import PLUGINS, end_all, override, program, run
+from fairseq_plugins.commands import PLUGINS, override, program, run, together
 from fairseq_plugins.errors import InputError
 from fairseq_plugins.experiments.options import CONFIGS
 from fairseq_plugins.experiments.show_command import composed
@@ -26,8 +26,6 @@ from fairseq_plugins.patches.arguments import check_arguments
 from fairseq_plugins.teaching.filled import Filling, fill_checkpoint
 
 logger = logging.getLogger(__name__)
-
-LOOK_EVERY = 0.1  # seconds
 
 
 @dataclass(frozen=True)
@@ -101,18 +99,7 @@ class Workshop:
         Raises:
             InputError: if one fails, or was begun with other settings.
         """
-        with ThreadPoolExecutor(self.parallel) as pool:
-            futures = [pool.submit(self._train, training) for training in trainings]
-            try:
-                for future in as_completed(futures):
-                    future.result()
-            except BaseException:
-                for future in futures:
-                    future.cancel()
-                while not all(future.done() for future in futures):  # one may just have begun
-                    end_all()
-                    time.sleep(LOOK_EVERY)
-                raise
+        together([partial(self._train, training) for training in trainings], self.parallel)
 
     def seconds(self, name: str) -> float:
         """How long a training took, all pieces of an interrupted one together."""
