@@ -9,6 +9,7 @@ import json
 import logging
 import os
 import re
+import shlex
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -246,20 +247,21 @@ def example(of: Sequence[Recall]) -> Recall:
 
 def next_steps(plan: Plan) -> dict[str, str]:
     """Return commands for a shell in the current folder, by what they do."""
-    interactive, memory, data, taught, out = (
-        os.path.relpath(path)
-        for path in (program("fairseq-interactive"), program("fairseq-memory"), plan.data,
-                     plan.taught, plan.out)
-    )  # fmt: skip
+    interactive, memory = (_typed(program(f"fairseq-{name}")) for name in ("interactive", "memory"))
+    another = f"{plan.out}-{plan.seed + 1}"
     return {
         "Translate sentences that you type, for instance the one above:":
-            f"{interactive} {data} --user-dir {os.path.relpath(PLUGINS)} \\\n"
-            f"    --task translation_memory --path {taught} --beam 5 --cpu",
-        "See what the memory holds:": f"{memory} inspect {taught}",
-        "Repeat it with another language:":
-            f"{os.path.relpath(sys.executable)} scripts/demo.py "
-            f"--seed {plan.seed + 1} --out {out}-{plan.seed + 1}",
+            f"{interactive} {_typed(plan.data)} --user-dir {_typed(PLUGINS)} \\\n"
+            f"    --task translation_memory --path {_typed(plan.taught)} --beam 5 --cpu",
+        "See what the memory holds:": f"{memory} inspect {_typed(plan.taught)}",
+        "Repeat the demo with another language:":
+            f"{_typed(sys.executable)} scripts/demo.py --seed {plan.seed + 1} --out {_typed(another)}",
     }  # fmt: skip
+
+
+def _typed(path: Path | str) -> str:
+    """A path as one would type it in the current folder."""
+    return shlex.quote(os.path.relpath(path))
 
 
 def _side_by_side(threads: int, *jobs: Callable[[int], Any]) -> list[Any]:

@@ -17,7 +17,7 @@ pytestmark = pytest.mark.integration
 
 
 def test_it_compares_and_teaches_and_is_not_repeated_with_other_settings(tmp_path: Path) -> None:
-    plan = Plan(tmp_path / "demo", updates=4, seed=1, threads=2, language=SMALL)
+    plan = Plan(tmp_path / "the demo", updates=4, seed=1, threads=2, language=SMALL)
     scores, recalls = demonstrate(plan)
     assert [scores[arch].name for arch in (PLAIN, REMEMBERING)] == ["without memory", "with memory"]
     assert len(recalls) == 2 and all(one.translation in one.reference for one in recalls)
@@ -26,8 +26,9 @@ def test_it_compares_and_teaches_and_is_not_repeated_with_other_settings(tmp_pat
     assert plan.trained(PLAIN).stat().st_mtime_ns == trained
     with pytest.raises(InputError, match="was made with other settings"):
         demonstrate(replace(plan, updates=5))
-    translate, inspect, repeat = (shlex.split(step) for step in next_steps(plan).values())
-    done = run(*translate, "--max-len-b", "5", cwd=Path.cwd(), input=f"{recalls[0].source}\n")
+    steps = [shlex.split(step.replace("\\\n", " ")) for step in next_steps(plan).values()]
+    translate, inspect, repeat = steps
+    done = run(*translate, "--max-len-b", "5", stdin=f"{recalls[0].source}\n")
     assert succeeded(done).count("\nD-0\t") == 1
     assert "gnmt_memory_tiny" in succeeded(run(*inspect))
     assert succeeded(run(*repeat, "--help")).startswith("usage: ")
