@@ -248,14 +248,14 @@ def example(of: Sequence[Recall]) -> Recall:
 def next_steps(plan: Plan) -> dict[str, str]:
     """Return commands for a shell in the current folder, by what they do."""
     interactive, memory = (_typed(program(f"fairseq-{name}")) for name in ("interactive", "memory"))
-    another = f"{plan.out}-{plan.seed + 1}"
+    python, another = _typed(sys.executable), f"{plan.out}-{plan.seed + 1}"
     return {
         "Translate sentences that you type, for instance the one above:":
             f"{interactive} {_typed(plan.data)} --user-dir {_typed(PLUGINS)} \\\n"
             f"    --task translation_memory --path {_typed(plan.taught)} --beam 5 --cpu",
         "See what the memory holds:": f"{memory} inspect {_typed(plan.taught)}",
         "Repeat the demo with another language:":
-            f"{_typed(sys.executable)} scripts/demo.py --seed {plan.seed + 1} --out {_typed(another)}",
+            f"{python} scripts/demo.py --seed {plan.seed + 1} --out {_typed(another)}",
     }  # fmt: skip
 
 
