@@ -17,6 +17,7 @@ from tests.tiny_training import training_options
 
 pytestmark = pytest.mark.integration
 SOURCES = ("fairseq_plugins", "data_prep", "configs", "pyproject.toml", "README.md", "LICENSE")
+ENDS = ("py", "yaml", "html", "css", "js", "svg")
 CACHES = shutil.ignore_patterns("__pycache__")
 
 
@@ -72,7 +73,7 @@ def user_dir(installed: Path) -> Path:
 
 def test_it_holds_all_modules_and_configurations(user_dir: Path) -> None:
     def files(folder: Path) -> set[Path]:
-        found = [path for end in ("py", "yaml") for path in folder.rglob(f"*.{end}")]
+        found = [path for end in ENDS for path in folder.rglob(f"*.{end}")]
         configs = [path for path in (folder / "configs").rglob("*.yaml")]  # rglob skips links
         return {path.relative_to(folder) for path in [*found, *configs]}
 

@@ -8,6 +8,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, FastAPI, Header, Request
 from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
 from starlette.exceptions import HTTPException
 from starlette.responses import HTMLResponse, Response
 
@@ -46,6 +47,18 @@ def _assets() -> dict[str, Asset]:
 
 
 ASSETS = _assets()
+
+
+def _with_code(text: str) -> Markup:
+    """Set what is between backticks as code."""
+    parts = text.split("`")
+    return Markup().join(
+        Markup("<code>{}</code>").format(part) if number % 2 else part
+        for number, part in enumerate(parts)
+    )
+
+
+TEMPLATES.filters["with_code"] = _with_code
 
 
 def render_page(served: Service) -> str:

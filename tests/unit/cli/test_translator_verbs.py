@@ -153,7 +153,6 @@ def test_near_lessons(program: Program) -> None:
         ["edit", "1"],
         ["forget"],
         ["forget", "1", "--origin", "x"],
-        ["forget", "--search", "", "--yes"],
         ["show", "0"],
     ],
     ids=" ".join,

@@ -1,0 +1,310 @@
+"""The page of the server, in a real Chromium, as a translator uses it."""
+
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from selenium.webdriver import ActionChains, Chrome, ChromeOptions
+from selenium.webdriver.chrome.service import Service
+from selenium.webdriver.common.by import By
+from selenium.webdriver.common.keys import Keys
+from selenium.webdriver.remote.webelement import WebElement
+from selenium.webdriver.support.ui import WebDriverWait
+
+from tests.served import Client, serving
+from tests.tiny_translator import make_translator
+
+pytestmark = pytest.mark.integration
+CAT, KATZE, KATER = "The cat sleeps.", "Die Katze schläft.", "Der Kater schläft."
+TOKEN = "a secret of many letters"
+WAIT = 30.0  # seconds
+ATTACK = '<img src=x onerror="window.attacked=1"><script>window.attacked=1</script>\'"&lt;b&gt;'
+TMX = """<?xml version="1.0" encoding="UTF-8"?><tmx version="1.4"><header srclang="en"/><body>
+<tu><tuv xml:lang="en"><seg>{source}</seg></tuv><tuv xml:lang="de"><seg>{target}</seg></tuv></tu>
+</body></tmx>"""
+
+
+class Page:
+    """What a person sees and does."""
+
+    def __init__(self, browser: Chrome) -> None:
+        self.browser = browser
+
+    def all(self, css: str) -> list[WebElement]:
+        return self.browser.find_elements(By.CSS_SELECTOR, css)
+
+    def one(self, css: str) -> WebElement:
+        """The element, as soon as it can be seen."""
+        return self.until(lambda: [one for one in self.all(css) if one.is_displayed()])[0]
+
+    def until(self, condition: Callable[[], object]) -> object:
+        """What a condition gives once it holds; elements may be drawn anew meanwhile."""
+        return WebDriverWait(self.browser, WAIT, 0.05, ignored_exceptions=[Exception]).until(
+            lambda _: condition()
+        )
+
+    def open(self, client: Client, view: str = "translate") -> None:
+        self.browser.get("about:blank")
+        self.browser.get(f"{client.address}/#{view}")
+
+    def go(self, view: str) -> None:
+        self.one(f"nav a[href='#{view}']").click()
+
+    def texts(self, css: str) -> list[str]:
+        return [one.text for one in self.all(css)]
+
+    def translate(self, text: str) -> None:
+        """Type a text, and wait for its translation."""
+        self.one("#source").clear()
+        self.one("#source").send_keys(text)
+        self.until(lambda: self.texts("#translation p:not(.pending) .sentence"))
+
+    def correct(self, text: str) -> None:
+        """Write another translation over that of the first sentence."""
+        self.one(".sentence").click()
+        keys = ActionChains(self.browser)
+        keys.key_down(Keys.CONTROL).send_keys("a").key_up(Keys.CONTROL).send_keys(text).perform()
+
+    def press(self, *keys: str) -> None:
+        actions = ActionChains(self.browser)
+        for key in keys:
+            actions.key_down(key)
+        for key in reversed(keys):
+            actions.key_up(key)
+        actions.perform()
+
+    def taught(self, css: str, text: str) -> None:
+        """Wait until this is the first text."""
+        self.until(lambda: self.texts(css)[0] == text)
+
+
+@pytest.fixture(scope="module")
+def original(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A translator folder that is not to be changed."""
+    return make_translator(tmp_path_factory.mktemp("original"))
+
+
+@pytest.fixture
+def client(original: Path, tmp_path: Path) -> Iterator[Client]:
+    """A server of a copy of it."""
+    with serving(shutil.copytree(original, tmp_path / "translator")) as client:
+        yield client
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Chrome]:
+    """Debian's Chromium."""
+    program = shutil.which("chromium") or shutil.which("google-chrome")
+    driver = shutil.which("chromedriver")
+    if not program or not driver:
+        pytest.skip("there is no Chromium with chromedriver")
+    options = ChromeOptions()
+    options.binary_location = program
+    for option in ("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"):
+        options.add_argument(option)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+    with Chrome(options=options, service=Service(driver)) as browser:
+        yield browser
+
+
+@pytest.fixture
+def page(browser: Chrome) -> Iterator[Page]:
+    """A window of it, which must have nothing to complain of."""
+    browser.set_window_size(1280, 900)
+    yield Page(browser)
+    complaints = [one for one in browser.get_log("browser") if one["level"] == "SEVERE"]
+    assert not [one for one in complaints if "status of 40" not in one["message"]]
+    browser.execute_script("try { sessionStorage.clear(); localStorage.clear() } catch {}")
+
+
+def test_a_correction_is_taught_used_and_explained(client: Client, page: Page) -> None:
+    page.open(client)
+    page.translate(CAT)
+    assert page.texts("#translation .sentence") != [KATZE]
+    page.correct(KATZE)
+    assert page.one("#corrected").text == "1 sentence corrected"
+    page.press(Keys.CONTROL, Keys.ENTER)
+    page.until(lambda: page.texts("#translation .sentence.taught") == [KATZE])
+    assert page.texts(".word.changed") == ["Die", "Katze", "schläft."]
+    assert [one["target"] for one in client.get("/lessons")["lessons"]] == [KATZE]
+    assert "Taught" in page.one("#toast").text and page.one("#count").text == "1"
+    page.all(".word")[1].click()
+    page.until(lambda: "Katze" in page.one("#why-title").text)
+    assert "Lesson 1" in page.one(".evidence").text
+    assert page.texts(".evidence mark") == ["Katze"] and page.texts("#mirror mark") == [CAT]
+    share = page.all(".word")[1].get_attribute("style")
+    assert float(share.removeprefix("--share: ").removesuffix(";")) > 0.9
+    page.one("#source").send_keys("\nThe cat runs.")
+    page.until(lambda: len(page.texts("#translation p:not(.pending) .sentence")) == 2)
+    assert page.texts("#translation .sentence")[0] == KATZE
+
+
+def test_a_correction_can_be_discarded(client: Client, page: Page) -> None:
+    page.open(client)
+    page.translate(CAT)
+    (before,) = page.texts("#translation .sentence")
+    page.correct("something else")
+    page.one("#teach")
+    page.press(Keys.ESCAPE)
+    page.until(lambda: page.texts("#translation .sentence") == [before])
+    assert not page.all("#teach")[0].is_displayed()
+    assert page.browser.switch_to.active_element.get_attribute("class") == "sentence"
+    page.correct("something\nelse")  # no line ends in a sentence
+    page.one("#discard").click()
+    page.until(lambda: page.texts("#translation .sentence") == [before])
+    assert client.get("/history")["changes"] == []
+
+
+def test_lessons_are_found_edited_forgotten_and_undone(client: Client, page: Page) -> None:
+    for number in range(60):
+        client.send("POST", "/lessons", source=f"Cat {number}", target=f"Katze {number}")
+    page.open(client, "lessons")
+    page.until(lambda: len(page.all("#lessons > li")) == 50)
+    assert "1 to 50 of 60 lessons" in page.one("#pages").text
+    page.all("#pages button")[1].click()
+    page.until(lambda: len(page.all("#lessons > li")) == 10)
+    page.press("/")
+    page.one("#search").send_keys("cat 59")
+    page.until(lambda: page.texts("#lessons .pairs span") == ["Cat 59", "Katze 59"])
+    page.one("[aria-label='Edit lesson 60']").click()
+    target = page.one("#lessons form textarea[name=target]")
+    target.clear()
+    target.send_keys(KATER)
+    page.press(Keys.CONTROL, Keys.ENTER)
+    page.until(lambda: page.texts("#lessons .pairs span") == ["Cat 59", KATER])
+    page.one("[aria-label='Forget lesson 60']").click()
+    page.until(lambda: "No lesson matches" in page.one("#lessons").text)
+    page.one("#toast button").click()
+    page.until(lambda: page.texts("#lessons .pairs span") == ["Cat 59", KATER])
+    page.go("history")
+    page.until(lambda: len(page.all("#changes > li")) == 50)
+    assert [one.split()[0] for one in page.texts("#changes .kind")[:4]] == [
+        "took", "forgotten", "edited", "taught",
+    ]  # fmt: skip
+    page.one("#undo").click()
+    page.until(lambda: "was edited" in page.one("#toast").text)
+    assert client.get("/lessons", search="cat 59")["lessons"][0]["target"] == "Katze 59"
+
+
+def test_a_new_lesson_needs_both_sides(client: Client, page: Page) -> None:
+    page.open(client, "lessons")
+    page.one("#add").click()
+    page.one("form textarea[name=source]").send_keys(CAT)
+    page.one("#lessons .strong").click()
+    page.until(lambda: "both sides" in page.one("#lessons .wrong").text)
+    page.one("form textarea[name=target]").send_keys(KATZE)
+    page.one("#lessons .strong").click()
+    page.until(lambda: page.texts("#lessons .pairs span") == [CAT, KATZE])
+
+
+def test_a_tmx_is_imported_and_its_origin_forgotten(
+    client: Client, page: Page, tmp_path: Path
+) -> None:
+    file = tmp_path / "terms.tmx"
+    file.write_text(TMX.format(source=CAT, target=KATZE), encoding="utf-8")
+    page.open(client, "lessons")
+    page.all("#file")[0].send_keys(str(file))
+    page.until(lambda: "1 lesson taught" in page.one("#dialog").text)
+    page.one("#dialog .strong").click()
+    page.one("#lessons .link").click()
+    page.until(lambda: "Only from “terms.tmx”: 1 lesson" in page.one("#filter").text)
+    page.all("#filter .link")[1].click()
+    page.until(lambda: "Forget 1 lesson?" in page.one("#dialog").text)
+    page.one("#dialog .strong").click()
+    page.until(lambda: client.get("/lessons")["total"] == 0)
+
+
+def test_a_faulty_file_is_told_and_the_rest_can_be_taken(
+    client: Client, page: Page, tmp_path: Path
+) -> None:
+    file = tmp_path / "terms.tsv"
+    file.write_text(f"{CAT}\t{KATZE}\nonly one\n", encoding="utf-8")
+    page.open(client, "lessons")
+    page.all("#file")[0].send_keys(str(file))
+    page.until(lambda: "line 2" in page.one("#dialog .wrong").text)
+    assert client.get("/lessons")["total"] == 0
+    page.one("#dialog .strong").click()
+    page.until(lambda: "1 skipped" in page.one("#dialog").text)
+    assert client.get("/lessons")["total"] == 1
+
+
+def test_no_text_of_a_lesson_becomes_html(client: Client, page: Page, tmp_path: Path) -> None:
+    taught = {"origin": ATTACK, "note": ATTACK, "author": ATTACK}
+    client.send("POST", "/lessons", source=ATTACK, target=ATTACK, **taught)
+    client.send("POST", "/lessons", source=f"{ATTACK} cat", target=f"{ATTACK} Katze", **taught)
+    page.open(client)
+    page.translate(f"{ATTACK} cat")
+    page.all(".word")[-1].click()
+    page.until(lambda: ATTACK in page.one("#why").text)
+    page.go("lessons")
+    page.until(lambda: len(page.all("#lessons > li")) == 2)
+    assert page.one("#lessons .pairs span").text == f"{ATTACK} cat"
+    page.one("[aria-label='Forget lesson 2']").click()
+    page.until(lambda: ATTACK in page.one("#toast").text)
+    page.go("history")
+    page.until(lambda: len(page.all("#changes > li")) == 3)
+    file = tmp_path / "<img src=x onerror=window.attacked=1>.exe"
+    file.write_text("x")
+    page.go("lessons")
+    page.all("#file")[0].send_keys(str(file))
+    page.until(lambda: "was not imported" in page.one("#dialog").text)
+    assert not page.browser.execute_script("return window.attacked")
+    assert not page.all("main img, #dialog img, main script")
+
+
+def test_the_token_is_asked_for(original: Path, tmp_path: Path, page: Page) -> None:
+    with serving(shutil.copytree(original, tmp_path / "translator"), TOKEN) as client:
+        page.open(client)
+        page.one("#token").send_keys("wrong")
+        page.one("#dialog .strong").click()
+        page.until(lambda: "That was not it" in page.one("#dialog").text)
+        page.one("#token").send_keys(TOKEN)
+        page.one("#dialog .strong").click()
+        page.until(lambda: not page.all("#dialog")[0].is_displayed())
+        page.translate(CAT)
+
+
+@pytest.mark.parametrize("view", ["translate", "lessons", "history"])
+@pytest.mark.parametrize("width", [320, 760, 1600])
+def test_it_fits_every_screen(client: Client, page: Page, view: str, width: int) -> None:
+    client.send("POST", "/lessons", source="x" * 50, target="y" * 50, origin="z" * 200)
+    page.browser.execute_cdp_cmd(
+        "Emulation.setDeviceMetricsOverride",
+        {"width": width, "height": 800, "deviceScaleFactor": 1, "mobile": False},
+    )
+    try:
+        page.open(client, view)
+        if view == "translate":
+            page.translate("x" * 50)
+        page.until(lambda: page.one("#count").text == "1")
+        assert page.browser.execute_script("return document.documentElement.scrollWidth") <= width
+    finally:
+        page.browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+
+
+def test_it_fetches_nothing_from_elsewhere(client: Client, page: Page) -> None:
+    for path in ("/", "/docs"):
+        page.browser.get(client.address + path)
+        fetched = page.browser.execute_script(
+            "return performance.getEntriesByType('resource').map(one => one.name)"
+        )
+        assert fetched and all(one.startswith(client.address) for one in fetched)
+
+
+def test_whatever_can_be_used_has_a_name(client: Client, page: Page) -> None:
+    """As screen readers tell it."""
+    client.send("POST", "/lessons", source=CAT, target=KATZE, origin="me")
+    page.open(client)
+    page.translate(CAT)
+    for view in ("translate", "lessons", "history"):
+        page.go(view)
+        if view == "lessons":
+            page.until(lambda: page.all("#lessons > li"))
+        used = page.all("button, input, select, textarea, a, [contenteditable]")
+        shown = [one for one in used if one.is_displayed()]
+        nameless = [one.get_attribute("outerHTML") for one in shown if not one.accessible_name]
+        assert shown and not nameless
+    page.go("translate")
+    (sentence,) = page.all(".sentence")
+    assert (sentence.aria_role, sentence.accessible_name) == ("textbox", f"Translation of: {CAT}")
