@@ -1,7 +1,5 @@
 """Measures speed: `python scripts/benchmark.py WHAT`; `make bench` runs what matters most."""
 
-import sys
-
 from fairseq_plugins import verbs
 from fairseq_plugins.benchmarks import programs
 
@@ -9,10 +7,10 @@ from fairseq_plugins.benchmarks import programs
 def main() -> None:
     """Measure, tell."""
     args = verbs.parser(programs, "benchmark.py").parse_args()
-    from fairseq_plugins.program import start
+    from fairseq_plugins.program import start, tell
 
     start()
-    sys.stdout.write(args.run(args) + "\n")
+    tell(args.run(args))
 
 
 if __name__ == "__main__":

@@ -25,10 +25,10 @@ def shared(parser: argparse.ArgumentParser) -> None:
 def main() -> None:
     """Prepare, train, measure, tell."""
     args = verbs.parser(programs, "reproduce.py", shared).parse_args()
-    from fairseq_plugins.program import start
+    from fairseq_plugins.program import start, tell
 
     start()
-    sys.stdout.write(args.run(args) + "\n")
+    tell(args.run(args))
 
 
 if __name__ == "__main__":

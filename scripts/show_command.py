@@ -6,7 +6,6 @@ Overrides are written as for fairseq-hydra-train. What is still to be given stan
 """
 
 import argparse
-import sys
 from pathlib import Path
 
 from fairseq_plugins.experiments.options import CONFIGS
@@ -28,11 +27,11 @@ def main() -> None:
     """Read, print."""
     args = parse()
     from fairseq_plugins.experiments.show_command import command, composed, shown
-    from fairseq_plugins.program import start
+    from fairseq_plugins.program import start, tell
 
     start()
     cfg = composed(args.config, args.overrides, args.config_dir.resolve())
-    sys.stdout.write(shown(command(cfg)) + "\n")
+    tell(shown(command(cfg)))
 
 
 if __name__ == "__main__":

@@ -19,13 +19,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         line on stderr.
     """
     args = verbs.parser(cli, "fairseq-memory", _shared).parse_args(arguments)
-    from fairseq_plugins.program import start
+    from fairseq_plugins.program import start, tell
 
     start()
     text, data = args.run(args)
     for line in _json(data) if args.json else _text(text):
-        sys.stdout.write(line + "\n")
-        sys.stdout.flush()
+        tell(line)
     return 0
 
 

@@ -136,6 +136,27 @@ def test_a_mistake_of_the_user_is_one_line_and_code_one(tmp_path: Path) -> None:
     assert done.stderr.count("\n") == 1
 
 
+def test_a_reader_that_has_seen_enough_ends_the_program_without_a_word() -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    done = run_user_dir(writing)
+    os.close(writing)
+    assert (done.returncode, done.stderr) == (141, "")
+
+
+def run_user_dir(stdout: int) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "fairseq_plugins.cli", "user-dir"]
+    return subprocess.run(command, stdout=stdout, stderr=subprocess.PIPE, text=True, cwd=ROOT)
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no device that is full")
+def test_output_that_there_is_no_room_for_is_one_line() -> None:
+    with open("/dev/full", "w") as full:
+        done = run_user_dir(full.fileno())
+    told = "error: standard output cannot be written to: No space left on device\n"
+    assert (done.returncode, done.stderr) == (1, told)
+
+
 def test_combinations_that_say_nothing_are_wrong_usage(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
         main(["average", "--last", "3", "--output", "x.pt"])
