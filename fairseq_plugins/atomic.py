@@ -13,6 +13,7 @@ import itertools
 import json
 import os
 import re
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TextIO
@@ -44,26 +45,30 @@ def replacing(path: Path | str) -> Iterator[Path]:
     if asked.exists() and not asked.is_file():
         yield asked
         return
-    target = asked.resolve()
-    unfinished = target.with_name(f".{target.name}.{os.getpid()}-{next(_numbers)}{UNFINISHED}")
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        _remove_leftovers(target)
+    with _under_another_name(path) as unfinished:
         unfinished.touch(exist_ok=False)
-        mode = unfinished.stat().st_mode  # the user's default; some writers set their own mode
+        mode = unfinished.stat().st_mode  # as the user wants it; some writers have their own
         yield unfinished
         unfinished.chmod(mode)
         _flush(unfinished)
-        os.replace(unfinished, target)
-    except BaseException as error:
-        with contextlib.suppress(OSError):
-            unfinished.unlink(missing_ok=True)
-        refused = _refusal(error)
-        if refused is not None and refused.filename in (None, str(unfinished)):
-            raise OSError(refused.errno, refused.strerror, str(path)) from error
-        raise
-    with contextlib.suppress(OSError):  # not every file system supports it
-        _flush(target.parent)
+
+
+@contextlib.contextmanager
+def making_folder(path: Path | str) -> Iterator[Path]:
+    """Let a folder be filled under another name, which becomes its own once it is complete.
+
+    Args:
+        path: of the folder; it is not there yet, or empty.
+
+    Yields:
+        The folder to fill.
+
+    Raises:
+        OSError: as :func:`replacing`.
+    """
+    with _under_another_name(path) as unfinished:
+        unfinished.mkdir()
+        yield unfinished
 
 
 @contextlib.contextmanager
@@ -84,13 +89,46 @@ def write_json(path: Path | str, content: object) -> None:
     write_text(path, json.dumps(content, indent=2) + "\n")
 
 
+@contextlib.contextmanager
+def _under_another_name(path: Path | str) -> Iterator[Path]:
+    """Rename what is made under the name that this yields, or remove it if that fails."""
+    target = Path(path).resolve()
+    unfinished = target.with_name(f".{target.name}.{os.getpid()}-{next(_numbers)}{UNFINISHED}")
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        _remove_leftovers(target)
+        yield unfinished
+        os.replace(unfinished, target)
+    except BaseException as error:
+        _remove(unfinished)
+        refused = _refusal(error)
+        if refused is not None and _concerns(refused, unfinished):
+            raise OSError(refused.errno, refused.strerror, str(path)) from error
+        raise
+    with contextlib.suppress(OSError):  # not every file system can do it
+        _flush(target.parent)
+
+
+def _concerns(refused: OSError, unfinished: Path) -> bool:
+    name = refused.filename
+    return name is None or (isinstance(name, str) and Path(name).is_relative_to(unfinished))
+
+
+def _remove(path: Path) -> None:
+    """Remove a file or folder, if that can be done."""
+    if path.is_dir():
+        shutil.rmtree(path, ignore_errors=True)
+    with contextlib.suppress(OSError):
+        path.unlink(missing_ok=True)
+
+
 def _remove_leftovers(path: Path) -> None:
     """Remove the temporary files of processes that were killed while they wrote a file."""
     name = re.compile(re.escape(f".{path.name}.") + r"(\d+)-\d+" + re.escape(UNFINISHED))
     for other in path.parent.iterdir():
         match = name.fullmatch(other.name)
         if match and not _alive(int(match[1])):
-            other.unlink(missing_ok=True)
+            _remove(other)
 
 
 def _alive(process: int) -> bool:

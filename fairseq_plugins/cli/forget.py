@@ -32,6 +32,8 @@ def run(args: argparse.Namespace) -> tuple[str, object]:
     if bool(args.ids) != which.everything:
         args.error("select lessons: give either ids, or --origin, --search, --author, --since, "
                    "--before")  # fmt: skip
+    if args.search == "":
+        args.error("--search: every lesson contains an empty text; give another one")
     done = bool(args.ids) or args.yes
     with open_journal(args.folder) as journal:
         ids = args.ids or [lesson.id for lesson in journal.lessons(which)]

@@ -13,14 +13,17 @@ place, so it can be copied and moved. Here is what can be known of it without it
 """
 
 import json
+import re
 from dataclasses import dataclass
 from pathlib import Path
+from typing import get_type_hints
 
 from fairseq_plugins.errors import InputError
 from fairseq_plugins.teaching.journal import Journal
 
 VERSION = 1
 ABOUT, LESSONS = "translator.json", "lessons.db"
+LANGUAGE = re.compile(r"\w[\w.@+-]*")
 
 
 @dataclass(frozen=True)
@@ -34,6 +37,19 @@ class About:
     fingerprint: str
     lessons: str = LESSONS
     """A file in the folder, or a URL such as ``postgresql://...``."""
+
+    def check(self) -> None:
+        """Check what a file says.
+
+        Raises:
+            ValueError: if it has another type, or a language is not a part of a file's name.
+        """
+        for name, kind in get_type_hints(type(self)).items():
+            if not isinstance(getattr(self, name), kind):
+                raise ValueError(f"{name} is {getattr(self, name)!r}")
+        for language in (self.source, self.target):
+            if not LANGUAGE.fullmatch(language):
+                raise ValueError(f"{language!r} is not a language")
 
     def place_of_lessons(self, folder: Path) -> Path | str:
         """Return where the journal of a translator in this folder is."""
@@ -55,7 +71,8 @@ def read_about(folder: Path) -> About:
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
         about = About(**{name: found[name] for name in About.__dataclass_fields__})
-    except (ValueError, KeyError, TypeError) as error:
+        about.check()
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise InputError(f"{path}: is damaged ({error}); pack the translator again") from error
     if about.version != VERSION:
         raise InputError(

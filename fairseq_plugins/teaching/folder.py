@@ -1,9 +1,7 @@
 """Making translator folders, and knowing whether their parts belong together."""
 
 import hashlib
-import os
 import shutil
-import tempfile
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -13,7 +11,7 @@ from fairseq import checkpoint_utils
 from fairseq.data import Dictionary, data_utils
 from omegaconf import open_dict
 
-from fairseq_plugins.atomic import write_json
+from fairseq_plugins.atomic import making_folder, write_json
 from fairseq_plugins.checkpoints.files import write_checkpoint
 from fairseq_plugins.errors import InputError
 from fairseq_plugins.memory.fingerprint import weights_fingerprint
@@ -52,9 +50,7 @@ def pack(checkpoint: Path, data: Path, pieces: Path, folder: Path) -> About:
             "instance gnmt_memory"
         )
     source, target = _languages(state["cfg"].task, data)
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
-    try:
+    with making_folder(folder) as temporary:
         for language in (source, target):
             shutil.copyfile(data / f"dict.{language}.txt", temporary / f"dict.{language}.txt")
         shutil.copyfile(pieces, temporary / PIECES)
@@ -66,10 +62,6 @@ def pack(checkpoint: Path, data: Path, pieces: Path, folder: Path) -> About:
         fingerprint = fingerprint_of(temporary, (source, target), state["model"])
         about = About(VERSION, source, target, fingerprint)
         write_json(temporary / ABOUT, asdict(about))
-        os.chmod(temporary, 0o755)
-        os.replace(temporary, folder)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
     return about
 
 

@@ -171,7 +171,7 @@ class Journal:
         Raises:
             InputError: if it is not taught, or not any more.
         """
-        with self._engine.connect() as connection:
+        with self._reading() as connection:
             return Events(self.place, connection).current(lesson)
 
     def lessons(
@@ -191,7 +191,7 @@ class Journal:
         """
         order = EVENTS.c.number if oldest_first else EVENTS.c.number.desc()
         query = current().where(*conditions(selection)).order_by(order)
-        with self._engine.connect() as connection:
+        with self._reading() as connection:
             for row in connection.execution_options(yield_per=AT_ONCE).execute(
                 query.limit(limit).offset(offset)
             ):
@@ -199,7 +199,7 @@ class Journal:
 
     def count(self, selection: Selection = EVERYTHING) -> int:
         """Return how many lessons are taught."""
-        with self._engine.connect() as connection:
+        with self._reading() as connection:
             chosen = current().where(*conditions(selection)).subquery()
             return connection.scalar(sa.select(sa.func.count()).select_from(chosen)) or 0
 
@@ -208,7 +208,7 @@ class Journal:
         query = current().where(
             EVENTS.c.source_hash == source_hash(source), EVENTS.c.source == source
         )
-        with self._engine.connect() as connection:
+        with self._reading() as connection:
             rows = connection.execute(query.order_by(EVENTS.c.number.desc()))
             return [lesson_of(row) for row in rows]
 
@@ -221,7 +221,7 @@ class Journal:
             .having(sa.func.count(taught.c.target.distinct()) > 1)
             .order_by(taught.c.source)
         )
-        with self._engine.connect() as connection:
+        with self._reading() as connection:
             sources = connection.scalars(contested).all()
         for source in sources:
             newest, *others = self.of_source(source)
@@ -232,7 +232,7 @@ class Journal:
     def history(self, limit: int | None = None, before: int | None = None) -> Iterator[Change]:
         """Yield all changes, newest first; only those with a smaller number than ``before``."""
         older = sa.true() if before is None else EVENTS.c.number < before
-        with self._engine.connect() as connection:
+        with self._reading() as connection:
             yield from changes(connection, older, limit)
 
     def since(self, seen: int) -> tuple[int, dict[str, Lesson | None]]:
@@ -252,7 +252,7 @@ class Journal:
         )
         hashes = sa.select(EVENTS.c.source_hash).where(EVENTS.c.lesson.in_(concerned))
         ours = EVENTS.c.source_hash.in_(hashes)
-        with self._engine.connect() as connection:
+        with self._reading() as connection:
             last = connection.scalar(sa.select(sa.func.max(EVENTS.c.number))) or 0
             if last == seen:
                 return seen, {}
@@ -271,7 +271,7 @@ class Journal:
         """
         columns = DECODINGS.c.event, DECODINGS.c.data
         of_model = sa.select(*columns).where(DECODINGS.c.fingerprint == fingerprint)
-        with self._engine.connect() as connection:
+        with self._reading() as connection:
             for first in range(0, len(versions), AT_ONCE):
                 some = DECODINGS.c.event.in_(versions[first : first + AT_ONCE])
                 yield from connection.execute(of_model.where(some)).tuples()
@@ -290,15 +290,25 @@ class Journal:
                 events.remember(rest, Decodings(decodings.fingerprint, data))
 
     @contextmanager
-    def _writing(self) -> Iterator["Events"]:
+    def _reading(self) -> Iterator[sa.Connection]:
+        """See the events as they are now."""
+        with self._refusals("read"), self._engine.connect() as connection:
+            yield connection
+
+    @contextmanager
+    def _writing(self) -> Iterator[Events]:
         """Be the only one who adds events, and add all of them at the end, or none."""
+        engine = self._engine.execution_options(writes=True)
+        with self._refusals("written to, and was not changed"), engine.begin() as connection:
+            yield Events(self.place, connection)
+
+    @contextmanager
+    def _refusals(self, what: str) -> Iterator[None]:
+        """Say in one line what the database refuses."""
         try:
-            with self._engine.execution_options(writes=True).begin() as connection:
-                yield Events(self.place, connection)
-        except sa.exc.OperationalError as error:
-            raise InputError(
-                f"{self.place}: cannot be written to ({_reason(error)}); nothing was changed"
-            ) from error
+            yield
+        except (sa.exc.DBAPIError, OverflowError) as error:
+            raise InputError(f"{self.place}: cannot be {what} ({_reason(error)})") from error
 
 
 def _reason(error: Exception) -> str:

@@ -9,10 +9,11 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from fairseq_plugins.teaching.lessons import Change, Lesson, Pair, Selection, UnknownLesson
+from fairseq_plugins.teaching.lessons import TIME, Change, Lesson, Pair, Selection, UnknownLesson
 
 WAIT = 60.0  # seconds for another process that is writing
 LAYOUT = 1  # of the tables
+NO_LESSON = 1 << 31  # numbers of events are smaller, as PostgreSQL's integers are
 LOCK = 0x1E550  # who holds it writes to a journal in PostgreSQL
 
 METADATA = sa.MetaData()
@@ -74,7 +75,7 @@ class Events:
 
     def __init__(self, place: Path | str, connection: sa.Connection) -> None:
         self.place, self.connection = place, connection
-        self.time = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        self.time = datetime.now(UTC).strftime(TIME)
         self._last: int | None = None
 
     def append(
@@ -116,7 +117,8 @@ class Events:
         Raises:
             UnknownLesson: if it is not taught, or not any more.
         """
-        row = self.connection.execute(current().where(EVENTS.c.lesson == lesson)).first()
+        query = current().where(EVENTS.c.lesson == lesson)
+        row = self.connection.execute(query).first() if 0 < lesson < NO_LESSON else None
         if row is None:
             raise UnknownLesson(
                 f"{self.place}: there is no lesson {lesson}, or it was forgotten; see `lessons` "

@@ -1,8 +1,11 @@
 """What people teach, and the filters by which they find it again."""
 
 from dataclasses import dataclass, fields
+from datetime import UTC, datetime
 
 from fairseq_plugins.errors import InputError
+
+TIME = "%Y-%m-%dT%H:%M:%SZ"  # of lessons, in UTC
 
 
 class UnknownLesson(InputError):
@@ -45,7 +48,11 @@ class Lesson(Pair):
 
 @dataclass(frozen=True, kw_only=True)
 class Selection:
-    """Which lessons are meant: those to which all that is given applies."""
+    """Which lessons are meant: those to which all that is given applies.
+
+    Raises:
+        InputError: if a time is none.
+    """
 
     search: str | None = None
     """Text within source, target or note, in capitals or not."""
@@ -55,6 +62,11 @@ class Selection:
     """Changed at this time or later, in UTC: a date, or a date and a time, of ISO 8601."""
     before: str | None = None
     """Changed earlier than this."""
+
+    def __post_init__(self) -> None:
+        for name in ("since", "before"):
+            if (time := getattr(self, name)) is not None:
+                object.__setattr__(self, name, _in_utc(name, time))
 
     @property
     def everything(self) -> bool:
@@ -85,3 +97,14 @@ class Change:
     """Whether it was taken back."""
     undid: int | None
     """For ``undo``: number of the change that it took back."""
+
+
+def _in_utc(name: str, time: str) -> str:
+    """A time as lessons have it; one without a time zone is in UTC."""
+    try:
+        given = datetime.fromisoformat(time)
+        return given.replace(tzinfo=given.tzinfo or UTC).astimezone(UTC).strftime(TIME)
+    except (ValueError, OverflowError) as error:
+        raise InputError(
+            f"{name} {time!r}: is no time; write 2030-12-31, or 2030-12-31T23:59:59Z"
+        ) from error

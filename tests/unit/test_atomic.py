@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from fairseq_plugins.atomic import replacing, write_json, write_text
+from fairseq_plugins.atomic import making_folder, replacing, write_json, write_text
 
 PROGRAM = """
 from pathlib import Path
@@ -87,6 +87,30 @@ def test_a_folder_is_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, na
     with pytest.raises(IsADirectoryError, match="is a folder; name a file"):
         write_text(Path(name), "x")
     assert list(tmp_path.iterdir()) == []
+
+
+def make(folder: Path, content: bytes) -> None:
+    with making_folder(folder) as unfinished:
+        (unfinished / "a").write_bytes(b"a")
+        with (unfinished / "b").open("wb") as file:
+            file.write(content)
+            file.flush()
+
+
+def test_a_folder_appears_whole_or_not_at_all(tmp_path: Path) -> None:
+    folder = tmp_path / "below" / "folder"
+    with little_room(), pytest.raises(OSError, match="File too large") as refused:
+        make(folder, b"b" * 100_000)
+    assert not list((tmp_path / "below").iterdir())
+    with little_room(), pytest.raises(OSError) as refused, making_folder(folder) as unfinished:
+        save_tensor(unfinished / "b")
+    assert refused.value.filename == str(folder)
+    left = folder.with_name(f".folder.{2**22 + 1}-0.unfinished")  # by a process that is gone
+    left.mkdir()
+    (left / "a").touch()
+    make(folder, b"b")
+    assert list((tmp_path / "below").iterdir()) == [folder]
+    assert {path.name for path in folder.iterdir()} == {"a", "b"}
 
 
 HANGS = """

@@ -153,6 +153,7 @@ def test_near_lessons(program: Program) -> None:
         ["edit", "1"],
         ["forget"],
         ["forget", "1", "--origin", "x"],
+        ["forget", "--search", "", "--yes"],
         ["show", "0"],
     ],
     ids=" ".join,

@@ -8,6 +8,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from datetime import datetime, timedelta, timezone
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -28,7 +29,7 @@ from hypothesis.stateful import (
 from fairseq_plugins.errors import InputError
 from fairseq_plugins.teaching.journal import Journal
 from fairseq_plugins.teaching.journal_tables import Decodings
-from fairseq_plugins.teaching.lessons import Lesson, Pair, Selection
+from fairseq_plugins.teaching.lessons import Lesson, Pair, Selection, UnknownLesson
 
 KILLS = 20
 TEXTS = st.sampled_from(["cat", "Cat", "50 %_", "Äpfel", "", "a\nb", "x" * 300])
@@ -223,6 +224,50 @@ def test_selection_by_time_and_author(journal: Journal) -> None:
     assert journal.count(Selection(author="Ada", since="2020-01-01")) == 1
     assert journal.count(Selection(before=lesson.changed)) == 0
     assert journal.count(Selection(since=lesson.changed, search="%")) == 0
+
+
+def test_times_are_compared_in_utc(journal: Journal) -> None:
+    teach(journal, "cat", "Katze")
+    (changed,) = [lesson.changed for lesson in journal.lessons()]
+    moment = datetime.fromisoformat(changed)
+    for hours in (-11, 0, 5):
+        there = moment.astimezone(timezone(timedelta(hours=hours))).isoformat()
+        assert journal.count(Selection(since=there)) == 1
+        assert journal.count(Selection(before=there)) == 0
+
+
+@pytest.mark.parametrize("name", ["since", "before"])
+@pytest.mark.parametrize("time", ["", "yesterday", "2030-99-99", "1", "2030-01-01\0"])
+def test_what_is_no_time_is_refused(name: str, time: str) -> None:
+    with pytest.raises(InputError, match=f"{name} .* is no time; write 2030-12-31"):
+        Selection(**{name: time})
+
+
+@pytest.mark.parametrize("number", [0, -1, 2**31, 2**63, 10**30])
+def test_numbers_that_no_lesson_has(journal: Journal, number: int) -> None:
+    with pytest.raises(UnknownLesson, match=f"there is no lesson {number}"):
+        journal.lesson(number)
+    with pytest.raises(UnknownLesson):
+        journal.forget([number])
+
+
+def test_what_the_database_refuses_is_told_in_one_line(journal: Journal) -> None:
+    teach(journal, "cat", "Katze")
+    with pytest.raises(InputError, match=r"lessons\.db: cannot be read \(LIKE or GLOB pattern"):
+        journal.count(Selection(search="a" * 100_000))
+    with pytest.raises(InputError, match=r"lessons\.db: cannot be read \(Python int too large"):
+        list(journal.lessons(offset=10**30))
+
+
+def test_a_journal_that_is_damaged_while_it_is_open(journal: Journal, tmp_path: Path) -> None:
+    for number in range(200):
+        teach(journal, f"cat {number}", "Katze" * 100)
+    journal.close()
+    path = tmp_path / "lessons.db"
+    content = path.read_bytes()
+    path.write_bytes(content[:8192] + b"x" * 40_000 + content[48_192:])
+    with pytest.raises(InputError, match=r"lessons\.db: cannot be read \(database disk image"):
+        list(journal.lessons())
 
 
 def test_decodings_are_kept_for_each_model(journal: Journal) -> None:

@@ -5,6 +5,7 @@ import json
 import math
 import shutil
 from collections.abc import Iterator
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from fairseq_plugins.errors import InputError
 from fairseq_plugins.memory import state
 from fairseq_plugins.modules import memory_reader, term_reader
 from fairseq_plugins.teaching import Translator
+from fairseq_plugins.teaching.about import About
 from fairseq_plugins.teaching.folder import pack
 from fairseq_plugins.teaching.lessons import Selection
 from fairseq_plugins.teaching.network import Network
@@ -24,6 +26,7 @@ from tests.tiny_translator import make_parts, make_translator
 
 CAT = ("The cat sleeps.", "Die Katze schläft.")
 DOG = ("the dog runs", "der Hund läuft")
+ABOUT = json.dumps(asdict(About(1, "en", "de", "0", "lessons.db")))
 
 
 @pytest.fixture(scope="module")
@@ -245,6 +248,10 @@ def test_lessons_for_another_model_are_decoded_once(folder: Path, tmp_path: Path
         ("translator.json", None, "is no translator folder"),
         ("translator.json", "{", "is damaged"),
         ("translator.json", '{"version": 1}', "is damaged"),
+        ("translator.json", "[]", "is damaged"),
+        ("translator.json", "[" * 100_000, "is damaged"),
+        ("translator.json", ABOUT.replace('"lessons.db"', "5"), "is damaged .lessons is 5"),
+        ("translator.json", ABOUT.replace("en", "../en"), "'../en' is not a language"),
         ("spm.model", "nonsense", "not those that it was packed with"),
         ("lessons.db", "nonsense" * 1000, "cannot be opened as a journal"),
     ],
