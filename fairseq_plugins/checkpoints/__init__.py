@@ -1,4 +1,4 @@
-"""Checkpoints: read, written, averaged, their memories taken out and put back."""
+"""Reads, writes and averages checkpoints, and extracts and replaces their memories."""
 
 from fairseq_plugins import registered
 

@@ -1,8 +1,8 @@
-"""The average of several checkpoints of one model, which translates better than each of them.
+"""Averages several checkpoints of a model, which translates better than each of them.
 
-Weights are averaged; a memory is not, because its slots hold other things in every checkpoint:
-the newest one is kept. Its keys were made with the newest weights, not with the averaged ones;
-:mod:`fairseq_plugins.teaching.fill` can make them anew.
+Weights are averaged. Memories are not, because their slots have different contents in every
+checkpoint: the newest one is kept. Its keys were computed with the newest weights, not with the
+averaged ones; :mod:`fairseq_plugins.teaching.fill` can compute them again.
 """
 
 import logging
@@ -25,14 +25,14 @@ def average_checkpoints(paths: Sequence[Path], ema: bool = False) -> dict[str, A
 
     Args:
         paths: at least one.
-        ema: average the moving averages that --store-ema keeps, instead of the weights.
+        ema: whether to average the moving averages of --store-ema instead of the weights.
 
     Returns:
-        A checkpoint for inference or fine-tuning: the averaged weights; memories, integer
-        buffers and everything else from the checkpoint with most updates; no optimizer state.
+        A checkpoint for inference or fine-tuning: the averaged weights; memories, integer buffers
+        and everything else from the checkpoint with the most updates; no optimizer state.
 
     Raises:
-        InputError: if checkpoints hold different models, or no moving average.
+        InputError: if checkpoints contain different models, or no moving average.
         OSError: if one cannot be opened.
     """
     newest: dict[str, Any] = {}
@@ -72,7 +72,7 @@ def _weights(state: dict[str, Any], path: Path, ema: bool) -> dict[str, Tensor]:
 def _check_same_model(
     first: dict[str, Tensor], other: dict[str, Tensor], first_path: Path, path: Path
 ) -> None:
-    """Same names, and same shapes of what is averaged."""
+    """Check that names, and shapes of what is averaged, are the same."""
     for name in [*first, *other]:
         if name not in first or name not in other:
             owner = first_path if name in first else path
@@ -83,13 +83,13 @@ def _check_same_model(
         if first[name].shape != other[name].shape:
             raise InputError(
                 f"{path}: not the same model as {first_path}: {name} is "
-                f"{list(other[name].shape)} there and {list(first[name].shape)} here; "
+                f"{list(other[name].shape)} here and {list(first[name].shape)} there; "
                 "average checkpoints of one training"
             )
 
 
 def _share_as_before(averages: dict[str, Tensor], model: dict[str, Tensor]) -> None:
-    """Let names that shared one tensor, such as tied embeddings, share its average."""
+    """Let names that shared a tensor, such as tied embeddings, share its average."""
     owners: dict[int, str] = {}
     for name in averages:
         owner = owners.setdefault(model[name].data_ptr(), name)

@@ -1,4 +1,4 @@
-"""Reading, changing and writing fairseq's checkpoints outside of fairseq."""
+"""Reads, changes and writes fairseq's checkpoints without fairseq."""
 
 import re
 from pathlib import Path
@@ -13,16 +13,16 @@ from fairseq_plugins.patches.checkpoints import check_memories, reading
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:
-    """Read a checkpoint to the CPU, with torch's guard against malicious ones.
+    """Read a checkpoint to the CPU, protected against malicious files by torch.
 
     Args:
-        path: of a file that fairseq-train or a program of ours wrote.
+        path: of a file written by fairseq-train or one of our programs.
 
     Returns:
-        What it holds: ``model``, ``cfg``, ``optimizer_history``, ``extra_state`` and more.
+        Its contents: ``model``, ``cfg``, ``optimizer_history``, ``extra_state`` and more.
 
     Raises:
-        InputError: if it is damaged, not a checkpoint, or holds more than data.
+        InputError: if it is damaged, not a checkpoint, or contains more than data.
         OSError: if it cannot be opened.
     """
     with reading(path), path.open("rb") as file:
@@ -33,29 +33,29 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
 
 
 def num_updates(state: dict[str, Any]) -> int:
-    """Updates after which a checkpoint was written."""
+    """Return the number of updates after which a checkpoint was written."""
     return state["optimizer_history"][-1]["num_updates"]
 
 
 def fit_to_memory(cfg: DictConfig, size: int | None) -> None:
-    """Let a configuration say what a memory is that was filled after training.
+    """Adapt a configuration to a memory that was filled after training.
 
     Args:
         cfg: of a checkpoint.
-        size: slots of the memory; None if they are as many as before.
+        size: number of slots of the memory; None if unchanged.
     """
     with open_dict(cfg):
         if size is not None:
             cfg.model.memory_size = size
         if "memory_from_update" in cfg.model:
-            cfg.model.memory_from_update = 0  # it is to be asked, however early
+            cfg.model.memory_from_update = 0  # read the memory from the start
 
 
 def write_checkpoint(state: dict[str, Any], path: Path) -> None:
-    """Write a checkpoint, whole or not at all.
+    """Write a checkpoint completely or not at all.
 
     Args:
-        state: as :func:`read_checkpoint` returns it; configurations of OmegaConf are made plain.
+        state: as in :func:`read_checkpoint`; OmegaConf configurations become plain ones.
         path: of the file, which is replaced if it exists.
 
     Raises:
@@ -73,11 +73,11 @@ def last_checkpoints(folder: Path, count: int) -> list[Path]:
 
     Args:
         folder: fairseq-train's --save-dir.
-        count: how many.
+        count: number of checkpoints.
 
     Returns:
-        Their paths, newest first: those of whole epochs (``checkpoint7.pt``) if there are any,
-        else those that --save-interval-updates left (``checkpoint_2_1000.pt``).
+        Their paths, newest first: checkpoints of whole epochs (``checkpoint7.pt``) if there are
+        any, otherwise those of --save-interval-updates (``checkpoint_2_1000.pt``).
 
     Raises:
         InputError: if there are fewer.
@@ -88,7 +88,7 @@ def last_checkpoints(folder: Path, count: int) -> list[Path]:
         found = found or [(int(match[1]), path) for match, path in matches if match]
     if len(found) < count:
         raise InputError(
-            f"{folder}: holds {len(found)} numbered checkpoints, not {count}; ask for fewer, or "
+            f"{folder}: contains {len(found)} numbered checkpoints, not {count}; ask for fewer, or "
             f"train with --keep-last-epochs {count}"
         )
     return [path for _, path in sorted(found, reverse=True)[:count]]

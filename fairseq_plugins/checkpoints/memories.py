@@ -1,4 +1,4 @@
-"""Taking a translator's memory out of its checkpoint, and putting one back."""
+"""Extracts the memory of a checkpoint, and replaces it."""
 
 from pathlib import Path
 from typing import Any
@@ -25,13 +25,13 @@ from fairseq_plugins.patches.checkpoints import models_in
 
 
 class MemoryOfCheckpoint:
-    """The one memory in a checkpoint's state dict.
+    """The memory in a checkpoint's state dict.
 
     Args:
-        path: of a checkpoint that fairseq-train or a program of ours wrote.
+        path: of a checkpoint written by fairseq-train or one of our programs.
 
     Raises:
-        InputError: if it is not usable, or has no memory.
+        InputError: if it is unusable, or does not have exactly one memory.
     """
 
     def __init__(self, path: Path) -> None:
@@ -41,17 +41,17 @@ class MemoryOfCheckpoint:
         memories = memory_buffers(self.weights)
         if len(memories) != 1:
             raise InputError(
-                f"{path}: holds no memory; give a checkpoint of an --arch that has one, for "
+                f"{path}: has no memory; give a checkpoint of an --arch that has one, for "
                 "instance gnmt_memory"
             )
         self.names = memories[0]
 
     def fingerprint(self, version: int = VERSION) -> str:
-        """Of the weights that make the queries.
+        """Return the fingerprint of the weights that compute the queries.
 
         Args:
-            version: of the snapshot that it is compared with. The first one also counted weights
-                that act on answers alone.
+            version: of the snapshot to compare with. The first version also included weights that
+                act on answers only.
         """
         memory = self.names["keys"].removesuffix("keys")
         reader = memory.removesuffix("memory.")
@@ -61,7 +61,7 @@ class MemoryOfCheckpoint:
         return weights_fingerprint(self.weights, left_out)
 
     def memory(self) -> KeyValueMemory:
-        """Build the memory, with its settings and all that it holds."""
+        """Build the memory, with its settings and contents."""
         buffers = {name: self.weights[full] for name, full in self.names.items()}
         memory = empty_memory(self.state["cfg"].model, num_values=len(buffers["recent"]))
         memory.load_state_dict(buffers)
@@ -79,7 +79,7 @@ class MemoryOfCheckpoint:
         }
 
     def save(self, snapshot: Path) -> SnapshotHeader:
-        """Write the memory to a file of its own.
+        """Write the memory to a separate file.
 
         Raises:
             SnapshotError: if it cannot be written.
@@ -88,12 +88,12 @@ class MemoryOfCheckpoint:
         return save_memory(self.memory(), snapshot, self.fingerprint(), extra)
 
     def restore(self, snapshot: Path, output: Path, any_model: bool = False) -> SnapshotHeader:
-        """Write a checkpoint with these weights and the memory of a snapshot, of whatever size.
+        """Write a checkpoint with these weights and the memory of a snapshot, of any size.
 
         Args:
-            snapshot: that :meth:`save` wrote.
+            snapshot: written by :meth:`save`.
             output: checkpoint to write.
-            any_model: take a snapshot of other weights, too.
+            any_model: whether to accept snapshots from other weights.
 
         Raises:
             InputError: if the snapshot belongs to another model.
@@ -104,13 +104,14 @@ class MemoryOfCheckpoint:
         theirs = (header.key_dim, header.num_values)
         if ours != theirs:
             raise InputError(
-                f"{snapshot}: its keys have {theirs[0]} numbers for {theirs[1]} values, those of "
+                f"{snapshot}: its keys have width {theirs[0]} for {theirs[1]} values, but those of "
                 f"{self.path} have {ours[0]} for {ours[1]}; give a snapshot of this model"
             )
         if not any_model and header.fingerprint != self.fingerprint(header.version):
             raise InputError(
-                f"{snapshot}: was made by other weights than those of {self.path}, to which its "
-                "keys mean nothing; give the checkpoint it was saved from, or add --any-model"
+                f"{snapshot}: was saved with weights other than those of {self.path}, for which "
+                "its keys have no meaning; give the checkpoint it was saved from, or add "
+                "--any-model"
             )
         memory = load_memory(snapshot)
         buffers = {self.names[name]: buffer for name, buffer in memory.named_buffers()}

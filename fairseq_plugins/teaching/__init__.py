@@ -1,6 +1,6 @@
-"""Filling memories from corpora, and translators that people teach.
+"""Fills memories from corpora, and provides translators that people can teach.
 
-``Translator`` is imported when it is asked for: the lessons alone need neither torch nor fairseq.
+``Translator`` is imported on demand: lessons alone need neither torch nor fairseq.
 """
 
 from typing import Any

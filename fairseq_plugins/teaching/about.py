@@ -1,15 +1,16 @@
-"""A translator folder: all that is needed to translate and to be taught, in one place.
+"""A translator folder: everything needed to translate and to be taught, in one place.
 
 =================  =========================================================================
-translator.json    version of this table, languages, where the lessons are, a fingerprint
-checkpoint.pt      weights and memory; without what only training needs
+translator.json    version of this table, languages, place of the lessons, a fingerprint
+checkpoint.pt      weights and memory, without what only training needs
 dict.LANGUAGE.txt  the two dictionaries
 spm.model          the sentencepiece model
-lessons.db         the journal of lessons, once somebody has taught
+lessons.db         the journal of lessons, once something was taught
 =================  =========================================================================
 
-The fingerprint is that of all that makes a memory's queries. Nothing in the folder names another
-place, so it can be copied and moved. Here is what can be known of it without its network.
+The fingerprint covers everything that determines a memory's queries. Nothing in the folder refers
+to another place, so it can be copied and moved. This module reads what is known without the
+network.
 """
 
 import json
@@ -28,7 +29,7 @@ LANGUAGE = re.compile(r"\w[\w.@+-]*")
 
 @dataclass(frozen=True)
 class About:
-    """What ``translator.json`` says."""
+    """The contents of ``translator.json``."""
 
     version: int
     source: str
@@ -52,21 +53,21 @@ class About:
                 raise ValueError(f"{language!r} is not a language")
 
     def place_of_lessons(self, folder: Path) -> Path | str:
-        """Return where the journal of a translator in this folder is."""
+        """Return the place of the journal of a translator in this folder."""
         return self.lessons if "://" in self.lessons else folder / self.lessons
 
 
 def read_about(folder: Path) -> About:
-    """Read what a translator folder says about itself.
+    """Read the description of a translator folder.
 
     Raises:
-        InputError: if it is none, or one of a newer version.
+        InputError: if it is not a translator folder, or one of a newer version.
     """
     path = folder / ABOUT
     if not path.is_file():
         raise InputError(
-            f"{folder}: is no translator folder, for it has no {ABOUT}; make one of a checkpoint "
-            "with `fairseq-memory pack`"
+            f"{folder}: is not a translator folder, because it has no {ABOUT}; create one from a "
+            "checkpoint with `fairseq-memory pack`"
         )
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
@@ -76,7 +77,8 @@ def read_about(folder: Path) -> About:
         raise InputError(f"{path}: is damaged ({error}); pack the translator again") from error
     if about.version != VERSION:
         raise InputError(
-            f"{path}: is of version {about.version}, this program knows {VERSION}; use a newer one"
+            f"{path}: has version {about.version}, but this program knows {VERSION}; use a newer "
+            "one"
         )
     return about
 
@@ -85,6 +87,6 @@ def open_journal(folder: Path) -> Journal:
     """Open the lessons of a translator, without its network.
 
     Raises:
-        InputError: if it is no translator folder, or they cannot be opened.
+        InputError: if it is not a translator folder, or the lessons cannot be opened.
     """
     return Journal(read_about(folder).place_of_lessons(folder))

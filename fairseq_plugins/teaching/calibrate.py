@@ -1,8 +1,8 @@
-"""Teaching a reader how far to trust its memory.
+"""Fits how far a reader trusts its memory.
 
-A gate learned while training with a small memory, which the training sentences themselves keep
-fresh, does not know how far to trust a large one. It is learned anew on sentences that are not in
-the memory, with all else frozen: few numbers, so a development set is enough.
+A gate that was trained with a small memory, which always contained recent training sentences, has
+not learned how far to trust a large one. It is fitted again on sentences that are not in the
+memory, with everything else frozen. It has few parameters, so a development set is enough.
 """
 
 from dataclasses import dataclass, fields
@@ -18,15 +18,15 @@ from fairseq_plugins.teaching.loaded_checkpoint import LoadedCheckpoint
 
 STEPS = 300
 LEARNING_RATE = 0.02
-# Nats for a change of 1 in a weight of the gate on the state. A gate has as many of them as the
-# state has numbers: without this, it learns a small development set by heart.
+# Nats for a change of 1 in a weight of the gate on the state. A gate has as many of these weights
+# as the state is wide; without the penalty, it memorises a small development set.
 STIFFNESS = 100.0
 SMALLEST_DEVIATION = 1e-3  # of a feature that hardly ever changes
 
 
 @dataclass(frozen=True)
 class Calibration:
-    """Negative log-likelihood a target token, in nats, on what was calibrated with."""
+    """Negative log-likelihood per target token, in nats, on the split used for calibration."""
 
     tokens: int
     softmax: float
@@ -35,7 +35,7 @@ class Calibration:
     after: float
 
     def __str__(self) -> str:
-        """One line for people."""
+        """Return one line for people."""
         return (
             f"negative log-likelihood of {self.tokens:,} tokens: {self.softmax:.4f} nats by the "
             f"softmax alone, {self.before:.4f} with the memory, {self.after:.4f} calibrated"
@@ -44,39 +44,39 @@ class Calibration:
 
 @dataclass(frozen=True)
 class _Tokens:
-    """All that the reader's answer at N target tokens depends on, beside what is learned."""
+    """Everything that the answer at N target tokens depends on, except what is fitted."""
 
     hits: MemoryHits
-    state: Tensor  # [N, state_dim], seen by the gate
+    state: Tensor  # [N, state_dim], input of the gate
     target: Tensor  # [N]
     log_prob: Tensor  # [N], of the target, by the softmax
 
     @torch.no_grad()
     def mixed_nll(self, reader: MemoryReader) -> float:
-        """Mean negative log-likelihood of the reader's mixture."""
+        """Return the mean negative log-likelihood of the reader's mixture."""
         log_weights = reader.log_weights(self.hits)
         gate = reader.gate_logit(self.state, self.hits, log_weights)
         return float(self.nll(log_weights, gate))
 
     def nll(self, log_weights: Tensor, gate: Tensor) -> Tensor:
-        """The same, with weights [N, k] and the logit of a gate [N] that are given."""
+        """Return the same for given weights [N, k] and logits of the gate [N]."""
         values = self.hits.values
         return -mix_target(self.log_prob, self.target, values, log_weights, gate).mean()
 
 
 def calibrate(loaded: LoadedCheckpoint, split: str) -> Calibration:
-    """Fit the temperature and the gate of a model's reader, by maximum likelihood.
+    """Fit the temperature and the gate of a model's reader by maximum likelihood.
 
-    Minimises, with Adam on all target tokens of a split at once, their negative log-likelihood by
-    the mixture plus ``STIFFNESS`` * |w - w_0|^2, where w are the gate's weights on the state and
-    w_0 what they were. Deterministic.
+    Adam minimises, on all target tokens of a split at once, their negative log-likelihood in the
+    mixture plus ``STIFFNESS`` * |w - w_0|^2, where w are the gate's weights on the state and w_0
+    their initial values. The result is deterministic.
 
     Args:
-        loaded: whose reader is changed.
-        split: of its corpus, best one that is neither in the memory nor tested on.
+        loaded: its reader is changed.
+        split: of its corpus; best is one that is neither in the memory nor used for testing.
 
     Returns:
-        What it gained.
+        The improvement.
 
     Raises:
         InputError: if the reader does not interpolate, or the memory is empty.
@@ -95,7 +95,7 @@ def calibrate(loaded: LoadedCheckpoint, split: str) -> Calibration:
 
 
 def _fit(reader: MemoryReader, tokens: _Tokens) -> None:
-    """Adam takes steps of one size for all numbers, so the features are brought to one scale."""
+    """Fit with Adam, whose steps are equal for all parameters, so features are scaled."""
     features = reader.features(tokens.hits, reader.log_weights(tokens.hits))
     mean, deviation = features.mean(0), features.std(0).clamp(min=SMALLEST_DEVIATION)
     widths = [reader.gate.in_features - reader.FEATURES, reader.FEATURES]
@@ -121,13 +121,13 @@ def _fit(reader: MemoryReader, tokens: _Tokens) -> None:
 
 
 def _collect(loaded: LoadedCheckpoint, reader: MemoryReader, split: str) -> _Tokens:
-    """Decode a split once, and keep what the reader saw, apart from lessons."""
+    """Decode a split once, and keep the inputs of the reader, without lessons."""
     states: list[Tensor] = []
     parts: list[tuple[MemoryHits, Tensor, Tensor]] = []
     for sample in loaded.batches(split):
         decoded = loaded.decode(sample)
         state, hits = decoded.reading.state, decoded.reading.hits
-        assert state is not None and hits is not None  # of a reader that interpolates
+        assert state is not None and hits is not None  # for a reader that interpolates
         states.append(state.float())
         parts.append((reader.others(hits)[0], decoded.target, decoded.log_prob()))
     all_hits, targets, log_probs = zip(*parts, strict=True)

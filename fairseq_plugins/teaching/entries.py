@@ -1,4 +1,4 @@
-"""What files of lessons hold, entry by entry, and what became of it."""
+"""The entries of files of lessons, and a report on their import."""
 
 import codecs
 import contextlib
@@ -12,9 +12,9 @@ from fairseq_plugins.errors import InputError
 from fairseq_plugins.teaching.lessons import Pair
 
 LONGEST_TEXT = 20_000  # characters of an entry
-SHOWN = 100  # skipped entries that a report names
+SHOWN = 100  # skipped entries in a report
 COLUMNS = [field.name for field in fields(Pair)]
-NO_TEXT = re.compile("[\0\ud800-\udfff\ufffd]")  # U+FFFD stands for bytes that are not text
+NO_TEXT = re.compile("[\0\ud800-\udfff\ufffd]")  # U+FFFD marks bytes that are not text
 ISO_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ")
 
 
@@ -23,10 +23,10 @@ class Entry:
     """One entry of a file.
 
     Attributes:
-        line: where it begins, from 1.
-        pair: what it says; None if there is nothing to teach.
-        reason: why there is not.
-        bad: whether that is a fault of the file, and not only of no use here.
+        line: its first line, from 1.
+        pair: its contents; None if there is nothing to teach.
+        reason: why there is nothing to teach.
+        bad: whether this is an error in the file, not only an entry without use here.
     """
 
     line: int
@@ -37,16 +37,16 @@ class Entry:
 
 @dataclass
 class ImportReport:
-    """What became of a file."""
+    """The result of an import."""
 
     read: int = 0
     """Entries."""
     taught: int = 0
     known: int = 0
-    """Entries that were taught already."""
+    """Entries that were already taught."""
     skipped: int = 0
     reasons: list[tuple[int, str]] = field(default_factory=list)
-    """Line and reason of the first of them that were skipped."""
+    """Line and reason of the first skipped entries."""
 
     def skip(self, entry: Entry) -> None:
         """Count an entry that is not taught."""
@@ -55,15 +55,15 @@ class ImportReport:
             self.reasons.append((entry.line, entry.reason))
 
     def __str__(self) -> str:
-        """One line for people."""
+        """Return one line for people."""
         return (
-            f"{self.read:,} read, {self.taught:,} taught, {self.known:,} known already, "
+            f"{self.read:,} read, {self.taught:,} taught, {self.known:,} already known, "
             f"{self.skipped:,} skipped"
         )
 
 
 def checked(entry: Entry) -> Entry:
-    """The entry, unless there is nothing to teach in it."""
+    """Return the entry, or one with a reason if there is nothing to teach in it."""
     pair = entry.pair
     if pair is None:
         return entry
@@ -71,26 +71,26 @@ def checked(entry: Entry) -> Entry:
     if len("".join(texts.values())) > LONGEST_TEXT:
         return Entry(entry.line, reason=f"longer than {LONGEST_TEXT:,} characters", bad=True)
     if any(NO_TEXT.search(text) for text in texts.values()):
-        return Entry(entry.line, reason="holds bytes that are not UTF-8", bad=True)
+        return Entry(entry.line, reason="contains bytes that are not UTF-8", bad=True)
     if not texts["source"] or not texts["target"]:
-        return Entry(entry.line, reason="has no source or no target")
+        return Entry(entry.line, reason="lacks a source or a target")
     if not ISO_TIME.fullmatch(texts["created"]):
         texts["created"] = ""
     return Entry(entry.line, Pair(**texts))
 
 
 def code(language: str) -> str:
-    """Return the code of a language as it is compared: ``pt-br`` of ``pt_BR``."""
+    """Return a language code in a form for comparison: ``pt-br`` for ``pt_BR``."""
     return language.strip().lower().replace("_", "-")
 
 
 def main_code(language: str) -> str:
-    """Return the code without region or script: ``pt`` of ``pt-BR``."""
+    """Return the code without region or script: ``pt`` for ``pt-BR``."""
     return code(language).split("-")[0]
 
 
 def text_lines(path: Path | None) -> Iterator[str]:
-    """Yield the lines of a UTF-8 text, without their ends.
+    """Yield the lines of a UTF-8 text, without line ends.
 
     Args:
         path: of the text; None for standard input.

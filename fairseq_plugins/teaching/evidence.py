@@ -1,10 +1,10 @@
-"""Why this word: what network and memory said of a finished translation, word by word.
+"""Explains a translation: what the network and the memory contribute to each word.
 
-The translation is decoded once more, with itself as the target. Each token's probability is then
-(1 - g) p(token) of the softmax, in which a taught term may have a part, and g w_i of each neighbour
-i of the memory that holds the token, where g is the gate and w the neighbours' weights. A word's
-parts are the means of those of its tokens, each as a share of the token's probability: so network,
-terms and neighbours add up to 1.
+The translation is decoded again, with itself as the target. Each token's probability is then
+(1 - g) p(token) of the softmax, which may include a taught term, plus g w_i of each neighbour i of
+the memory that has the token, where g is the gate and w the neighbours' weights. A word's parts are
+the means of those of its tokens, each as a share of the token's probability, so network, terms and
+neighbours add up to 1.
 """
 
 from dataclasses import replace
@@ -15,14 +15,14 @@ from fairseq_plugins.teaching.translation import Evidence, Word
 
 
 class Describes(Protocol):
-    """Knows what is remembered; similarity and weight are still to be filled in."""
+    """Describes remembered entries, without their similarity and weight."""
 
     def describe(self, slot: int) -> Evidence:
-        """Say what a slot of the memory remembers."""
+        """Return what a slot of the memory remembers."""
         ...
 
     def describe_term(self, lesson_id: int, word: str) -> Evidence:
-        """Say which lesson taught a word."""
+        """Return the lesson that taught a word."""
         ...
 
 
@@ -78,7 +78,7 @@ def explained(
 
 
 def _nearest(tokens: list[int], reading: Reading, known: Describes) -> list[Evidence]:
-    """The best neighbour of each token, where answers are embedded and have no share."""
+    """Return the best neighbour of each token, for models without shares."""
     found = []
     for token in tokens:
         slot = int(reading.slots[token, 0])

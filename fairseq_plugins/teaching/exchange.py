@@ -1,7 +1,7 @@
-"""Lessons in files of other programs: read from them, and written for them.
+"""Reads and writes lessons in files of other programs.
 
-TMX, TSV, CSV and JSON lines are read and written; TBX and XLIFF are read. All are streams: what
-they hold is never in memory at once.
+TMX, TSV, CSV and JSON lines are read and written; TBX and XLIFF are read. All are streamed: their
+contents are never in memory at once.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -21,30 +21,30 @@ SUFFIXES = (*XML_READERS, *TABLE_READERS)  # of files that can be read
 
 
 class FaultyFileError(InputError):
-    """A file has a fault.
+    """A file has an error.
 
     Attributes:
-        line: of it.
-        reason: what it is.
+        line: with the error.
+        reason: what is wrong.
     """
 
     def __init__(self, path: Path, entry: Entry) -> None:
         super().__init__(
-            f"{path}, line {entry.line}: {entry.reason}; nothing was taught. Mend the file, "
-            "or take the rest of it with --keep-going"
+            f"{path}, line {entry.line}: {entry.reason}; nothing was taught. Correct the file, "
+            "or import the rest of it with --keep-going"
         )
         self.line, self.reason = entry.line, entry.reason
 
 
 def read_entries(path: Path, languages: tuple[str, str]) -> Iterator[Entry]:
-    """Yield what a file says, in its order.
+    """Yield the entries of a file, in their order.
 
     Args:
-        path: whose suffix tells its format: .tmx .tbx .xlf .xliff .tsv .csv .jsonl.
-        languages: of source and target; ``de`` is also found as ``de-AT``.
+        path: whose suffix determines the format: .tmx .tbx .xlf .xliff .tsv .csv .jsonl.
+        languages: of source and target; ``de`` also matches ``de-AT``.
 
     Raises:
-        InputError: if the format is not known.
+        InputError: if the format is unknown.
         OSError: if the file cannot be opened.
     """
     suffix = path.suffix.lower()
@@ -53,24 +53,24 @@ def read_entries(path: Path, languages: tuple[str, str]) -> Iterator[Entry]:
     if suffix in TABLE_READERS:
         return map(checked, TABLE_READERS[suffix](path, languages))
     raise InputError(
-        f"{path}: its format is not known; lessons are read from "
-        f"{', '.join(SUFFIXES)}, which the name has to end with"
+        f"{path}: its format is not known; lessons are read from files that end in "
+        f"{', '.join(SUFFIXES)}"
     )
 
 
 def check_entries(path: Path, languages: tuple[str, str], keep_going: bool = False) -> int:
-    """Read a file to its end, to know that it has no fault before anything of it is taught.
+    """Read a file to its end, to find errors before anything from it is taught.
 
     Args:
         path: of the file.
         languages: of source and target.
-        keep_going: take what can be read of a file with faults.
+        keep_going: accept a file with errors.
 
     Returns:
-        How many entries it has.
+        The number of entries.
 
     Raises:
-        FaultyFileError: if it has faults, naming the first one.
+        FaultyFileError: if it has errors; names the first one.
     """
     count = 0
     for entry in read_entries(path, languages):
@@ -81,25 +81,25 @@ def check_entries(path: Path, languages: tuple[str, str], keep_going: bool = Fal
 
 
 def write_lessons(path: Path, lessons: Iterable[Lesson], languages: tuple[str, str]) -> int:
-    """Write lessons to a file, whole or not at all.
+    """Write lessons to a file, completely or not at all.
 
     Args:
-        path: whose suffix tells its format: .tmx .tsv .csv .jsonl.
-        lessons: in the order in which they are to be in it.
+        path: whose suffix determines the format: .tmx .tsv .csv .jsonl.
+        lessons: in the order in which to write them.
         languages: of source and target.
 
     Returns:
-        How many they were.
+        The number of lessons.
 
     Raises:
-        InputError: if the format is not known.
+        InputError: if the format is unknown.
         OSError: if it cannot be written.
     """
     writer = WRITERS.get(path.suffix.lower())
     if writer is None:
         raise InputError(
-            f"{path}: its format is not known; lessons are written to {', '.join(WRITERS)}, which "
-            "the name has to end with"
+            f"{path}: its format is not known; lessons are written to files that end in "
+            f"{', '.join(WRITERS)}"
         )
     count = 0
 
@@ -115,7 +115,7 @@ def write_lessons(path: Path, lessons: Iterable[Lesson], languages: tuple[str, s
 
 
 def _of_units(units: Iterator[Unit], languages: tuple[str, str]) -> Iterator[Entry]:
-    """Yield a pair for each source that a unit has: synonyms all get the preferred translation."""
+    """Yield a pair for each source of a unit; all synonyms get the preferred translation."""
     try:
         for unit in units:
             sources, targets = (_in_language(unit.texts, language) for language in languages)
@@ -131,7 +131,7 @@ def _of_units(units: Iterator[Unit], languages: tuple[str, str]) -> Iterator[Ent
 
 
 def _in_language(texts: Mapping[str, list[str]], language: str) -> list[str]:
-    """The texts in a language, or else in one of its regions, or in that of which it is one."""
+    """Return the texts in a language, or in one of its regions, or in its main language."""
     main = main_code(language)
     by_code = {code(found): text for found, text in texts.items()}
     regions = (found for found in by_code if main_code(found) == main)

@@ -1,4 +1,4 @@
-"""Lessons in tables, comma- or tab-separated, and in JSON lines: in UTF-8 or UTF-16."""
+"""Lessons in comma- or tab-separated tables and in JSON lines, in UTF-8 or UTF-16."""
 
 import csv
 import io
@@ -12,7 +12,7 @@ from fairseq_plugins.teaching.entries import COLUMNS, Entry, main_code
 from fairseq_plugins.teaching.lessons import Pair
 
 LONGEST_LINE = 1 << 20  # characters
-# What the columns of tables are called elsewhere, without capitals.
+# Other names of the columns of tables, in lower case.
 ALIASES = {
     "source": ("source", "src", "source text", "source term", "original"),
     "target": ("target", "tgt", "trg", "target text", "target term", "translation"),
@@ -25,7 +25,7 @@ ALIASES = {
 
 
 def _lines(path: Path) -> Iterator[str]:
-    """Yield the lines of a text with their ends; what is not text becomes U+FFFD."""
+    """Yield the lines of a text with their ends; bytes that are not text become U+FFFD."""
     with path.open("rb") as file:
         encoding = _encoding(file.read(3))
         file.seek(0)
@@ -35,7 +35,7 @@ def _lines(path: Path) -> Iterator[str]:
 
 
 def _encoding(begin: bytes) -> str:
-    """By the mark that a text begins with, or the zeros of Latin letters in UTF-16."""
+    """Detect the encoding by the byte order mark, or by the zeros of Latin letters in UTF-16."""
     if begin[:2] in (b"\xff\xfe", b"\xfe\xff"):
         return "utf-16"
     if begin[:1] == b"\0":
@@ -77,7 +77,7 @@ def _table(
         if not any(cell.strip() for cell in cells):
             continue
         if len(cells) <= max(columns["source"], columns["target"]):
-            reason = f"has {len(cells)} column(s), which does not make a source and a target"
+            reason = f"has {len(cells)} column(s), too few for a source and a target"
             yield Entry(number, reason=reason, bad=True)
             continue
         texts = {name: cells[place] for name, place in columns.items() if place < len(cells)}
@@ -85,7 +85,7 @@ def _table(
 
 
 def _header(cells: Sequence[str], languages: tuple[str, str]) -> dict[str, int] | None:
-    """Which column is what, if a row names at least source and target."""
+    """Return the meaning of each column, if a row names at least source and target."""
     names = [cell.strip().lower() for cell in cells]
     mains = [main_code(name) for name in names]
     columns = {}
@@ -109,11 +109,11 @@ def _csv_rows(path: Path, languages: tuple[str, str]) -> Iterator[tuple[int, lis
             yield begin, cells
             begin = reader.line_num + 1
     except csv.Error as error:
-        yield begin, f"not CSV from here on ({error})"
+        yield begin, f"not valid CSV from here on ({error})"
 
 
 def _delimiter(line: str, languages: tuple[str, str]) -> str:
-    """The sign that makes the first line a header, or else the first one that is in it."""
+    """Return the delimiter that makes the first line a header, or the first one in it."""
     for delimiter in ",;\t":
         if _header(next(csv.reader([line], delimiter=delimiter), []), languages):
             return delimiter
@@ -133,7 +133,7 @@ def _tsv(path: Path, languages: tuple[str, str]) -> Iterator[Entry]:
 
 
 def _unquoted(cell: str) -> str:
-    """A cell without the quotation marks around it; others belong to the text."""
+    """Return a cell without the quotation marks around it; others belong to the text."""
     found = re.fullmatch('"((?:[^"]|"")*)"', cell)
     return found[1].replace('""', '"') if found else cell
 
@@ -165,7 +165,7 @@ def _tsv_document(pairs: Iterator[tuple[str, Pair]], languages: tuple[str, str])
 
 
 def _quoted(cell: str) -> str:
-    """A cell that :func:`_unquoted` makes this text of."""
+    """Return a cell from which :func:`_unquoted` gives this text."""
     return '"' + cell.replace('"', '""') + '"' if cell.startswith('"') else cell
 
 

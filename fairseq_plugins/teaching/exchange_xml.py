@@ -1,7 +1,7 @@
 """Translation memories and terms in XML: TMX 1.4, TBX, XLIFF 1.2 and 2.0.
 
-Documents are read as a stream, unit by unit, by a parser that follows no reference to other files
-and refuses documents that define entities.
+Documents are read as a stream, unit by unit, by a parser that follows no references to other files
+and rejects documents that define entities.
 """
 
 import re
@@ -16,16 +16,16 @@ from fairseq_plugins.teaching.lessons import Pair
 
 CHUNK = 1 << 16  # bytes read at once
 LARGEST_UNIT = 1 << 20  # bytes of XML
-DEEPEST = 100  # elements within each other
+DEEPEST = 100  # nested elements
 INLINE = {"bpt", "ept", "it", "ph", "ut", "hi", "g", "pc", "mrk", "x", "bx", "ex", "sc", "ec"}
-NOT_YET = {"new", "needs-translation"}  # states of XLIFF 1.2 whose target is none
+NOT_YET = {"new", "needs-translation"}  # states of XLIFF 1.2 without a finished target
 OUTDATED = ("deprecated", "superseded")  # parts of the names of states of terms
 NO_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 TMX_TIME = re.compile(r"(\d{4})(\d\d)(\d\d)T(\d\d)(\d\d)(\d\d)Z")
 
 
 class XMLError(Exception):
-    """A document cannot be read on from a line."""
+    """A document cannot be read beyond a line."""
 
     def __init__(self, line: int, reason: str) -> None:
         super().__init__(reason)
@@ -34,22 +34,22 @@ class XMLError(Exception):
 
 @dataclass
 class Element:
-    """An element with what is in it."""
+    """An element with its contents."""
 
     name: str
-    """Without its namespace."""
+    """Name without namespace."""
     attributes: dict[str, str]
     line: int
     parts: list["Element | str"] = field(default_factory=list)
 
     def children(self, *names: str) -> Iterator["Element"]:
-        """Yield the elements of these names directly in it."""
+        """Yield the direct children with these names."""
         for part in self.parts:
             if isinstance(part, Element) and part.name in names:
                 yield part
 
     def within(self, *names: str) -> Iterator["Element"]:
-        """Yield the elements of these names anywhere in it."""
+        """Yield all descendants with these names."""
         for part in self.parts:
             if isinstance(part, Element):
                 if part.name in names:
@@ -58,7 +58,7 @@ class Element:
 
     @property
     def text(self) -> str:
-        """Its text with that of inline tags, the code that they stand for, in their places."""
+        """Return its text, with the text of inline tags, the code they stand for, in its place."""
         texts = (
             part if isinstance(part, str) else part.text if part.name in INLINE else ""
             for part in self.parts
@@ -67,7 +67,7 @@ class Element:
 
     @property
     def language(self) -> str:
-        """Its language, or an empty text."""
+        """Return its language, or an empty text."""
         return self.attributes.get("xml:lang") or self.attributes.get("lang", "")
 
 
@@ -76,8 +76,8 @@ class Unit:
     """Texts that are translations of each other.
 
     Attributes:
-        line: where it begins.
-        texts: by language; of synonyms the first is the preferred one.
+        line: its first line.
+        texts: by language; the first of several synonyms is the preferred one.
         about: note, author and so on, as attributes of a pair.
         reason: why it has no texts.
     """
@@ -89,14 +89,14 @@ class Unit:
 
 
 def elements(path: Path, wanted: set[str]) -> Iterator[tuple[Element, dict[str, dict[str, str]]]]:
-    """Yield elements of a document, each with all that is in it, and forget them.
+    """Yield elements of a document with their contents, and forget them.
 
     Args:
-        path: the document, in UTF-8, UTF-16 or what it says.
-        wanted: their names.
+        path: of the document, in UTF-8, UTF-16 or the encoding that it declares.
+        wanted: names of the elements.
 
     Yields:
-        The element, and the attributes of those around it by their names.
+        The element, and the attributes of its ancestors by their names.
 
     Raises:
         XMLError: where it is not well-formed, or defines entities.
@@ -113,12 +113,12 @@ def elements(path: Path, wanted: set[str]) -> Iterator[tuple[Element, dict[str, 
     except expat.ExpatError as error:
         yield from building.take()
         raise XMLError(error.lineno, f"not well-formed XML ({error})") from error
-    except (LookupError, ValueError) as error:  # encodings that Python or the parser do not know
-        raise XMLError(parser.CurrentLineNumber, f"{error}; write it anew in UTF-8") from error
+    except (LookupError, ValueError) as error:  # encodings unknown to Python or the parser
+        raise XMLError(parser.CurrentLineNumber, f"{error}; save it as UTF-8") from error
 
 
 class _Building:
-    """What a parser calls, element by element."""
+    """Callbacks of the parser, element by element."""
 
     def __init__(self, wanted: set[str]) -> None:
         self.wanted = wanted
@@ -135,13 +135,13 @@ class _Building:
         self.parser.SkippedEntityHandler = self.refuse
 
     def take(self) -> Iterator[tuple[Element, dict[str, dict[str, str]]]]:
-        """Yield what is complete."""
+        """Yield the complete elements."""
         done, self.done = self.done, []
         yield from done
 
     def refuse(self, *_: Any) -> None:
-        raise XMLError(self.parser.CurrentLineNumber, "defines or uses entities of its own, "
-                       "which are not safe to read; write their texts in their places")  # fmt: skip
+        raise XMLError(self.parser.CurrentLineNumber, "defines or uses entities, which are not "
+                       "safe to read; replace them with their text")  # fmt: skip
 
     def start(self, name: str, attributes: dict[str, str]) -> None:
         name = name.rpartition(":")[2]
@@ -202,7 +202,7 @@ def tmx(path: Path) -> Iterator[Unit]:
 
 
 def tbx(path: Path) -> Iterator[Unit]:
-    """Yield the concepts of a termbase; terms that are outdated are left out."""
+    """Yield the concepts of a termbase, without outdated terms."""
     for concept, _ in elements(path, {"termEntry", "conceptEntry"}):
         texts: dict[str, list[str]] = {}
         for section in concept.within("langSet", "langSec"):
@@ -217,7 +217,7 @@ def tbx(path: Path) -> Iterator[Unit]:
 
 
 def xliff(path: Path) -> Iterator[Unit]:
-    """Yield the translated units of an XLIFF document of version 1.2 or 2.0."""
+    """Yield the translated units of an XLIFF document, version 1.2 or 2.0."""
     for unit, outer in elements(path, {"trans-unit", "unit"}):
         file, document = outer.get("file", {}), outer.get("xliff", {})
         source = file.get("source-language") or document.get("srcLang", "")
@@ -259,7 +259,7 @@ def tmx_document(pairs: Iterator[tuple[str, Pair]], languages: tuple[str, str]) 
     """Yield the parts of a TMX document.
 
     Args:
-        pairs: ids, and what is written.
+        pairs: ids and pairs to write.
         languages: of source and target.
     """
     source, target = map(_attribute, languages)

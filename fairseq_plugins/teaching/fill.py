@@ -1,9 +1,9 @@
-"""Filling the memory of a trained model with a corpus.
+"""Fills the memory of a trained model with a corpus.
 
-One pass of forced decoding: the model reads every source with its right target, as in training but
+One pass of forced decoding: the model reads every source with its reference, as in training but
 without dropout and without learning, and the chosen target tokens are written to the memory by the
-life-long rule. So a memory can be larger than is affordable while training, can learn another
-domain, or be made anew for averaged weights.
+life-long rule. So a memory can be larger than is affordable in training, can be adapted to another
+domain, or can be written again for averaged weights.
 """
 
 from dataclasses import dataclass, replace
@@ -16,16 +16,16 @@ from fairseq_plugins.teaching.loaded_checkpoint import LoadedCheckpoint
 
 @dataclass(frozen=True)
 class FillReport:
-    """What a pass over a corpus did to a memory."""
+    """Summary of writing a corpus to a memory."""
 
     seen: int = 0
-    """Target tokens."""
+    """Target tokens read."""
     written: int = 0
     """Tokens that the policy chose."""
     merged: int = 0
-    """Of those, tokens whose nearest neighbour was right already, and was refined."""
+    """Tokens written that refined a neighbour which was already correct."""
     evicted: int = 0
-    """Slots that forgot what they held."""
+    """Slots that were overwritten."""
     filled: int = 0
     """Slots in use at the end."""
     size: int = 0
@@ -33,7 +33,7 @@ class FillReport:
     seconds: float = 0.0
 
     def __str__(self) -> str:
-        """One line for people."""
+        """Return one line for people."""
         return (
             f"{self.written:,} of {self.seen:,} target tokens remembered in {self.seconds:.1f} s "
             f"({self.seen / max(self.seconds, 1e-9):,.0f} tokens/s), "
@@ -43,17 +43,17 @@ class FillReport:
 
 
 def fill(loaded: LoadedCheckpoint, split: str, policy: WritePolicy, epochs: int = 1) -> FillReport:
-    """Write the target tokens of a split into a model's memory.
+    """Write the target tokens of a split to a model's memory.
 
     Args:
-        loaded: whose memory is written to.
+        loaded: its memory is written to.
         split: of its corpus, for instance ``train``.
-        policy: which tokens are written. What surprises is decided without the memory: only what
-            is written has to be searched for, and what is known already is merged.
-        epochs: passes over the split.
+        policy: which tokens are written. Surprise is measured without the memory, so only tokens
+            that are written must be searched for, and known ones are merged.
+        epochs: number of passes over the split.
 
     Returns:
-        What was done.
+        A summary.
     """
     memory = loaded.memory
     report = FillReport()

@@ -1,4 +1,4 @@
-"""From a checkpoint with a memory to the same one with a memory that was filled."""
+"""Fills the memory of a checkpoint, and writes the result to another checkpoint."""
 
 import time
 from dataclasses import dataclass, replace
@@ -18,23 +18,23 @@ from fairseq_plugins.teaching.teach import TeachReport, count_words, teach
 
 @dataclass(frozen=True)
 class Filling:
-    """What a memory is filled with, and how.
+    """How to fill a memory.
 
     Attributes:
-        data: folder that fairseq-preprocess wrote, or several with a colon between them, its
-            shards; None if the task makes its data itself.
-        split: part of the data that is remembered.
-        memory_size: slots the memory is to have; None leaves it as it is.
-        memory_write: which tokens are remembered, one of ``write_policy.POLICIES``.
-        memory_surprise: for ``surprise``: tokens below this probability.
-        memory_rare: for ``rare``: tokens seen less often than this in training.
-        teach: whether each line of the split is a lesson, see :func:`~.teach.teach`, and is kept
-            whole.
-        clear: forget first what the memory holds.
-        epochs: passes over the split; 0 only calibrates.
-        calibrate: part of the data to fit gate and temperature on; None leaves them.
-        max_tokens: target tokens a batch.
-        seed: of the order of the batches.
+        data: folder written by fairseq-preprocess, or several, separated by colons, with the shards
+            of a corpus; None if the task generates its data.
+        split: part of the data to remember.
+        memory_size: new number of slots; None to leave it unchanged.
+        memory_write: which tokens to remember, one of ``write_policy.POLICIES``.
+        memory_surprise: for ``surprise``: remember tokens with a lower probability than this.
+        memory_rare: for ``rare``: remember tokens that occur less often than this in training.
+        teach: whether each line of the split is a lesson and is kept completely, see
+            :func:`~.teach.teach`.
+        clear: whether to empty the memory first.
+        epochs: number of passes over the split; 0 only calibrates.
+        calibrate: part of the data on which to fit gate and temperature; None for none.
+        max_tokens: maximum number of target tokens in a batch.
+        seed: of the order of batches.
         autocast: number format of the network's products, a name in ``autocast.CHOICES``.
     """
 
@@ -55,34 +55,34 @@ class Filling:
 
 @dataclass(frozen=True)
 class Filled:
-    """What was done to a checkpoint's memory."""
+    """Summary of the changes to a checkpoint's memory."""
 
     output: Path
     fill: FillReport | TeachReport | None
-    """None if nothing was read."""
+    """None if nothing was written to the memory."""
     calibration: Calibration | None
-    """None if it was not asked for."""
+    """None without calibration."""
 
     def __str__(self) -> str:
-        """A line for each thing that was done."""
+        """Return a line for each change."""
         done = [str(part) for part in (self.fill, self.calibration) if part is not None]
         return "\n".join([*done, f"Wrote {self.output}"])
 
 
 def fill_checkpoint(path: Path, output: Path, filling: Filling, device: str = "cpu") -> Filled:
-    """Fill the memory of a checkpoint, calibrate its reader if wanted, and write the result.
+    """Fill the memory of a checkpoint, calibrate its reader if requested, and write the result.
 
     Args:
-        path: checkpoint of a model with memory.
-        output: checkpoint to write, whole or not at all.
-        filling: what with, and how.
+        path: checkpoint of a model with a memory.
+        output: checkpoint to write, completely or not at all.
+        filling: how to fill the memory.
         device: to compute on.
 
     Returns:
-        What was done.
+        A summary.
 
     Raises:
-        InputError: if the checkpoint or the data is not usable.
+        InputError: if the checkpoint or the data is unusable.
     """
     allocator.keep_freed_memory()
     torch.manual_seed(filling.seed)

@@ -1,4 +1,4 @@
-"""Making translator folders, and knowing whether their parts belong together."""
+"""Creates translator folders, and checks that their parts belong together."""
 
 import hashlib
 import shutil
@@ -22,27 +22,27 @@ from fairseq_plugins.teaching.teach import count_words
 
 CHECKPOINT, PIECES = "checkpoint.pt", "spm.model"
 FOR_TRAINING = ("last_optimizer_state", "optimizer_history_state", "criterion", "ema")
-KNOWN_PIECES = 0.5  # share of a sentencepiece model's pieces that its dictionaries have, at least
+KNOWN_PIECES = 0.5  # least share of a sentencepiece model's pieces that its dictionaries must have
 
 
 def pack(checkpoint: Path, data: Path, pieces: Path, folder: Path) -> About:
-    """Make a translator folder, whole or not at all.
+    """Create a translator folder, completely or not at all.
 
     Args:
         checkpoint: of a translator with a memory.
-        data: folder with the dictionaries that it was trained with, which fairseq-preprocess wrote.
-        pieces: the sentencepiece model that its training text was encoded with.
-        folder: to make; it must not exist, or be empty.
+        data: folder with the dictionaries of its training, written by fairseq-preprocess.
+        pieces: the sentencepiece model that encoded its training text.
+        folder: to create; it must not exist, or be empty.
 
     Returns:
-        What it says about itself.
+        The description of the folder.
 
     Raises:
-        InputError: if the parts do not belong together, or the folder is there already.
+        InputError: if the parts do not belong together, or the folder already exists.
         OSError: if something cannot be read or written.
     """
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise InputError(f"{folder}: is there already; remove it, or name another folder")
+        raise InputError(f"{folder}: already exists; remove it, or name another folder")
     state = checkpoint_utils.load_checkpoint_to_cpu(str(checkpoint))
     if len(memory_buffers(state["model"])) != 1:
         raise InputError(
@@ -66,7 +66,7 @@ def pack(checkpoint: Path, data: Path, pieces: Path, folder: Path) -> About:
 
 
 def _count_words(weights: dict[str, Any], checkpoint: Path, data: Path) -> None:
-    """Let a model know which words training had, if it can and does not."""
+    """Count the words of training for a model that can use the counts and has none."""
     counts = [name for name in weights if name.endswith("_counts.table")]
     if counts and all(bool(weights[name].any()) for name in counts):
         return
@@ -85,17 +85,17 @@ def load_pieces(path: Path) -> sentencepiece.SentencePieceProcessor:
     """Load a sentencepiece model.
 
     Raises:
-        InputError: if the file is none.
+        InputError: if the file is not a sentencepiece model.
     """
     try:
         return sentencepiece.SentencePieceProcessor(model_proto=path.read_bytes())
     except RuntimeError as error:
-        raise InputError(f"{path}: is no sentencepiece model; give the spm.model that the "
-                         "preparation of the data wrote") from error  # fmt: skip
+        raise InputError(f"{path}: is not a sentencepiece model; give the spm.model written by the "
+                         "preparation of the data") from error  # fmt: skip
 
 
 def fingerprint_of(folder: Path, languages: tuple[str, str], weights: dict[str, Any]) -> str:
-    """Return a digest of all that decides what is kept of a lesson: weights, dictionaries, pieces.
+    """Return a digest of what determines the entries of a lesson: weights, dictionaries, pieces.
 
     Args:
         folder: of the translator.
@@ -111,7 +111,7 @@ def fingerprint_of(folder: Path, languages: tuple[str, str], weights: dict[str, 
 
 
 def _languages(task: Any, data: Path) -> tuple[str, str]:
-    """Of the checkpoint, or else of the data."""
+    """Return the languages of the checkpoint, or of the data."""
     if task.source_lang and task.target_lang:
         source, target = task.source_lang, task.target_lang
     else:
@@ -126,7 +126,7 @@ def _languages(task: Any, data: Path) -> tuple[str, str]:
 
 
 def _check_pieces(folder: Path, languages: tuple[str, str], pieces: Path, data: Path) -> None:
-    """A model of other pieces would make every word unknown."""
+    """Check that the pieces are those of the data; otherwise every word would be unknown."""
     model = load_pieces(folder / PIECES)
     ids = (number for number in range(model.get_piece_size()) if not model.is_control(number))
     names = [model.id_to_piece(number) for number in ids]
@@ -141,7 +141,7 @@ def _check_pieces(folder: Path, languages: tuple[str, str], pieces: Path, data: 
 
 
 def _for_use(state: dict[str, Any]) -> dict[str, Any]:
-    """A checkpoint without what only training needs."""
+    """Return a checkpoint without what only training needs."""
     kept = {name: part for name, part in state.items() if name not in FOR_TRAINING}
     extra = {n: part for n, part in state.get("extra_state", {}).items() if not n.startswith("ema")}
     return kept | {"extra_state": extra, "last_optimizer_state": None}

@@ -1,4 +1,4 @@
-"""Lessons whose source is nearly a sentence, as in every translation memory."""
+"""Lessons with similar sources, as in translation memories."""
 
 import re
 from collections import Counter, defaultdict
@@ -11,28 +11,28 @@ WORD = re.compile(r"\w+|[^\w\s]")
 
 
 class NearSources:
-    """Sources that can be found by their words."""
+    """Sources that can be searched by their words."""
 
     def __init__(self) -> None:
         self._words: dict[str, list[str]] = {}
         self._sources: defaultdict[str, set[str]] = defaultdict(set)
 
     def add(self, source: str) -> None:
-        """Note a source."""
+        """Add a source."""
         self._words[source] = _words(source)
         for word in self._words[source]:
             self._sources[word].add(source)
 
     def remove(self, source: str) -> None:
-        """Forget a source."""
+        """Remove a source."""
         for word in self._words.pop(source, ()):
             self._sources[word].discard(source)
 
     def find(self, sentence: str, least: float) -> list[tuple[str, float]]:
-        """Return sources that are at least so similar, best first.
+        """Return sources that are at least this similar, best first.
 
-        The similarity is twice the number of words in the longest common parts, over the number of
-        words of both, capitals ignored.
+        The similarity is twice the number of words in the longest common parts, divided by the
+        number of words of both, ignoring case.
         """
         words = _words(sentence)
         shared = Counter(source for word in set(words) for source in self._sources.get(word, ()))
@@ -42,7 +42,7 @@ class NearSources:
             others = self._words[source]
             common = sum((counts & Counter(others)).values())
             if 2 * common < least * (len(words) + len(others)):
-                continue  # no order of the words would make it similar enough
+                continue  # no order of the words makes it similar enough
             ratio = SequenceMatcher(None, words, others, autojunk=False).ratio()
             if ratio >= least:
                 found.append((source, ratio))
@@ -50,7 +50,7 @@ class NearSources:
 
 
 def near(sentence: str, lesson: Lesson, similarity: float) -> Near:
-    """Say in which words a sentence and a lesson's source differ."""
+    """Return the words in which a sentence and a lesson's source differ."""
     ours, theirs = sentence.split(), lesson.source.split()
     parts = []
     matcher = SequenceMatcher(None, _folded(ours), _folded(theirs), autojunk=False)

@@ -1,13 +1,12 @@
-"""The journal of lessons: numbered events in a database, to which more are only ever added.
+"""The journal of lessons: numbered events in a database that only ever grows.
 
-An event says that a lesson was taught, edited or forgotten, or that a change was taken back; a
-change is the events that belong together, such as an import. What is taught now is what the events
-say when they are read from the beginning: of each lesson the last event that was not taken back.
-Nothing else is kept of it, so that it cannot contradict them, and whoever has the journal open sees
-what others add.
+An event records that a lesson was taught, edited or forgotten, or that a change was undone. A
+change is a group of events that belong together, such as an import. What is taught now follows from
+the events: for each lesson, the last event that was not undone. Nothing else stores it, so nothing
+can contradict the events, and every process that has the journal open sees what others add.
 
-The queries by which a memory remembers a lesson are kept beside its event, one set for each model
-by its fingerprint: they follow from the event, and are there so that nobody has to compute them
+The queries by which a memory remembers a lesson are stored beside its event, one set for each
+fingerprint of a model. They follow from the event, and are stored so that they need not be computed
 again.
 """
 
@@ -37,14 +36,14 @@ from fairseq_plugins.teaching.journal_tables import (
 )
 from fairseq_plugins.teaching.lessons import EVERYTHING, Change, Lesson, Pair, Selection
 
-AT_ONCE = 500  # rows named in one statement: databases limit them
+AT_ONCE = 500  # rows named in one statement, which databases limit
 
 
 class Journal:
     """The lessons of a database.
 
     Args:
-        place: an SQLite file, made if it is not there, or a URL such as ``postgresql://...``.
+        place: an SQLite file, created if it does not exist, or a URL like ``postgresql://...``.
 
     Raises:
         InputError: if it is not a journal, or cannot be opened.
@@ -62,25 +61,25 @@ class Journal:
         except (sa.exc.SQLAlchemyError, ModuleNotFoundError, ValueError) as error:
             raise InputError(
                 f"{place}: cannot be opened as a journal of lessons ({_reason(error)}); give a "
-                "file in a folder that can be written to, or the URL of a PostgreSQL database "
+                "file in a writable folder, or the URL of a PostgreSQL database "
                 "(needs `pip install fairseq-memory[postgres]`)"
             ) from error
         if layout not in (None, LAYOUT):
             raise InputError(
-                f"{place}: is a journal of layout {layout}, but this program knows only {LAYOUT}; "
-                "use a newer version"
+                f"{place}: is a journal with layout {layout}, but this program knows only "
+                f"{LAYOUT}; use a newer version"
             )
 
     def close(self) -> None:
-        """Close the database. Everything is on disk already."""
+        """Close the database. Everything is already on the disk."""
         self._engine.dispose()
 
     def __enter__(self) -> "Journal":
-        """Use it in a with statement."""
+        """Return the journal, for a with statement."""
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Close it."""
+        """Close the journal."""
         self.close()
 
     # --- Changing -----------------------------------------------------------------------------
@@ -94,13 +93,13 @@ class Journal:
         """Add lessons, all of them or none.
 
         Args:
-            pairs: what is taught.
-            decodings: what a model remembers them by.
-            change: number of the change that they belong to, for what is taught in parts; a new
-                one is begun if it was taken back meanwhile, or if none is given.
+            pairs: to teach.
+            decodings: what a model stores for them.
+            change: number of their change, for lessons that are taught in parts; a new one is begun
+                if it was undone in the meantime, or if none is given.
 
         Returns:
-            The lessons, and the number of their change. Both are on disk.
+            The lessons, and the number of their change. Both are on the disk.
         """
         with self._writing() as events:
             change = events.going_on(change)
@@ -117,11 +116,11 @@ class Journal:
         """Replace the texts of a lesson, which keeps its id.
 
         Args:
-            lesson: with the texts that it is to have.
-            decodings: what a model remembers it by.
+            lesson: with its new texts.
+            decodings: what a model stores for it.
 
         Raises:
-            InputError: if it is not taught, or not any more.
+            InputError: if it is not taught, or no longer.
         """
         with self._writing() as events:
             events.current(lesson.id)
@@ -134,7 +133,7 @@ class Journal:
         """Forget lessons, all of them or none.
 
         Raises:
-            InputError: if one of them is not taught, or not any more.
+            InputError: if one of them is not taught, or no longer.
         """
         with self._writing() as events:
             change = None
@@ -143,13 +142,13 @@ class Journal:
                 change = change or number
 
     def undo(self) -> Change:
-        """Take back the last change that was not taken back yet.
+        """Undo the last change that has not been undone yet.
 
         Returns:
-            What was taken back.
+            The change that was undone.
 
         Raises:
-            InputError: if there is nothing to take back.
+            InputError: if there is nothing to undo.
         """
         with self._writing() as events:
             last = sa.select(sa.func.max(EVENTS.c.change)).where(
@@ -157,7 +156,7 @@ class Journal:
             )
             change = events.connection.scalar(last)
             if change is None:
-                raise InputError(f"{self.place}: there is no change left to take back")
+                raise InputError(f"{self.place}: there is no change left to undo")
             done = next(changes(events.connection, EVENTS.c.change == change))
             pair = Pair(**{name: getattr(done, name) for name in ("source", "target", "origin")})
             events.append("undo", None, pair, undone=change)
@@ -169,7 +168,7 @@ class Journal:
         """Return a lesson by its id.
 
         Raises:
-            InputError: if it is not taught, or not any more.
+            InputError: if it is not taught, or no longer.
         """
         with self._reading() as connection:
             return Events(self.place, connection).current(lesson)
@@ -181,13 +180,13 @@ class Journal:
         offset: int = 0,
         oldest_first: bool = False,
     ) -> Iterator[Lesson]:
-        """Yield what is taught, newest first unless it is to be the other way round.
+        """Yield lessons, newest first by default.
 
         Args:
-            selection: which.
-            limit: how many at most.
-            offset: how many to leave out first.
-            oldest_first: the other way round.
+            selection: which lessons.
+            limit: greatest number of lessons.
+            offset: number of lessons to skip first.
+            oldest_first: whether to reverse the order.
         """
         order = EVENTS.c.number if oldest_first else EVENTS.c.number.desc()
         query = current().where(*conditions(selection)).order_by(order)
@@ -198,13 +197,13 @@ class Journal:
                 yield lesson_of(row)
 
     def count(self, selection: Selection = EVERYTHING) -> int:
-        """Return how many lessons are taught."""
+        """Return the number of lessons."""
         with self._reading() as connection:
             chosen = current().where(*conditions(selection)).subquery()
             return connection.scalar(sa.select(sa.func.count()).select_from(chosen)) or 0
 
     def of_source(self, source: str) -> list[Lesson]:
-        """Return the lessons of a source, newest first: the first one is what it translates to."""
+        """Return the lessons of a source, newest first: the first one is its translation."""
         query = current().where(
             EVENTS.c.source_hash == source_hash(source), EVENTS.c.source == source
         )
@@ -213,7 +212,7 @@ class Journal:
             return [lesson_of(row) for row in rows]
 
     def contradictions(self) -> Iterator[tuple[Lesson, Lesson]]:
-        """Yield lessons of one source with two targets: the newer, which wins, and the older."""
+        """Yield lessons of one source with two targets: the newer, then the older."""
         taught = current().subquery()
         contested = (
             sa.select(taught.c.source)
@@ -230,20 +229,20 @@ class Journal:
                     yield newest, older
 
     def history(self, limit: int | None = None, before: int | None = None) -> Iterator[Change]:
-        """Yield all changes, newest first; only those with a smaller number than ``before``."""
+        """Yield all changes, newest first; with ``before``, those with a smaller number."""
         older = sa.true() if before is None else EVENTS.c.number < before
         with self._reading() as connection:
             yield from changes(connection, older, limit)
 
     def since(self, seen: int) -> tuple[int, dict[str, Lesson | None]]:
-        """Say what is new since an event.
+        """Return what is new since an event.
 
         Args:
             seen: its number; 0 for all.
 
         Returns:
-            The number of the last event, and for every source that was concerned the lesson that
-            holds now, the newest, or None.
+            The number of the last event, and for every source that was affected the lesson that now
+                applies, the newest, or None.
         """
         new = EVENTS.c.number > seen
         taken_back = sa.select(EVENTS.c.undone).where(new, EVENTS.c.undone.is_not(None))
@@ -263,7 +262,7 @@ class Journal:
         return last, holds
 
     def decodings(self, versions: Sequence[int], fingerprint: str) -> Iterator[tuple[int, bytes]]:
-        """Yield what a model remembers lessons by, where it is known.
+        """Yield what a model stores for lessons, where it is known.
 
         Args:
             versions: of the lessons.
@@ -277,7 +276,7 @@ class Journal:
                 yield from connection.execute(of_model.where(some)).tuples()
 
     def remember(self, lessons: Sequence[Lesson], decodings: Decodings) -> None:
-        """Keep what a model remembers lessons by that were taught to another one."""
+        """Store what a model needs for lessons that were taught to another one."""
         with self._writing() as events:
             known = sa.select(DECODINGS.c.event).where(
                 DECODINGS.c.fingerprint == decodings.fingerprint
@@ -291,20 +290,20 @@ class Journal:
 
     @contextmanager
     def _reading(self) -> Iterator[sa.Connection]:
-        """See the events as they are now."""
+        """Connect for reading the current events."""
         with self._refusals("read"), self._engine.connect() as connection:
             yield connection
 
     @contextmanager
     def _writing(self) -> Iterator[Events]:
-        """Be the only one who adds events, and add all of them at the end, or none."""
+        """Be the only process that adds events, and add all of them at the end, or none."""
         engine = self._engine.execution_options(writes=True)
         with self._refusals("written to, and was not changed"), engine.begin() as connection:
             yield Events(self.place, connection)
 
     @contextmanager
     def _refusals(self, what: str) -> Iterator[None]:
-        """Say in one line what the database refuses."""
+        """Report errors of the database in one line."""
         try:
             yield
         except (sa.exc.DBAPIError, OverflowError) as error:
@@ -312,5 +311,5 @@ class Journal:
 
 
 def _reason(error: Exception) -> str:
-    """What a database says is wrong, in one line."""
+    """Return a database's error in one line."""
     return " ".join(str(getattr(error, "orig", None) or error).split())

@@ -1,4 +1,4 @@
-"""The tables of the journal of lessons, and what is read from them and written to them."""
+"""The tables of the journal of lessons, and their queries."""
 
 import hashlib
 from collections.abc import Iterator, Sequence
@@ -11,10 +11,10 @@ import sqlalchemy as sa
 
 from fairseq_plugins.teaching.lessons import TIME, Change, Lesson, Pair, Selection, UnknownLesson
 
-WAIT = 60.0  # seconds for another process that is writing
+WAIT = 60.0  # seconds to wait for another process that is writing
 LAYOUT = 1  # of the tables
-NO_LESSON = 1 << 31  # numbers of events are smaller, as PostgreSQL's integers are
-LOCK = 0x1E550  # who holds it writes to a journal in PostgreSQL
+NO_LESSON = 1 << 31  # greater than all numbers of events, which are PostgreSQL integers
+LOCK = 0x1E550  # its holder writes to a journal in PostgreSQL
 
 METADATA = sa.MetaData()
 EVENTS = sa.Table(
@@ -24,9 +24,9 @@ EVENTS = sa.Table(
     sa.Column("change", sa.Integer, nullable=False),  # number of its first event
     sa.Column("kind", sa.Text, nullable=False),  # teach, edit, forget, undo
     sa.Column("time", sa.Text, nullable=False),
-    sa.Column("undone", sa.Integer),  # by an undo: the change that no longer counts
+    sa.Column("undone", sa.Integer),  # for an undo: the change that no longer counts
     sa.Column("lesson", sa.Integer),  # number of the event that taught it
-    # The lesson as it is from now on, or was until now if it is forgotten.
+    # The lesson from now on, or up to now if it is forgotten.
     sa.Column("source", sa.Text, nullable=False),
     sa.Column("target", sa.Text, nullable=False),
     sa.Column("origin", sa.Text, nullable=False),
@@ -34,8 +34,8 @@ EVENTS = sa.Table(
     sa.Column("author", sa.Text, nullable=False),
     sa.Column("unit", sa.Text, nullable=False),
     sa.Column("created", sa.Text, nullable=False),
-    sa.Column("source_hash", sa.BigInteger, nullable=False),  # a short index of long texts
-    sa.Column("folded", sa.Text, nullable=False),  # source, target and note without capitals
+    sa.Column("source_hash", sa.BigInteger, nullable=False),  # a short index for long texts
+    sa.Column("folded", sa.Text, nullable=False),  # source, target and note in lower case
     sa.Index("events_of_lesson", "lesson", "number"),
     sa.Index("events_of_source", "source_hash"),
     sa.Index("events_of_change", "change"),
@@ -54,7 +54,7 @@ TEXTS = [field.name for field in fields(Pair)]
 
 @dataclass(frozen=True)
 class Decodings:
-    """What a model remembers some lessons by.
+    """What a model stores for some lessons.
 
     Attributes:
         fingerprint: of the model.
@@ -66,7 +66,7 @@ class Decodings:
 
 
 class Events:
-    """The events, as one transaction sees them.
+    """The events, as seen by one transaction.
 
     Args:
         place: of the database, for messages.
@@ -112,10 +112,10 @@ class Events:
         return None if change is None or self.connection.scalar(undone) else change
 
     def current(self, lesson: int) -> Lesson:
-        """Return a lesson as it is.
+        """Return the current state of a lesson.
 
         Raises:
-            UnknownLesson: if it is not taught, or not any more.
+            UnknownLesson: if it is not taught, or no longer.
         """
         query = current().where(EVENTS.c.lesson == lesson)
         row = self.connection.execute(query).first() if 0 < lesson < NO_LESSON else None
@@ -127,7 +127,7 @@ class Events:
         return lesson_of(row)
 
     def remember(self, lessons: Sequence[Lesson], decodings: Decodings | None) -> None:
-        """Keep what a model remembers lessons by."""
+        """Store what a model needs for lessons."""
         if decodings is None or not lessons:
             return
         rows = [
@@ -138,13 +138,13 @@ class Events:
 
 
 def counts(events: Any) -> sa.ColumnElement[bool]:
-    """Return the condition that an event was not taken back."""
+    """Return the condition that an event was not undone."""
     undo = EVENTS.alias()
     return ~sa.exists().where(undo.c.undone == events.c.change)
 
 
 def current() -> sa.Select:
-    """Return the query for all lessons as they are: the last event of each that counts."""
+    """Return the query for all current lessons: the last event of each that counts."""
     later = EVENTS.alias()
     replaced = sa.exists().where(
         later.c.lesson == EVENTS.c.lesson, later.c.number > EVENTS.c.number, counts(later)
@@ -153,9 +153,9 @@ def current() -> sa.Select:
 
 
 def conditions(selection: Selection) -> Iterator[sa.ColumnElement[bool]]:
-    """Yield what a selection asks of a lesson."""
+    """Yield the conditions of a selection."""
     if any("\0" in (getattr(selection, field.name) or "") for field in fields(Selection)):
-        yield sa.false()  # no lesson has one, and databases take it for the end of the text
+        yield sa.false()  # no lesson contains one, and databases treat it as the end of the text
         return
     if selection.search is not None:
         yield EVENTS.c.folded.contains(selection.search.casefold(), autoescape=True)
@@ -199,14 +199,14 @@ def lesson_of(row: Any) -> Lesson:
 
 
 def source_hash(source: str) -> int:
-    """Return 63 bits that stand for a source."""
+    """Return 63 bits that represent a source."""
     return int.from_bytes(hashlib.blake2b(source.encode(), digest_size=8).digest()) >> 1
 
 
 def connect(place: Path | str) -> sa.Engine:
-    """Return the engine of a database; a change is on disk when its transaction ends.
+    """Return the engine of a database; a change is on the disk when its transaction ends.
 
-    A transaction with the execution option ``writes`` is the only one that writes.
+    Only a transaction with the execution option ``writes`` writes, and only one at a time.
     """
     engine = _postgresql(str(place)) if "://" in str(place) else _sqlite(place)
 
@@ -234,7 +234,7 @@ def _sqlite(place: Path | str) -> sa.Engine:
 
     @sa.event.listens_for(engine, "connect")
     def prepare(connection: Any, _: Any) -> None:
-        connection.isolation_level = None  # transactions begin above, and nowhere else
+        connection.isolation_level = None  # transactions begin above only
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = FULL")
 

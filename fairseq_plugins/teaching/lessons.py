@@ -1,4 +1,4 @@
-"""What people teach, and the filters by which they find it again."""
+"""What people teach, and filters to find it again."""
 
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime
@@ -9,23 +9,23 @@ TIME = "%Y-%m-%dT%H:%M:%SZ"  # of lessons, in UTC
 
 
 class UnknownLesson(InputError):
-    """A lesson that is not taught, or not any more."""
+    """The lesson is not taught, or no longer."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Pair:
-    """A sentence or term with its translation, and where it comes from."""
+    """A sentence or term with its translation and origin."""
 
     source: str
     target: str
     origin: str = ""
-    """The file, termbase or person it comes from."""
+    """File, termbase or person that it comes from."""
     note: str = ""
     author: str = ""
     unit: str = ""
-    """Its id in the file that it was imported from."""
+    """Id in the file that it was imported from."""
     created: str = ""
-    """When it was first taught, in UTC, as ``2030-12-31T23:59:59Z``."""
+    """Time when it was first taught, in UTC, as ``2030-12-31T23:59:59Z``."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,35 +33,35 @@ class Lesson(Pair):
     """A pair that is taught."""
 
     id: int
-    """Number of the event that taught it: never used again, whatever is forgotten."""
+    """Number of the event that taught it; never used again."""
     version: int
-    """Number of the event that made it what it is: of two lessons, the greater one is newer."""
+    """Number of its last event; the greater one of two lessons is newer."""
     changed: str
-    """When that was."""
+    """Time of its last event."""
     now: str | None = None
-    """What network and memory alone translate the source to; None if nobody asked."""
+    """Translation of the source by network and memory alone; None if not computed."""
     came_through: bool | None = None
-    """Whether the lesson's target is in ``now``."""
+    """Whether ``now`` contains the lesson's target."""
     contradicts: tuple["Lesson", ...] = ()
-    """Older lessons with this source and another target: they wait until this one is forgotten."""
+    """Older lessons with this source and another target; they apply if this one is forgotten."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Selection:
-    """Which lessons are meant: those to which all that is given applies.
+    """A selection of lessons: those that match all given filters.
 
     Raises:
-        InputError: if a time is none.
+        InputError: if a time is invalid.
     """
 
     search: str | None = None
-    """Text within source, target or note, in capitals or not."""
+    """Text within source, target or note, ignoring case."""
     origin: str | None = None
     author: str | None = None
     since: str | None = None
-    """Changed at this time or later, in UTC: a date, or a date and a time, of ISO 8601."""
+    """Changed at this time or later, in UTC: a date, or a date and a time, in ISO 8601."""
     before: str | None = None
-    """Changed earlier than this."""
+    """Changed before this time."""
 
     def __post_init__(self) -> None:
         for name in ("since", "before"):
@@ -70,7 +70,7 @@ class Selection:
 
     @property
     def everything(self) -> bool:
-        """Nothing is given, so that every lesson is meant."""
+        """Whether there is no filter, so that every lesson is selected."""
         return all(getattr(self, field.name) is None for field in fields(self))
 
 
@@ -79,28 +79,28 @@ EVERYTHING = Selection()
 
 @dataclass(frozen=True, kw_only=True)
 class Change:
-    """Something that was done to the lessons in one go, and can be taken back in one go."""
+    """A change to the lessons that is made, and can be undone, as a whole."""
 
     number: int
-    """Of its first event."""
+    """Number of its first event."""
     kind: str
     """``teach``, ``edit``, ``forget`` or ``undo``."""
     time: str
     lessons: int
-    """How many it concerns."""
+    """Number of lessons that it affects."""
     source: str
     target: str
-    """Of the first lesson, as it was taught or edited; as it was before, if it was forgotten."""
+    """Source of the first lesson after teaching or editing; before forgetting."""
     origin: str
     author: str
     undone: bool
-    """Whether it was taken back."""
+    """Whether it was undone."""
     undid: int | None
-    """For ``undo``: number of the change that it took back."""
+    """For ``undo``: number of the change that it undid."""
 
 
 def _in_utc(name: str, time: str) -> str:
-    """A time as lessons have it; one without a time zone is in UTC."""
+    """Return a time in the form of lessons; one without a time zone is in UTC."""
     try:
         given = datetime.fromisoformat(time)
         return given.replace(tzinfo=given.tzinfo or UTC).astimezone(UTC).strftime(TIME)

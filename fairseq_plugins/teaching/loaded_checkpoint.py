@@ -1,6 +1,6 @@
-"""A checkpoint's model that reads a corpus, each source with its right target: forced decoding.
+"""A checkpoint's model that reads a corpus, each source with its reference: forced decoding.
 
-So its memory is filled, taught, and calibrated, without learning and without a search for words.
+Its memory can be filled, taught and calibrated in this way, without learning or beam search.
 """
 
 from collections.abc import Iterator
@@ -27,35 +27,35 @@ from fairseq_plugins.progress import Progress
 
 @dataclass(frozen=True)
 class Corpus:
-    """A binarised corpus, and how it is read."""
+    """A binarised corpus, and how to read it."""
 
     data: Path | None
-    """Folder that fairseq-preprocess wrote, or several with a colon between them, its shards; None
-    if the task makes its data itself."""
+    """Folder written by fairseq-preprocess, or several, separated by colons, with the shards of a
+    corpus; None if the task generates its data."""
     max_tokens: int = 4000
-    """Target tokens a batch."""
+    """Maximum number of target tokens in a batch."""
     seed: int = 1
-    """Of the order of the batches."""
+    """Seed of the order of batches."""
 
 
 @dataclass(frozen=True)
 class Decoded:
-    """A sample with N target tokens, decoded."""
+    """A sample with N target tokens after decoding."""
 
     reading: MemoryReading
-    """What the memory is asked at each of them, and what it answered, if there was a search."""
+    """The query at each of them, and its answer if there was a search."""
     target: Tensor
-    """[N], the right tokens."""
+    """[N], the correct tokens."""
     logits: Tensor
     """[batch, time, vocabulary]."""
     real: Tensor
-    """[batch, time] bool, where the N tokens are."""
+    """[batch, time] bool, positions of the N tokens."""
     source: Tensor
-    """[batch, source] tokens; padding, on the right, wherever ``source_real`` is False."""
+    """[batch, source] tokens; right-padded where ``source_real`` is False."""
     source_real: Tensor
     """[batch, source] bool."""
     attention: Tensor | None
-    """[batch, time, source], where the model looked, if it says so."""
+    """[batch, time, source], the attention, if the model provides it."""
 
     def pairs(self) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
         """Yield source [S], target [T] and attention [T, S] of each sentence, without padding."""
@@ -66,7 +66,7 @@ class Decoded:
             yield source[real], target, attention[: len(target), real]
 
     def log_prob(self) -> Tensor:
-        """log p(target) [N] of the softmax alone."""
+        """Return log p(target) [N] of the softmax alone."""
         target = torch.zeros_like(self.real, dtype=torch.int64)
         target[self.real] = self.target
         log_prob, _ = token_log_probs(self.logits.flatten(0, 1), target.flatten())
@@ -74,19 +74,19 @@ class Decoded:
 
 
 class LoadedCheckpoint:
-    """A checkpoint's model, its memory and its task on some data.
+    """A checkpoint's model and memory, and its task on a corpus.
 
     Args:
         path: of the checkpoint.
-        corpus: the data and how it is read.
-        memory_size: slots the memory is to have; None leaves it as it is. What the memory holds
-            is kept; if it gets too small, the youngest of it.
+        corpus: the data and how to read it.
+        memory_size: new number of slots; None to leave it unchanged. The contents are kept; if the
+            memory becomes too small, the youngest of them.
         device: to compute on.
         autocast: number format of the network's products, a name in ``autocast.CHOICES``.
 
     Raises:
-        InputError: if the checkpoint is not usable, has no memory, or does not fit the data, or if
-            the device lacks the number format that is asked for by name.
+        InputError: if the checkpoint is unusable, has no memory, or does not match the data, or if
+            the device lacks a number format that was chosen by name.
     """
 
     def __init__(
@@ -112,16 +112,16 @@ class LoadedCheckpoint:
         task_cfg = self.state["cfg"].task.copy()
         if "data" in task_cfg:
             if corpus.data is None:
-                raise InputError(f"{path}: its task reads a corpus; name its folder with --data")
+                raise InputError(f"{path}: its task reads a corpus; give its folder with --data")
             task_cfg.data = str(corpus.data)
         if "curriculum_batches" in task_cfg:
-            task_cfg.curriculum_batches = 0  # all of every example is to be remembered,
+            task_cfg.curriculum_batches = 0  # remember all of every example
             if task_cfg.algorithm == "rare_symbols":  # and every example
                 task_cfg.batches = -(-task_cfg.examples // task_cfg.batch_size)
         self.task = tasks.setup_task(task_cfg)
         if self.task.target_dictionary is None:
             raise InputError(
-                f"{path}: its memory holds classes of drawings, which no corpus tells; give a "
+                f"{path}: its memory holds classes of drawings, which no corpus contains; give a "
                 "checkpoint of a translator"
             )
         models, _, _ = checkpoint_utils.load_model_ensemble_and_task(
@@ -132,19 +132,19 @@ class LoadedCheckpoint:
         self._names = memories[0]
 
     def batches(self, split: str, epoch: int = 1) -> Iterator[dict]:
-        """Read all batches of a split, of all its shards, with a progress bar.
+        """Yield all batches of a split, of all its shards, with a progress bar.
 
         Args:
-            split: of the corpus. The one that was trained on has as many shards as folders.
-            epoch: of the corpus, from 1; it decides the order, together with the seed.
+            split: of the corpus. The training split has as many shards as there are folders.
+            epoch: of the corpus, from 1; it determines the order together with the seed.
 
         Raises:
-            InputError: if the data has no such split, or nothing in it.
+            InputError: if the data has no such split, or the split is empty.
         """
         shards = 1
         if split == getattr(self.task.cfg, "train_subset", None):
             shards = len(utils.split_paths(self.task.cfg.data))
-        for shard in range(shards):  # fairseq calls a pass over one of them an epoch
+        for shard in range(shards):  # fairseq calls a pass over one shard an epoch
             yield from self._shard(split, (epoch - 1) * shards + shard + 1)
 
     def _shard(self, split: str, epoch: int) -> Iterator[dict]:
@@ -152,7 +152,7 @@ class LoadedCheckpoint:
             self.task.load_dataset(split, epoch=epoch)
         except FileNotFoundError as error:
             raise InputError(
-                f"{self.corpus.data}: has no split {split!r}; name one that was binarised"
+                f"{self.corpus.data}: has no split {split!r}; give one that was binarised"
             ) from error
         dataset = self.task.dataset(split)
         longest = utils.resolve_max_positions(self.task.max_positions(), self.model.max_positions())
@@ -163,9 +163,9 @@ class LoadedCheckpoint:
             ignore_invalid_inputs=True,
             seed=self.corpus.seed,
             epoch=epoch,
-            disable_iterator_cache=True,  # or all shards stay in memory
+            disable_iterator_cache=True,  # otherwise all shards stay in memory
         ).next_epoch_itr(shuffle=True)
-        sizes = getattr(dataset, "tgt_sizes", None)  # what is drawn on the fly has none
+        sizes = getattr(dataset, "tgt_sizes", None)  # generated data has no sizes
         total = sizes if sizes is None else int(sizes.sum())
         with Progress(total=total, desc=split, unit=" tokens", unit_scale=True) as bar:
             for sample in batches:
@@ -175,12 +175,12 @@ class LoadedCheckpoint:
 
     @torch.no_grad()
     def decode(self, sample: dict, ask: bool = True) -> "Decoded":
-        """Decode the right targets of a sample.
+        """Decode the references of a sample.
 
         Args:
             sample: of the task.
-            ask: False only notes what would be asked of the memory, without searching for
-                answers, unless what is asked depends on them.
+            ask: False to compute the queries only, without a search, unless queries depend on
+                    earlier answers.
         """
         searching = nullcontext() if ask else self.model.decoder.questions_only()
         with searching, context(self.autocast, self.device):
@@ -194,7 +194,7 @@ class LoadedCheckpoint:
         )  # fmt: skip
 
     def save(self, path: Path) -> None:
-        """Write the checkpoint with its memory, whole or not at all."""
+        """Write the checkpoint with its memory, completely or not at all."""
         weights = utils.move_to_cpu(self.model.state_dict())
         self.state["model"] = weights
         fit_to_memory(self.state["cfg"], self.memory.size)  # lessons may have made it grow
@@ -207,7 +207,7 @@ class LoadedCheckpoint:
 def resize_memory(weights: dict[str, Tensor], names: dict[str, str], size: int) -> None:
     """Change the number of slots of a memory in a state dict, in place.
 
-    What does not fit is forgotten, the oldest first.
+    Entries that do not fit are forgotten, the oldest first.
 
     Args:
         weights: the state dict.
@@ -215,7 +215,7 @@ def resize_memory(weights: dict[str, Tensor], names: dict[str, str], size: int) 
         size: the new number of slots.
 
     Raises:
-        InputError: if more slots are pinned than there are to be.
+        InputError: if more slots are pinned than the new size.
     """
     buffers = {name: weights[full] for name, full in names.items()}
     try:

@@ -1,4 +1,4 @@
-"""The network of a translator in use: from pieces to pieces, and what its memory is to keep."""
+"""The network of a translator in use: from pieces to pieces, and what its memory stores."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
@@ -26,7 +26,7 @@ from fairseq_plugins.teaching.about import About
 from fairseq_plugins.teaching.folder import CHECKPOINT, fingerprint_of
 from fairseq_plugins.teaching.terms import terms_of
 
-BATCH = 4000  # tokens, padding included
+BATCH = 4000  # tokens, including padding
 
 
 @dataclass(frozen=True)
@@ -35,8 +35,8 @@ class Hypothesis:
 
     Attributes:
         tokens: [T] int64, without the end.
-        aligned: for each of them, the source token that was attended to most; for one that the
-            dictionary does not know, the one that it copies.
+        aligned: for each of them, the source token with the most attention; for a token outside
+            the dictionary, the one that it copies.
         log_probs: [T + 1], of each token and the end.
     """
 
@@ -47,7 +47,7 @@ class Hypothesis:
 
 @dataclass(frozen=True)
 class Decoding:
-    """What a memory is to keep of a pair: one entry for each target token, the end included.
+    """What a memory stores for a pair: one entry for each target token, including the end.
 
     Attributes:
         query: [T, key_dim] float32.
@@ -60,7 +60,7 @@ class Decoding:
     terms: list[Term]
 
     def to_bytes(self) -> bytes:
-        """For a database."""
+        """Return the bytes to store in a database."""
         width = max((len(term.pieces) for term in self.terms), default=0)
         rows = [[*t.pieces, *[NOTHING] * (width - len(t.pieces))] for t in self.terms]
         return save({
@@ -72,7 +72,7 @@ class Decoding:
 
     @classmethod
     def from_bytes(cls, data: bytes) -> "Decoding":
-        """What :meth:`to_bytes` returned."""
+        """Return the decoding from the bytes of :meth:`to_bytes`."""
         held = load(data)
         rows = zip(held["cues"].tolist(), held["pieces"].tolist(), strict=True)
         terms = [
@@ -84,17 +84,17 @@ class Decoding:
 
 @dataclass(frozen=True)
 class Reading:
-    """What the network and its memory said of one target, token by token.
+    """What the network and its memory contribute to each token of a target.
 
     Attributes:
         probability: [T], of the target tokens.
-        network: [T], the part of it that the softmax has, the gates taken into account.
-        term: [T], the part that a taught term has.
-        term_lesson: [T] int64, the lesson that this term is from; any where its part is 0.
-        parts: [T, k], the part that each neighbour has; 0 for those that hold another token.
+        network: [T], the part of the softmax, after the gates.
+        term: [T], the part of a taught term.
+        term_lesson: [T] int64, the lesson of this term; arbitrary where its part is 0.
+        parts: [T, k], the part of each neighbour; 0 for those with another token.
         similarities: [T, k].
         slots: [T, k], -1 where there is no neighbour.
-        mixes: whether the parts add up to the probability: not if answers are embedded.
+        mixes: whether the parts add up to the probability; they do not if answers are embedded.
     """
 
     probability: Tensor
@@ -112,7 +112,7 @@ class Network:
 
     Args:
         folder: of the translator.
-        about: what it says about itself.
+        about: description of the folder.
         device: to compute on.
     """
 
@@ -134,23 +134,23 @@ class Network:
 
     @property
     def memory(self) -> KeyValueMemory:
-        """Its memory."""
+        """The memory of the decoder."""
         return memories_in(self.model)[0]
 
     @property
     def terms(self) -> TermMemory | None:
-        """What remembers its new words, if it can."""
+        """The memory of new words, if the model has one."""
         reader: TermReader | None = getattr(self.model.decoder, "terms", None)
         return None if reader is None else reader.memory
 
     @property
     def mixes(self) -> bool:
-        """Whether the memory's answer is only mixed into the softmax."""
+        """Whether answers of the memory are only mixed into the softmax."""
         return self.model.decoder.reader.mode == "interpolate"
 
     @property
     def longest(self) -> int:
-        """Pieces of a sentence, at most; one place is for its end."""
+        """Greatest number of pieces in a sentence, without the end."""
         limits = self.model.max_positions(), self.task.max_positions()
         return min(utils.resolve_max_positions(*limits)) - 1
 
@@ -167,9 +167,9 @@ class Network:
         Args:
             sources: tokens [S] each, with the end.
             beam: width.
-            memory: False does without it.
+            memory: whether to use the memory.
             required: for each source, phrases that its translation must contain, tokens [P] each.
-                The search is then the one of Post and Vilar (2018).
+                    The search is then that of Post and Vilar (2018).
         """
         found: dict[int, Hypothesis] = {}
         search = self._search(beam, constrained=required is not None)
@@ -190,7 +190,7 @@ class Network:
 
     @torch.no_grad()
     def decode(self, pairs: Sequence[tuple[Tensor, Tensor]]) -> list[Decoding]:
-        """Decode given translations, and return what a memory is to keep of them.
+        """Decode given translations, and return what a memory stores for them.
 
         Args:
             pairs: tokens of source and target, each with the end.
@@ -251,7 +251,7 @@ class Network:
             yield extra["memory"].hits, target, log_probs.gather(1, target.unsqueeze(1)).squeeze(1)
 
     def teach(self, decoded: Sequence[Decoding], origins: Sequence[int]) -> list[Tensor]:
-        """Let the memory keep pairs that were decoded.
+        """Write decoded pairs to the memory.
 
         Args:
             decoded: the pairs.
@@ -279,7 +279,7 @@ class Network:
                 self.terms.forget(origin)
 
     def _terms_of(self, source: Tensor, target: Tensor, extra: dict, row: int) -> list[Term]:
-        """Find the new words of one pair of a batch, where the network tells where it looked."""
+        """Find the new words of one pair of a batch, if the network provides its attention."""
         if self.terms is None:
             return []
         attention = extra["attn"][row, : len(target), : len(source)]
@@ -287,7 +287,7 @@ class Network:
 
     @torch.no_grad()
     def read(self, source: Tensor, target: Tensor) -> Reading:
-        """Say of each token of a given translation where its probability comes from.
+        """Return where the probability of each token of a given translation comes from.
 
         Args:
             source: [S] int64, with the end.
@@ -353,7 +353,7 @@ class Network:
             yield batch
 
     def _sample(self, sources: Sequence[Tensor], targets: Sequence[Tensor] | None = None) -> dict:
-        """A batch as fairseq makes it; ``id`` tells the order."""
+        """Return a batch in fairseq's form; ``id`` gives the order."""
         sides: list[Any] = [sources, [len(source) for source in sources]]
         sides.append(self.task.source_dictionary)
         if targets is not None:

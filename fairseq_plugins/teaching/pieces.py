@@ -1,4 +1,4 @@
-"""Between sentences and the tokens of a model: sentencepiece's pieces, and where they are."""
+"""Converts between sentences and a model's tokens: sentencepiece's pieces, and their positions."""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -11,18 +11,18 @@ from torch import Tensor
 
 from fairseq_plugins.teaching.text import Pieces
 
-SPACE = "\u2581"  # what sentencepiece writes for a space
-BYTE = re.compile("<0x([0-9A-F]{2})>")  # a byte of a character that is no piece
+SPACE = "\u2581"  # sentencepiece's character for a space
+BYTE = re.compile("<0x([0-9A-F]{2})>")  # a byte of a character that is not a piece
 
 
 @dataclass(frozen=True)
 class Tokens:
-    """A sentence as a model reads it.
+    """A sentence in the form that a model reads.
 
     Attributes:
         ids: [T + 1] int64, with the end.
-        pieces: the sentence, and where each of the T tokens is in it.
-        written: the T tokens as sentencepiece writes them, those without a number, too.
+        pieces: the sentence, and the position of each of the T tokens in it.
+        written: the T tokens as sentencepiece writes them, even those without a number.
     """
 
     ids: Tensor
@@ -30,12 +30,12 @@ class Tokens:
     written: Sequence[str]
 
     def __len__(self) -> int:
-        """Tokens without the end."""
+        """Return the number of tokens without the end."""
         return len(self.pieces.spans)
 
 
 class Vocabulary:
-    """One language's side of a translator.
+    """Pieces and dictionary of one language.
 
     Args:
         model: sentencepiece's.
@@ -56,11 +56,11 @@ class Vocabulary:
         return Tokens(torch.tensor(ids), Pieces(text, list(_spans(text, pieces))), pieces)
 
     def decode(self, ids: Tensor, copied: Sequence[str] = ()) -> Pieces:
-        """Return the text of tokens, and where each of them is in it.
+        """Return the text of tokens, and the position of each of them in it.
 
         Args:
             ids: [T] int64, without the end.
-            copied: for each of them, the piece to write if the dictionary does not know it.
+            copied: for each of them, the piece to write if the dictionary does not contain it.
         """
         pieces = [self.dictionary[token] for token in ids.tolist()]
         for place, token in enumerate(ids.tolist()):
@@ -72,7 +72,7 @@ class Vocabulary:
 
 
 def _spans(text: str, pieces: Sequence[str]) -> Iterator[tuple[int, int]]:
-    """Where each piece is in a text that they make; the bytes of a character are all there."""
+    """Yield the position of each piece in their text; that of the character for its bytes."""
     place, number = 0, 0
     while number < len(pieces):
         run = number
@@ -92,7 +92,7 @@ def _spans(text: str, pieces: Sequence[str]) -> Iterator[tuple[int, int]]:
 
 
 def words(pieces: Pieces) -> Iterator[tuple[int, int, list[int]]]:
-    """Yield the words of a text: begin, end, and the numbers of the pieces that are in it."""
+    """Yield the words of a text: begin, end, and the numbers of their pieces."""
     for found in re.finditer(r"\S+", pieces.text):
         inside = [
             number

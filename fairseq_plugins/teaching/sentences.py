@@ -1,4 +1,4 @@
-"""Texts cut into sentences, translated by a network, and put together again."""
+"""Splits texts into sentences, translates them with a network, and joins the results."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -22,16 +22,16 @@ from fairseq_plugins.teaching.text import (
 )
 from fairseq_plugins.teaching.translation import EXACT, Sentence, Translation, Word
 
-# The lesson with just this source, if there is one.
+# Returns the lesson with exactly this source, if there is one.
 Taught = Callable[[str], Lesson | None]
 
 
 @dataclass
 class _Part:
-    """A sentence of a text, or what stands between two."""
+    """A sentence of a text, or what separates two."""
 
     text: str
-    """As it is in the source, and then in the translation."""
+    """First the source text, later the translation."""
     lesson: Lesson | None = None
     translated: bool = False
     source: str = field(init=False)
@@ -47,8 +47,8 @@ class Sentences:
 
     Args:
         network: that translates.
-        source: its vocabulary.
-        target: its other one.
+        source: vocabulary of the source.
+        target: vocabulary of the target.
     """
 
     def __init__(self, network: Network, source: Vocabulary, target: Vocabulary) -> None:
@@ -67,9 +67,9 @@ class Sentences:
         Args:
             texts: of any length.
             beam: width of the search.
-            taught: which lesson translates a sentence; None for none.
-            known: what slots and terms remember, if every word is to be explained.
-            memory: False does without it.
+            taught: returns the lesson that translates a sentence; None for no lessons.
+            known: describes slots and terms, to explain every word; None for no explanation.
+            memory: whether to use the memory.
         """
         parts = [self._parts(text, taught) for text in texts]
         todo = [part for text in parts for part in text if part.translated]
@@ -77,7 +77,7 @@ class Sentences:
         return [_joined(text, found) for text, found in zip(texts, parts, strict=True)]
 
     def _parts(self, text: str, taught: Taught | None) -> list[_Part]:
-        """Cut a text; one that was taught as a whole is not cut."""
+        """Split a text; one that was taught as a whole is not split."""
         whole = text.strip()
         if taught and (lesson := taught(whole)):
             begin = text.index(whole)
@@ -98,7 +98,7 @@ class Sentences:
         return parts
 
     def _short(self, sentence: str) -> list[str]:
-        """A sentence in parts that are not too long for the network."""
+        """Split a sentence into parts that are not too long for the network."""
         if len(self._source.encode(normalise(sentence))) <= self._network.longest:
             return [sentence]
         middle = len(sentence) // 2
@@ -108,7 +108,7 @@ class Sentences:
     def _fill(
         self, parts: Sequence[_Part], beam: int, known: Describes | None, memory: bool
     ) -> None:
-        """Translate what is to be translated."""
+        """Translate the parts that need it."""
         plain = [without_marks(part.text) for part in parts]
         sources = [self._source.encode(text) for text, _ in plain]
         searched = [number for number, part in enumerate(parts) if part.lesson is None]
@@ -137,7 +137,7 @@ class Sentences:
     def _written(
         self, source: Tokens, marks: list[Mark], found: Hypothesis
     ) -> tuple[Pieces, Tensor]:
-        """A translation with the marks of its source, and what the model takes it for."""
+        """Return a translation with the marks of its source, and its tokens."""
         aligned = [min(place, len(source) - 1) for place in found.aligned]
         target = self._target.decode(found.tokens, [source.written[place] for place in aligned])
         end = found.tokens.new_tensor([self._target.dictionary.eos()])
@@ -145,13 +145,13 @@ class Sentences:
         return with_marks(source.pieces, marks, target, aligned), ids
 
     def _lesson(self, lesson: Lesson) -> tuple[Pieces, Tensor]:
-        """The translation that was taught, and what the model takes it for."""
+        """Return the translation that was taught, and its tokens."""
         target = self._target.encode(without_marks(lesson.target)[0])
         return among_marks(lesson.target, target.pieces), target.ids
 
 
 def _joined(source: str, parts: Sequence[_Part]) -> Translation:
-    """Put the parts of a text together."""
+    """Join the parts of a text."""
     text, found, cut, place = "", list[Word](), list[Sentence](), 0
     for part in parts:
         moved = len(text)

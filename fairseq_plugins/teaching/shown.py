@@ -5,8 +5,8 @@ from collections.abc import Iterator, Sequence
 from fairseq_plugins.teaching.lessons import Change, Lesson
 from fairseq_plugins.teaching.translation import Evidence, Near, Translation, Word
 
-PIECES_OF_EVIDENCE = 3  # shown of each word
-# From grey over yellow to green: how much of a word came from the memory.
+PIECES_OF_EVIDENCE = 3  # shown for each word
+# From grey through yellow to green: the memory's share of a word.
 SHADES = ((0.25, "\x1b[2m"), (0.75, "\x1b[33m"), (2.0, "\x1b[32m"))
 BOLD, PLAIN = "\x1b[1m", "\x1b[0m"
 
@@ -18,7 +18,7 @@ def lesson_line(lesson: Lesson) -> str:
 
 
 def lesson_page(lesson: Lesson, others: Sequence[Lesson] = ()) -> str:
-    """Return all that is known of a lesson.
+    """Return everything that is known about a lesson.
 
     Args:
         lesson: to show.
@@ -27,24 +27,25 @@ def lesson_page(lesson: Lesson, others: Sequence[Lesson] = ()) -> str:
     names = ("id", "source", "target", "origin", "note", "author", "unit", "created", "changed")
     lines = [f"{name:<10}{getattr(lesson, name)}" for name in names if getattr(lesson, name)]
     for other in others:
-        relation = "older" if other.version < lesson.version else "newer, which wins"
+        relation = "older" if other.version < lesson.version else "newer, which applies"
         if other.target != lesson.target:
             lines.append(f"{'beside':<10}lesson {other.id} ({relation}): {other.target}")
     return "\n".join(lines)
 
 
 def taught_text(lesson: Lesson) -> str:
-    """Return what teaching has done, with warnings."""
+    """Return the effect of teaching, with warnings."""
     lines = [f"lesson {lesson.id}: {lesson.source}  ->  {lesson.target}"]
     if lesson.came_through:
-        lines.append("  network and memory say it by themselves now")
+        lines.append("  network and memory now produce it by themselves")
     else:
         lines.append(
-            f"  warning: by themselves, network and memory still say: {lesson.now}\n"
-            "  (this very sentence is translated as it was taught; others may not profit)"
+            f"  warning: by themselves, network and memory still produce: {lesson.now}\n"
+            "  (the sentence itself is translated as it was taught; others may not profit)"
         )
     lines += [
-        f"  warning: contradicts lesson {other.id}, which was {other.target!r}; the newer one wins"
+        f"  warning: contradicts lesson {other.id}, which was {other.target!r}; the newer one "
+        "applies"
         for other in lesson.contradicts
     ]
     return "\n".join(lines)
@@ -54,31 +55,31 @@ def change_line(change: Change) -> str:
     """Return a change as one line."""
     count = f" {change.lessons:,} lessons, the first" if change.lessons > 1 else ""
     what = f"{change.kind}{f' of change {change.undid}' if change.undid else count}"
-    mark = "  (taken back)" if change.undone else ""
+    mark = "  (undone)" if change.undone else ""
     return f"{change.number:>6}  {change.time}  {what}: {change.source}  ->  {change.target}{mark}"
 
 
 def near_text(near: Near) -> str:
-    """Return a lesson with nearly the same source, its difference in brackets."""
+    """Return a lesson with a similar source, with the differences in brackets."""
     signs = {"=": "{}", "+": "[+{}]", "-": "[-{}]"}
     difference = " ".join(signs[kind].format(text) for kind, text in near.difference)
     lesson = near.lesson
     return (
-        f"  {near.similarity:.0%} like lesson {lesson.id}: {difference}\n"
-        f"      which is translated: {lesson.target}"
+        f"  {near.similarity:.0%} similar to lesson {lesson.id}: {difference}\n"
+        f"      with the translation: {lesson.target}"
     )
 
 
 def explained_text(found: Translation, colour: bool) -> str:
-    """Return a translation and, under it, what speaks for each word.
+    """Return a translation and, below it, what supports each word.
 
     Args:
         found: with evidence.
-        colour: tint words by the memory's share.
+        colour: whether to colour words by the memory's share.
     """
     lines = [_tinted(found) if colour else found.text]
     if found.alone is not None:
-        lines.append(f"  without its memory: {found.alone}")
+        lines.append(f"  without the memory: {found.alone}")
     for word in found.words:
         lines += _word(word, colour)
     return "\n".join(lines)
@@ -98,7 +99,7 @@ def _shade(word: Word) -> str:
 
 
 def _word(word: Word, colour: bool) -> Iterator[str]:
-    share = "" if word.memory_share is None else f", {word.memory_share:.0%} of it by the memory"
+    share = "" if word.memory_share is None else f", {word.memory_share:.0%} of it from the memory"
     name = f"{BOLD}{word.text}{PLAIN}" if colour else word.text
     yield f"  {name}: probability {word.probability:.0%}{share}"
     for one in word.evidence[:PIECES_OF_EVIDENCE]:

@@ -1,4 +1,4 @@
-"""The memory of a translator, kept at what the journal of lessons says."""
+"""The memory of a translator, kept in step with the journal of lessons."""
 
 import itertools
 from collections.abc import Iterable, Iterator, Sequence
@@ -17,13 +17,13 @@ from fairseq_plugins.teaching.pieces import Tokens, Vocabulary, words
 from fairseq_plugins.teaching.text import normalise, without_marks
 from fairseq_plugins.teaching.translation import Evidence, Near
 
-AT_ONCE = 200  # lessons that are decoded and written in one go
-REPLAYED = 10_000  # lessons that the memory is given in one go
+AT_ONCE = 200  # lessons that are decoded and written together
+REPLAYED = 10_000  # lessons that the memory gets together
 
 
 @dataclass(frozen=True)
 class Held:
-    """A lesson that the memory holds.
+    """A lesson in the memory.
 
     Attributes:
         lesson: the newest of its source.
@@ -35,13 +35,13 @@ class Held:
 
 
 class TaughtMemory:
-    """A memory that holds, for each source that was taught, the newest lesson.
+    """A memory that contains the newest lesson of each source that was taught.
 
     Args:
         network: that has the memory.
-        source: its vocabulary.
-        target: its other one.
-        journal: what is taught.
+        source: vocabulary of the source.
+        target: vocabulary of the target.
+        journal: of lessons.
     """
 
     def __init__(
@@ -49,49 +49,49 @@ class TaughtMemory:
     ) -> None:
         self._network, self._source, self._target = network, source, target
         self._journal = journal
-        self._seen = 0  # the last event that the memory knows
+        self._seen = 0  # the last event that the memory includes
         self._held: dict[str, Held] = {}  # by source
-        self._holders: dict[int, tuple[Held, int]] = {}  # by slot: and which token of it
+        self._holders: dict[int, tuple[Held, int]] = {}  # by slot, with the index of its token
         self._near = NearSources()
 
     def lesson(self, sentence: str) -> Lesson | None:
-        """Return the lesson with just this source, if there is one."""
+        """Return the lesson with exactly this source, if there is one."""
         held = self._held.get(normalise(sentence))
         return held.lesson if held else None
 
     def lessons(self) -> list[Lesson]:
-        """Return the lessons that are held."""
+        """Return the lessons in the memory."""
         return [held.lesson for held in self._held.values()]
 
     def near(self, sentence: str, least: float) -> list[Near]:
-        """Return lessons whose source is at least so similar (0 to 1), best first."""
+        """Return lessons whose source is at least this similar (0 to 1), best first."""
         sentence = normalise(sentence)
         found = self._near.find(sentence, least)
         return [near(sentence, self._held[source].lesson, ratio) for source, ratio in found]
 
     def fault(self, pair: Pair) -> str | None:
-        """Say why a pair cannot be taught, or None."""
+        """Return why a pair cannot be taught, or None."""
         lengths = [len(tokens) for tokens in self._tokens(pair)]
         if not min(lengths):
-            return "a lesson needs a text on both sides"
+            return "a lesson needs a source and a target"
         length = max(lengths)
         if length > self._network.longest:
-            return f"has {length} pieces, a sentence may have {self._network.longest}"
+            return f"has {length} pieces, but a sentence may have at most {self._network.longest}"
         return None
 
     def decodings(self, pairs: Sequence[Pair]) -> Decodings:
-        """Decode pairs: return what the memory is to keep of them."""
+        """Decode pairs, and return what the memory stores for them."""
         sides = [self._tokens(pair) for pair in pairs]
         found = self._network.decode([(source.ids, target.ids) for source, target in sides])
         return Decodings(self._network.fingerprint, [one.to_bytes() for one in found])
 
     def _tokens(self, pair: Pair) -> tuple[Tokens, Tokens]:
-        """Both sides as the model reads them."""
+        """Return the tokens of both sides."""
         source, target = without_marks(pair.source)[0], without_marks(pair.target)[0]
         return self._source.encode(source), self._target.encode(target)
 
     def follow(self) -> None:
-        """Bring the memory to what the journal says, if that has changed."""
+        """Update the memory to the journal, if it has changed."""
         seen, news = self._journal.since(self._seen)
         gone, new = [], []
         for source, lesson in news.items():
@@ -111,11 +111,11 @@ class TaughtMemory:
         self._seen = seen
 
     def _remember(self, lessons: Sequence[Lesson]) -> None:
-        """Give the memory what it is to keep of lessons."""
+        """Write lessons to the memory."""
         fingerprint = self._network.fingerprint
         known = dict(self._journal.decodings([one.version for one in lessons], fingerprint))
         for missing in in_parts([one for one in lessons if one.version not in known], AT_ONCE):
-            decodings = self.decodings(missing)  # another model was in use when they were taught
+            decodings = self.decodings(missing)  # they were taught to another model
             self._journal.remember(missing, decodings)
             known |= zip((one.version for one in missing), decodings.data, strict=True)
         decoded = [Decoding.from_bytes(known[lesson.version]) for lesson in lessons]
@@ -126,12 +126,12 @@ class TaughtMemory:
             self._holders |= {slot: (held, place) for place, slot in enumerate(own.tolist())}
 
     def describe_term(self, lesson_id: int, word: str) -> Evidence:
-        """Say which lesson taught a word; weight is still to be filled in."""
+        """Return the lesson that taught a word, without a weight."""
         lesson = next(one for one in self.lessons() if one.id == lesson_id)
         return Evidence(lesson.source, lesson.target, word, 1.0, 0.0, lesson.id, lesson.origin)
 
     def describe(self, slot: int) -> Evidence:
-        """Say what a slot remembers; similarity and weight are still to be filled in."""
+        """Return what a slot remembers, without similarity and weight."""
         if slot in self._holders:
             held, place = self._holders[slot]
             lesson = held.lesson

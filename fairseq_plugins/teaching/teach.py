@@ -1,9 +1,9 @@
-"""Teaching a checkpoint's model sentence pairs: each is kept whole, and no weight is changed.
+"""Teaches a checkpoint's model sentence pairs: each is kept completely, and no weight changes.
 
-Every target token of a pair gets a slot of its own in the memory, that is never merged into and
-never evicted; every word that training hardly ever had is remembered with the source word that it
-stands for (:mod:`~fairseq_plugins.teaching.terms`). Filling (:mod:`~fairseq_plugins.teaching.fill`)
-is for whole corpora: there what is alike is merged, and what is old makes room.
+Every target token of a pair gets a slot of its own in the memory, which is never merged into and
+never evicted. Every word that hardly ever occurs in training is stored with the source word that it
+translates (:mod:`~fairseq_plugins.teaching.terms`). Filling (:mod:`~fairseq_plugins.teaching.fill`)
+is for whole corpora: it merges similar entries and evicts old ones.
 """
 
 import logging
@@ -23,7 +23,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class TeachReport:
-    """What lessons did to a memory."""
+    """Summary of teaching lessons to a memory."""
 
     lessons: int = 0
     tokens: int = 0
@@ -31,11 +31,11 @@ class TeachReport:
     terms: int = 0
     """New words with their source words."""
     size: int = 0
-    """Slots of the memory now."""
+    """Slots of the memory afterwards."""
     seconds: float = 0.0
 
     def __str__(self) -> str:
-        """One line for people."""
+        """Return one line for people."""
         return (
             f"{self.lessons:,} lessons taught in {self.seconds:.1f} s: {self.tokens:,} tokens, "
             f"{self.terms:,} new words; the memory has {self.size:,} slots"
@@ -44,17 +44,17 @@ class TeachReport:
 
 @torch.no_grad()
 def teach(loaded: LoadedCheckpoint, split: str) -> TeachReport:
-    """Teach a model a split of its corpus, a lesson a line.
+    """Teach a model a split of its corpus, one lesson per line.
 
     Args:
-        loaded: whose memory is taught.
+        loaded: its memory is taught.
         split: of its corpus; the origin of a lesson is its line, from 0.
 
     Returns:
-        What was done.
+        A summary.
 
     Raises:
-        InputError: if the data has no such split, or the model no attention that tells words.
+        InputError: if the data has no such split, or the model has no attention to find words with.
     """
     reader = term_reader(loaded)
     count_words(loaded, reader)
@@ -73,7 +73,7 @@ def teach(loaded: LoadedCheckpoint, split: str) -> TeachReport:
 
 
 def term_reader(loaded: LoadedCheckpoint) -> TermReader:
-    """Return what remembers new words in a model.
+    """Return the part of a model that remembers new words.
 
     Raises:
         InputError: if it has none.
@@ -86,9 +86,9 @@ def term_reader(loaded: LoadedCheckpoint) -> TermReader:
 
 @torch.no_grad()
 def count_words(loaded: LoadedCheckpoint, reader: TermReader) -> None:
-    """Count the words of the text that a model was trained on, if that is not known yet.
+    """Count the words of a model's training text, if they have not been counted yet.
 
-    Without the text every word seems new; that is said in the log.
+    Without the text every word counts as new, which is logged.
     """
     if reader.target_counts.total():
         return
@@ -102,12 +102,12 @@ def count_words(loaded: LoadedCheckpoint, reader: TermReader) -> None:
             reader.target_counts.add(_word_numbers(reader.target, sample["target"]))
     except InputError:
         logger.warning(
-            "%s: has no split %r, which tells what words are new; each is taken for new",
+            "%s: has no split %r to count words in; every word is treated as new",
             loaded.corpus.data, train,
         )  # fmt: skip
 
 
 def _word_numbers(words: Words, tokens: Tensor) -> Tensor:
-    """Numbers of all words of [batch, time]."""
+    """Return the numbers of all words of [batch, time]."""
     numbers, begins = words.numbers(tokens)
     return numbers[begins]

@@ -1,13 +1,13 @@
-"""What a lesson teaches about single words: its new target words, and the source word of each.
+"""What a lesson teaches about single words: its new target words, and their source words.
 
-A word is new if the training text has it hardly ever. Its source word is where the attention looked
-while it was written, among the words that are rare themselves, and the more so if both are spelled
-alike, as names are:
+A word is new if it hardly ever occurs in the training text. Its source word is the one that the
+attention was on while the word was written, preferably a rare word and one with similar spelling,
+as for names:
 
     score(s) = (a(s) + FLOOR) log(N / (n_s + 1/2)) (1 + LIKENESS likeness(s, w))
 
-with the attention a(s) on the source word, averaged over the pieces of the target word, its count
-n_s among the N words of the training text, and the share of trigrams that s and w have in common.
+with the attention a(s) on the source word, averaged over the pieces of the target word; its count
+n_s among the N words of the training text; and the share of trigrams that s and w have in common.
 """
 
 import torch
@@ -16,25 +16,25 @@ from torch import Tensor
 from fairseq_plugins.memory.terms import Term
 from fairseq_plugins.modules.term_reader import TermReader
 
-NEW = 2  # times that the training text may have a word that is new
-RARE = 50  # times that it may have a source word whose lessons are counted
+NEW = 2  # most occurrences of a new word in the training text
+RARE = 50  # most occurrences of a source word whose lessons are counted
 LEAST_WEIGHT = 0.1
 FLOOR = 0.02
 LIKENESS = 2.0
 
 
 def terms_of(reader: TermReader, source: Tensor, target: Tensor, attention: Tensor) -> list[Term]:
-    """Find the new words of one lesson, and the rare source words that have none.
+    """Find the new words of a lesson, and the rare source words that have none.
 
     Args:
-        reader: of the model; its counts tell what is new and what is rare.
+        reader: of the model; its counts determine what is new and what is rare.
         source: [source] tokens, without padding.
         target: [target] tokens, without padding.
         attention: [target, source] while each target token was decoded.
 
     Returns:
-        A term for each new word that has a letter, in order, then those without pieces. None if the
-        source has no words.
+        A term for each new word that contains a letter, in order, then those without pieces. None
+            if the source has no words.
     """
     words = reader.source.spans(source)
     if not words:
@@ -64,7 +64,7 @@ def terms_of(reader: TermReader, source: Tensor, target: Tensor, attention: Tens
 
 
 def _new_words(reader: TermReader, target: Tensor) -> list[tuple[int, int]]:
-    """First and one past the last position of the words that training hardly ever has."""
+    """Return the first and the end position of the words that hardly ever occur in training."""
     numbers, _ = reader.target.numbers(target.unsqueeze(0))
     spans = [
         (begin, end) for begin, end in reader.target.spans(target)

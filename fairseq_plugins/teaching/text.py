@@ -1,8 +1,9 @@
-"""Raw text as people write it: lines, sentences, and mark-up that is not to be translated.
+"""Raw text as people write it: lines, sentences, and mark-up that is not translated.
 
-A translator is given sentences of plain words. What is around and between them is kept here:
+A translator is given sentences of plain words. This module keeps what is around and between them:
 white space and line ends as they are, and tags, placeholders and addresses, which are taken out
-before a sentence is translated and put back at the words that stand where they stood.
+before a sentence is translated and put back at the words that translate those beside which they
+stood.
 """
 
 import operator
@@ -11,7 +12,7 @@ import unicodedata
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
-# A sentence ends here if what follows does not speak against it.
+# A sentence ends here unless what follows rules it out.
 END = re.compile(r"[.!?…]+[\"'”“’»)\]]*\s+(?=[\"'„“‚«(\[¿¡]*\w)|[。！？]+[”’」』）]*\s*(?=\S)")
 ABBREVIATIONS = frozenset([
     "mr.", "mrs.", "ms.", "dr.", "prof.", "st.", "no.", "vs.", "etc.", "e.g.", "i.e.", "fig.",
@@ -28,28 +29,28 @@ MARK = re.compile(
     r"|\b[\w.+-]+@[\w-]+(?:\.[\w-]+)+"
 )
 
-OPENING, CLOSING = "([{„‚«¿¡", ".,;:!?…)]}»”’%"  # signs that have no space behind, or before, them
+OPENING, CLOSING = "([{„‚«¿¡", ".,;:!?…)]}»”’%"  # signs without a space after, or before, them
 _PLACE = operator.itemgetter(0)
 
 ADJACENT = re.compile(f"(?:{MARK.pattern})+")
 
 
 def normalise(text: str) -> str:
-    """Bring a text to NFC, and control characters and runs of white space to one space."""
+    """Convert a text to NFC, and control characters and runs of white space to one space."""
     if not text.isprintable():
         text = "".join(" " if unicodedata.category(sign) == "Cc" else sign for sign in text)
     return " ".join(unicodedata.normalize("NFC", text).split())
 
 
 def sentences(text: str) -> Iterator[tuple[str, str]]:
-    """Cut a text into sentences.
+    """Split a text into sentences.
 
     Args:
         text: with any number of lines.
 
     Yields:
-        White space, and the sentence that follows it; at the end perhaps none. Together they are
-        the text.
+        White space, and the sentence that follows it, which may be empty at the end. Together they
+            make up the text.
     """
     for part in re.findall(r"\s*[^\n]*", text):
         line = part.lstrip()
@@ -68,7 +69,7 @@ def sentences(text: str) -> Iterator[tuple[str, str]]:
 
 
 def _ends(line: str) -> Iterator[int]:
-    """Where the next sentence of a line begins."""
+    """Yield where the next sentences of a line begin."""
     for found in END.finditer(line):
         last = line[: found.end()].split()[-1].strip("\"'”’»()[]„“‚«").lower()
         following = next((sign for sign in line[found.end() :] if sign.isalnum()), "")
@@ -80,14 +81,14 @@ def _ends(line: str) -> Iterator[int]:
 
 @dataclass(frozen=True)
 class Mark:
-    """Something in a sentence that is not to be translated.
+    """Something in a sentence that is not translated.
 
     Attributes:
-        text: what it is.
-        position: in the sentence without marks, before which character it stands.
-        before: what precedes it and others that touch it: a space, a letter, or a sign.
+        text: its text.
+        position: of the character that follows it, in the sentence without marks.
+        before: what precedes it and the marks that it touches: a space, a letter, or a sign.
         after: what follows them.
-        joined: whether it touches the mark that follows it.
+        joined: whether it touches the next mark.
     """
 
     text: str
@@ -98,12 +99,12 @@ class Mark:
 
     @property
     def closes(self) -> bool:
-        """It belongs to what precedes it."""
+        """Whether it belongs to what precedes it."""
         return self.text.startswith("</")
 
     @property
     def opens(self) -> bool:
-        """Something that belongs to what follows it, and will be closed."""
+        """Whether it belongs to what follows it, and will be closed."""
         return (
             self.text.startswith("<")
             and not self.closes
@@ -113,20 +114,20 @@ class Mark:
 
     @property
     def within(self) -> bool:
-        """It stands within a word."""
+        """Whether it is within a word."""
         return self.before.isalnum() and self.after.isalnum() and not self.separates
 
     @property
     def separates(self) -> bool:
-        """What is left and right of it are not one word: it is no tag of a pair."""
+        """Whether it separates two words: it is not a tag of a pair."""
         return not (self.opens or self.closes)
 
 
 def without_marks(sentence: str) -> tuple[str, list[Mark]]:
-    """Take out what is not to be translated.
+    """Take out marks.
 
     Returns:
-        The normalised sentence without it, and the marks in their order.
+        The normalised sentence without marks, and the marks in their order.
     """
     plain, marks, begin = "", list[Mark](), 0
     for group in ADJACENT.finditer(sentence):  # between the same two signs
@@ -148,7 +149,7 @@ def without_marks(sentence: str) -> tuple[str, list[Mark]]:
 
 
 def _joined(plain: str, part: str) -> str:
-    """A part added, with one space where there are several."""
+    """Append a part, with one space instead of several."""
     part = re.sub(r"\s+", " ", unicodedata.normalize("NFC", part))
     if not plain or plain.endswith(" "):
         part = part.lstrip()
@@ -157,7 +158,7 @@ def _joined(plain: str, part: str) -> str:
 
 @dataclass(frozen=True)
 class Pieces:
-    """A text, and what part of it each of its pieces is.
+    """A text, and the position of each of its pieces.
 
     Attributes:
         text: the text.
@@ -174,16 +175,16 @@ def with_marks(
     """Put marks back into the translation of a sentence.
 
     An opening tag or a placeholder goes before the first word that translates what followed it, a
-    closing tag behind the last word that translates what preceded it.
+    closing tag after the last word that translates what preceded it.
 
     Args:
         source: the sentence without marks.
-        marks: that stood in it.
+        marks: of the sentence.
         target: its translation.
         aligned: for each piece of the target, the piece of the source that it translates.
 
     Returns:
-        The translation with each mark once, and where the pieces of the target are in it.
+        The translation with each mark once, and the positions of the target's pieces in it.
     """
     text, spans = target.text, list(target.spans)
     for place, mark in sorted(_places(source, marks, target, aligned), key=_PLACE)[::-1]:
@@ -197,16 +198,16 @@ def with_marks(
 
 
 def among_marks(marked: str, plain: Pieces) -> Pieces:
-    """Find the pieces of a sentence without marks in the sentence itself.
+    """Find the pieces of a sentence without marks in the sentence with marks.
 
     Args:
         marked: the sentence.
-        plain: what :func:`without_marks` made of it, in pieces.
+        plain: result of :func:`without_marks`, in pieces.
     """
     marked = unicodedata.normalize("NFC", marked)
     within = {place for mark in MARK.finditer(marked) for place in range(*mark.span())}
     signs = [p for p, sign in enumerate(marked) if p not in within and not sign.isspace()]
-    before = [0]  # signs before each place of the plain text, spaces not counted
+    before = [0]  # signs before each position of the plain text, not counting spaces
     for sign in plain.text:
         before.append(before[-1] + (not sign.isspace()))
     spans = []
@@ -217,7 +218,7 @@ def among_marks(marked: str, plain: Pieces) -> Pieces:
 
 
 def _spaced(left: str, mark: Mark, right: str) -> str:
-    """A mark with the spaces that it needs between what is left and right of it."""
+    """Return a mark with the spaces that it needs between its neighbours."""
     touches_left, touches_right = left[-1:], right[:1]
     before = touches_left and not touches_left.isspace() and touches_left not in OPENING
     after = touches_right and not touches_right.isspace() and touches_right not in CLOSING
@@ -228,14 +229,14 @@ def _spaced(left: str, mark: Mark, right: str) -> str:
 
 
 def _apart(stood_by: str, stands_by: str) -> bool:
-    """A mark that did not touch a word does not touch one now."""
+    """Return whether a mark that did not touch a word must not touch one now."""
     return stood_by.isspace() or (stands_by.isalnum() and not stood_by.isalnum())
 
 
 def _places(
     source: Pieces, marks: Sequence[Mark], target: Pieces, aligned: Sequence[int]
 ) -> Iterator[tuple[int, Mark]]:
-    """Where in the target each mark goes; what is closed does not end before it begins."""
+    """Return the position of each mark in the target; no mark closes before it opens."""
     opened: list[int] = []
     for mark in marks:
         place = _place(source, mark, target, aligned)
@@ -267,7 +268,7 @@ def _place(source: Pieces, mark: Mark, target: Pieces, aligned: Sequence[int]) -
 
 
 def _word_edge(text: str, place: int, behind: bool) -> int:
-    """The end, or the begin, of the word that a place is within."""
+    """Return the end, or the beginning, of the word at a position."""
     step = 1 if behind else -1
     while 0 < place < len(text) and text[place - 1].isalnum() and text[place].isalnum():
         place += step

@@ -1,4 +1,4 @@
-"""What a translator answers: texts, words, and what speaks for them."""
+"""The answers of a translator: texts, words, and the evidence for them."""
 
 from dataclasses import dataclass, field
 
@@ -9,19 +9,19 @@ EXACT, FUZZY = "exact", "fuzzy"
 
 @dataclass(frozen=True)
 class Evidence:
-    """Something remembered that speaks for a word."""
+    """Something remembered that supports a word."""
 
     source: str | None
-    """The sentence that was remembered, where it is known."""
+    """The remembered sentence, if it is known."""
     target: str | None
     word: str
-    """The word of the target that was remembered."""
+    """The remembered target word."""
     similarity: float
-    """Of what was asked to what is remembered, at most 1."""
+    """Similarity of the query to what is remembered, at most 1."""
     weight: float
-    """Its part of the word's probability: all evidence adds up to the memory's share."""
+    """Its part of the word's probability; all evidence adds up to the memory's share."""
     lesson: int | None
-    """Id, or None if it comes from a corpus."""
+    """Id of the lesson; None if it comes from a corpus."""
     origin: str
 
 
@@ -31,49 +31,49 @@ class Word:
 
     text: str
     start: int
-    """Place of its first character in the translation."""
+    """Position of its first character in the translation."""
     end: int
-    """Place behind its last character."""
+    """Position after its last character."""
     probability: float
     """Of all its pieces together, given what precedes them."""
     memory_share: float | None = None
-    """Which part of it came from the memory, 0 to 1; None if nobody asked, or parts do not add."""
+    """Share of it from the memory, 0 to 1; None if not computed, or if parts do not add up."""
     evidence: list[Evidence] = field(default_factory=list)
     """Best first."""
 
 
 @dataclass(frozen=True)
 class Near:
-    """A lesson whose source is nearly the sentence."""
+    """A lesson whose source is similar to the sentence."""
 
     lesson: Lesson
     similarity: float
-    """Of the two sources, word by word, 0 to 1."""
+    """Of the two sources, by words, 0 to 1."""
     difference: list[tuple[str, str]]
-    """The sentence and the lesson's source, in parts: ``=`` in both, ``+`` only in the sentence,
-    ``-`` only in the lesson; and the text."""
+    """The parts of the sentence and the lesson's source, each with its text: ``=`` in both, ``+``
+    only in the sentence, ``-`` only in the lesson."""
 
 
 @dataclass(frozen=True)
 class Sentence:
-    """A sentence of a text with its translation: what a person corrects and teaches."""
+    """A sentence of a text with its translation, which a person can correct and teach."""
 
     source: str
     source_start: int
-    """Place of its first character in the text."""
+    """Position of its first character in the text."""
     start: int
-    """Place of its translation's first character in the translation of the text."""
+    """Position of its translation's first character in the translation of the text."""
     end: int
-    """Place behind the last one."""
+    """Position after its last character."""
     lesson: Lesson | None = None
-    """That translates it as it is."""
+    """Lesson that translates it exactly."""
     near: list[Near] = field(default_factory=list)
     """Best first."""
 
 
 @dataclass(frozen=True)
 class Translation:
-    """A text in the other language."""
+    """A translated text."""
 
     source: str
     text: str
@@ -81,16 +81,16 @@ class Translation:
     """Mean log-probability of its pieces, in nats; 0 if all of it was taught."""
     words: list[Word]
     match: str | None = None
-    """``exact``: taught as it is; ``fuzzy``: something nearly like it was; None."""
+    """``exact``: taught in this form; ``fuzzy``: something similar was taught; None otherwise."""
     lessons: list[Lesson] = field(default_factory=list)
-    """That were used as they are."""
+    """Ids of the lessons that were used exactly."""
     near: list[Near] = field(default_factory=list)
-    """Of its sentences, one after the other, and of each the best first."""
+    """Similar lessons of its sentences in turn, best first for each."""
     sentences: list[Sentence] = field(default_factory=list)
-    """That were translated, in their order."""
+    """Sentences that were translated, in their order."""
     alone: str | None = None
-    """What the network would say without its memory, where shares do not tell."""
+    """Translation without the memory, if shares are not available."""
 
     def __str__(self) -> str:
-        """The text."""
+        """Return the text."""
         return self.text

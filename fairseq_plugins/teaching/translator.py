@@ -1,4 +1,4 @@
-"""A translator in use: it translates, is taught, corrected and asked why, and forgets again.
+"""A translator in use: it translates, learns lessons, is corrected, explains itself and forgets.
 
 Example::
 
@@ -31,25 +31,25 @@ from fairseq_plugins.teaching.translation import FUZZY, Translation
 BEAM = 5
 
 
-SHOWN = 60  # characters of a text that a message quotes
+SHOWN = 60  # characters of a text quoted in a message
 TEXTS = ("source", "target", "origin", "note", "author", "unit")
 AnyPair = TypeVar("AnyPair", bound=Pair)
 
 
 @dataclass(frozen=True)
 class Check:
-    """How lessons fare."""
+    """Result of checking all lessons."""
 
     lessons: int
     lost: list[Lesson]
-    """Those that have not come through."""
+    """Lessons that do not take effect."""
     contradictions: list[tuple[Lesson, Lesson]]
-    """The newer, which wins, and the older one."""
+    """The newer lesson, which applies, and the older one."""
 
     def __str__(self) -> str:
-        """One line for people."""
+        """Return one line for people."""
         return (
-            f"{self.lessons - len(self.lost):,} of {self.lessons:,} lessons have come through; "
+            f"{self.lessons - len(self.lost):,} of {self.lessons:,} lessons take effect; "
             f"{len(self.contradictions):,} older ones are contradicted"
         )
 
@@ -57,16 +57,16 @@ class Check:
 class Translator:
     """A translator folder in use.
 
-    Whatever is taught, edited or forgotten is on disk when the call returns, and what other
-    processes have done to the same lessons is followed before every answer. Calls of several
-    threads wait for each other.
+    Everything that is taught, edited or forgotten is on the disk when the call returns. Before
+    every answer, the translator catches up with what other processes did to the same lessons. Calls
+    from several threads wait for each other.
 
     Args:
-        folder: that :func:`~.folder.pack` made.
+        folder: created by :func:`~.folder.pack`.
         device: to compute on.
 
     Raises:
-        InputError: if it is no translator folder, or damaged.
+        InputError: if it is not a translator folder, or damaged.
     """
 
     def __init__(self, folder: Path | str, device: str = "cpu") -> None:
@@ -94,20 +94,20 @@ class Translator:
         return cls(folder, device)
 
     def close(self) -> None:
-        """Close the lessons. Everything is on disk already."""
+        """Close the lessons. Everything is already on the disk."""
         self._journal.close()
 
     def __enter__(self) -> "Translator":
-        """Use it in a with statement."""
+        """Return the translator, for a with statement."""
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Close it."""
+        """Close the translator."""
         self.close()
 
     @property
     def languages(self) -> tuple[str, str]:
-        """Of source and target."""
+        """Languages of source and target."""
         return self.about.source, self.about.target
 
     # --- Translating --------------------------------------------------------------------------
@@ -117,23 +117,24 @@ class Translator:
     @overload
     def translate(self, text: Sequence[str], **how: Any) -> list[Translation]: ...
     def translate(self, text: str | Sequence[str], **how: Any) -> Translation | list[Translation]:
-        """Translate texts of any length; white space, line ends, tags and placeholders stay.
+        """Translate texts of any length; white space, line ends, tags and placeholders are kept.
 
         Args:
-            text: one or several.
-            how: ``beam``, the width of the search, 5; ``exact``, whether a sentence that was taught
-                is translated as it was taught, True; ``fuzzy``, from which similarity on (0 to 1)
-                lessons with nearly the same source are named, none by default.
+            text: one text or several.
+            how: ``beam``, the width of the search, 5 by default; ``exact``, whether a taught
+                sentence
+                        is translated as it was taught, True by default; ``fuzzy``, the least
+                        similarity (0 to 1) of lessons to list, none by default.
         """
         found = self._translate([text] if isinstance(text, str) else text, **how)
         return found[0] if isinstance(text, str) else found
 
     def explain(self, text: str, **how: Any) -> Translation:
-        """Translate a text, and say of every word where it comes from.
+        """Translate a text, and explain where every word comes from.
 
         Args:
             text: of any length.
-            how: as for :meth:`translate`.
+            how: as in :meth:`translate`.
         """
         return self._translate([text], explain=True, **how)[0]
 
@@ -162,7 +163,7 @@ class Translator:
         return found
 
     def _with_near(self, found: Translation, least: float) -> Translation:
-        """Name lessons with nearly the source of the text, or of a sentence that is not taught."""
+        """Add lessons with a source similar to the text, or to a sentence that was not taught."""
         cut = [
             one if one.lesson else replace(one, near=self._taught.near(one.source, least))
             for one in found.sentences
@@ -177,19 +178,20 @@ class Translator:
     def teach(
         self, source: str, target: str, origin: str = "", note: str = "", author: str = ""
     ) -> Lesson:
-        """Teach a pair, which the very next translation uses.
+        """Teach a pair, which the next translation uses.
 
-        What is taught already is not taught again.
+        A pair that is already taught is not taught again.
 
         Args:
             source: sentence or term.
             target: its translation.
             origin: where it comes from.
-            note: for people.
-            author: who teaches it.
+            note: a comment for people.
+            author: name of the teacher.
 
         Returns:
-            The lesson; with what the source translates to now, and older ones it contradicts.
+            The lesson, with the current translation of the source, and older lessons it
+            contradicts.
 
         Raises:
             InputError: if a text is empty or too long.
@@ -236,14 +238,14 @@ class Translator:
             self._taught.follow()
 
     def forget_all(self, selection: Selection, dry_run: bool = False) -> int:
-        """Forget all lessons that are meant, as one change.
+        """Forget all selected lessons, as one change.
 
         Args:
-            selection: which.
-            dry_run: only say how many.
+            selection: which lessons.
+            dry_run: whether only to count them.
 
         Returns:
-            How many.
+            The number of lessons.
         """
         with self._lock:
             ids = [lesson.id for lesson in self._journal.lessons(selection)]
@@ -252,7 +254,7 @@ class Translator:
         return len(ids)
 
     def undo(self) -> Change:
-        """Take back the last change that was not taken back yet, and return it.
+        """Undo the last change that has not been undone yet, and return it.
 
         Raises:
             InputError: if there is none.
@@ -263,7 +265,7 @@ class Translator:
         return change
 
     def _tested(self, lesson: Lesson) -> Lesson:
-        """A lesson with what network and memory alone make of it."""
+        """Return a lesson with the translation of its source by network and memory alone."""
         now = self._translate([lesson.source], exact=False)[0].text
         others = self._journal.of_source(lesson.source)
         return replace(
@@ -290,30 +292,30 @@ class Translator:
     def lessons(
         self, selection: Selection = EVERYTHING, limit: int | None = None, offset: int = 0
     ) -> list[Lesson]:
-        """Return what is taught, newest first.
+        """Return lessons, newest first.
 
         Args:
-            selection: which.
-            limit: how many at most.
-            offset: how many to leave out first.
+            selection: which lessons.
+            limit: greatest number of lessons.
+            offset: number of lessons to skip first.
         """
         return list(self._journal.lessons(selection, limit, offset))
 
     def count(self, selection: Selection = EVERYTHING) -> int:
-        """Return how many lessons are taught."""
+        """Return the number of lessons."""
         return self._journal.count(selection)
 
     def history(self, limit: int | None = None, before: int | None = None) -> list[Change]:
-        """Return every change ever made, newest first.
+        """Return every change that was ever made, newest first.
 
         Args:
-            limit: how many at most.
+            limit: greatest number of changes.
             before: only changes with a smaller number.
         """
         return list(self._journal.history(limit, before))
 
     def contradictions(self) -> list[tuple[Lesson, Lesson]]:
-        """Return lessons of one source with two targets: the newer, which wins, and the older."""
+        """Return lessons of one source with two targets: the newer, then the older."""
         return list(self._journal.contradictions())
 
     def check(self) -> Check:
@@ -337,18 +339,18 @@ class Translator:
     def import_file(
         self, path: Path | str, origin: str | None = None, keep_going: bool = False
     ) -> ImportReport:
-        """Teach what a file says, as one change.
+        """Teach the contents of a file, as one change.
 
         Args:
             path: a .tmx, .tbx, .xlf, .xliff, .tsv, .csv or .jsonl file.
-            origin: of the lessons; None for what the file says, or else its name.
-            keep_going: take what can be read of a file with faults.
+            origin: of the lessons; None for that in the file, or its name.
+            keep_going: whether to import the readable part of a file with errors.
 
         Returns:
-            What became of it.
+            A report.
 
         Raises:
-            InputError: if the format is not known, or the file has faults; then nothing is taught.
+            InputError: if the format is unknown, or the file has errors; then nothing is taught.
             OSError: if it cannot be opened.
         """
         path = Path(path)
@@ -362,16 +364,16 @@ class Translator:
     def import_parts(
         self, path: Path, name: str, origin: str | None = None, at_once: int = AT_ONCE
     ) -> Iterator[ImportReport]:
-        """Teach what can be read of a file, part by part; others are served between two parts.
+        """Teach the readable part of a file in steps, between which others are served.
 
         Args:
-            path: as for :meth:`import_file`.
+            path: as in :meth:`import_file`.
             name: of the file, the origin of lessons that have no other.
-            origin: of all of them; None for what the file says, or else its name.
-            at_once: entries of a part.
+            origin: of all of them; None for that in the file, or its name.
+            at_once: entries in a step.
 
         Yields:
-            What has become of it so far, after each part: the same report.
+            The report so far, after each step: always the same object.
         """
         report, change = ImportReport(), None
         for entries in in_parts(read_entries(path, self.languages), at_once):
@@ -387,7 +389,7 @@ class Translator:
     def _new(
         self, entries: Sequence[Entry], report: ImportReport, origin: str | None, name: str
     ) -> list[Pair]:
-        """The pairs of entries that are not taught yet."""
+        """Return the pairs of entries that are not taught yet."""
         new: dict[str, Pair] = {}
         for entry in entries:
             report.read += 1
@@ -410,10 +412,10 @@ class Translator:
         """Write lessons to a .tmx, .tsv, .csv or .jsonl file, oldest first.
 
         Returns:
-            How many they were.
+            The number of lessons.
 
         Raises:
-            InputError: if the format is not known.
+            InputError: if the format is unknown.
             OSError: if it cannot be written.
         """
         lessons = self._journal.lessons(selection, oldest_first=True)
@@ -426,7 +428,7 @@ def _normalised(pair: AnyPair) -> AnyPair:
 
 
 def _holds(text: str, target: str) -> bool:
-    """Whether a lesson's target is in a text, in whole words."""
+    """Return whether a text contains a lesson's target, in whole words."""
     return re.search(rf"(?<!\w){re.escape(target)}(?!\w)", text) is not None
 
 

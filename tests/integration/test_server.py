@@ -177,4 +177,4 @@ def test_an_address_that_cannot_be_had(folder: Path) -> None:
     with served(folder) as (client, _):
         port = client.address.rpartition(":")[2]
         assert_one_line(verb("serve", folder, "--port", port), port, "in use")
-    assert_one_line(verb("serve", folder / "nosuch", "--port", 0), "no translator folder")
+    assert_one_line(verb("serve", folder / "nosuch", "--port", 0), "not a translator folder")

@@ -140,5 +140,5 @@ def test_checkpoint_without_memory_is_named(trained: Any, tmp_path: Path) -> Non
     for name in memory_buffers(state["model"])[0].values():
         del state["model"][name]
     write_checkpoint(state, tmp_path / "none.pt")
-    with pytest.raises(InputError, match=r"none.pt: holds no memory"):
+    with pytest.raises(InputError, match=r"none.pt: has no memory"):
         MemoryOfCheckpoint(tmp_path / "none.pt")

@@ -72,7 +72,7 @@ def test_pack(tmp_path: Path, capsys: Any) -> None:
 
 def test_a_life_of_lessons(program: Program) -> None:
     """Taught, used, looked at, edited, forgotten, and all of it taken back."""
-    assert "by themselves now" in program("teach", *CAT, "--origin", "me", "--note", "n")
+    assert "now produce it by themselves" in program("teach", *CAT, "--origin", "me", "--note", "n")
     assert program("translate", stdin=f"{CAT[0]}\n\n {CAT[0]}") == f"{CAT[1]}\n\n {CAT[1]}\n"
     assert "The cat sleeps.  ->  Die Katze schläft.  [me]" in program("lessons", "--search", "CAT")
     assert "note      n" in program("show", 1)
@@ -87,8 +87,8 @@ def test_a_life_of_lessons(program: Program) -> None:
     assert [change["kind"] for change in program.json("history")] == [
         "undo", "undo", "forget", "edit", "teach",
     ]  # fmt: skip
-    assert "(taken back)" in program("history")
-    assert "1 of 1 lessons have come through" in program("check")
+    assert "(undone)" in program("history")
+    assert "1 of 1 lessons take effect" in program("check")
 
 
 def test_nothing_is_left_open(program: Program) -> None:
@@ -116,8 +116,8 @@ def test_files_there_and_back(program: Program, tmp_path: Path) -> None:
     path = tmp_path / "terms.csv"
     path.write_text("en,de,note\ncat,Katze,x\ncat,Katze,x\ndog,,\n")
     told = program("import", path)
-    assert "3 read, 1 taught, 1 known already, 1 skipped" in told
-    assert "line 4: has no source or no target" in told
+    assert "3 read, 1 taught, 1 already known, 1 skipped" in told
+    assert "line 4: lacks a source or a target" in told
     assert "1 lessons" in program("export", tmp_path / "out.tmx")
     assert program.json("import", tmp_path / "out.tmx")["known"] == 1
     with pytest.raises(InputError, match="its format is not known"):
@@ -140,7 +140,7 @@ def test_near_lessons(program: Program) -> None:
     """With the difference marked."""
     program("teach", *CAT)
     told = program("translate", "--fuzzy", 0.6, stdin="The dog sleeps.")
-    assert "75% like lesson 1: The [+dog] [-cat] sleeps." in told
+    assert "75% similar to lesson 1: The [+dog] [-cat] sleeps." in told
     found = program.json("translate", "--fuzzy", 0.6, stdin="The dog sleeps.")
     assert found["match"] == "fuzzy" and found["near"][0]["lesson"]["id"] == 1
 
@@ -168,7 +168,7 @@ def test_usage_errors(folder: Path, arguments: list[str]) -> None:
 @pytest.mark.parametrize("verb", [["lessons"], ["translate"], ["undo"], ["check"]], ids=str)
 def test_what_is_no_translator_folder(tmp_path: Path, verb: list[str]) -> None:
     """One line with the remedy."""
-    with pytest.raises(InputError, match=r"is no translator folder.*fairseq-memory pack"):
+    with pytest.raises(InputError, match=r"is not a translator folder.*fairseq-memory pack"):
         main([verb[0], str(tmp_path), *verb[1:]])
 
 

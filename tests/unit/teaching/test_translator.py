@@ -165,10 +165,10 @@ def test_forgetting_in_bulk_says_first_how_many(translator: Translator) -> None:
 @pytest.mark.parametrize(
     ("source", "target", "reason"),
     [
-        ("", "x", "text on both sides"),
-        ("x", " \n", "text on both sides"),
-        ("<b></b>", "x", "text on both sides"),
-        ("cat " * 100, "x", "pieces, a sentence may have"),
+        ("", "x", "a source and a target"),
+        ("x", " \n", "a source and a target"),
+        ("<b></b>", "x", "a source and a target"),
+        ("cat " * 100, "x", "pieces, but a sentence may have"),
     ],
 )
 def test_what_cannot_be_taught(
@@ -245,7 +245,7 @@ def test_lessons_for_another_model_are_decoded_once(folder: Path, tmp_path: Path
 @pytest.mark.parametrize(
     ("name", "content", "reason"),
     [
-        ("translator.json", None, "is no translator folder"),
+        ("translator.json", None, "is not a translator folder"),
         ("translator.json", "{", "is damaged"),
         ("translator.json", '{"version": 1}', "is damaged"),
         ("translator.json", "[]", "is damaged"),
@@ -269,7 +269,7 @@ def test_a_newer_version_is_refused(folder: Path) -> None:
     """Rather than misread."""
     about = json.loads((folder / "translator.json").read_text())
     (folder / "translator.json").write_text(json.dumps(about | {"version": 9}))
-    with pytest.raises(InputError, match="is of version 9"):
+    with pytest.raises(InputError, match="has version 9"):
         Translator.open(folder)
 
 
@@ -281,7 +281,7 @@ def test_packing_checks_that_the_parts_belong_together(tmp_path: Path) -> None:
     before = sorted(tmp_path.iterdir())
     other = tmp_path / "one" / "other.model"
     other.write_bytes(b"nonsense")
-    with pytest.raises(InputError, match="no sentencepiece model"):
+    with pytest.raises(InputError, match="not a sentencepiece model"):
         pack(*parts[:2], other, folder)
     with pytest.raises(InputError, match=r"has no dictionary dict.en.txt"):
         pack(parts[0], tmp_path, parts[2], folder)
@@ -294,7 +294,7 @@ def test_packing_checks_that_the_parts_belong_together(tmp_path: Path) -> None:
     assert sorted(tmp_path.iterdir()) == before
     pack(*parts, folder)
     assert (folder / "checkpoint.pt").stat().st_size < parts[0].stat().st_size
-    with pytest.raises(InputError, match="is there already"):
+    with pytest.raises(InputError, match="already exists"):
         pack(*parts, folder)
 
 

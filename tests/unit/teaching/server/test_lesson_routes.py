@@ -18,7 +18,7 @@ def test_a_life_of_lessons(client: Client) -> None:
     assert client.get("/lessons") == {"lessons": [], "total": 0}
     undone = [client.send("POST", "/undo") for _ in range(3)]
     assert [one["kind"] for one in undone] == ["forget", "edit", "teach"]
-    assert client.refused("POST", "/undo") == (400, "there is no change left to take back")
+    assert client.refused("POST", "/undo") == (400, "there is no change left to undo")
     changes = client.get("/history")["changes"]
     assert [one["kind"] for one in changes] == ["undo"] * 3 + ["forget", "edit", "teach"]
     assert client.get("/history", limit=1, before=changes[1]["number"])["changes"] == [changes[2]]
@@ -67,7 +67,7 @@ def test_a_search_that_databases_cut_off_finds_nothing(client: Client) -> None:
     ("method", "path", "json", "status", "part"),
     [
         ("POST", "/lessons", {"source": "x"}, 400, "target: Field required"),
-        ("POST", "/lessons", {"source": " ", "target": "x"}, 400, "needs a text on both sides"),
+        ("POST", "/lessons", {"source": " ", "target": "x"}, 400, "needs a source and a target"),
         ("POST", "/lessons", {"source": 1, "target": "x"}, 400, "source: Input should be"),
         ("POST", "/lessons", CAT | {"lesson": 7}, 400, "lesson: Extra inputs"),
         ("POST", "/lessons", {"source": "x " * 4000, "target": "x"}, 400, "pieces"),
