@@ -109,7 +109,7 @@ def _csv_rows(path: Path, languages: tuple[str, str]) -> Iterator[tuple[int, lis
             yield begin, cells
             begin = reader.line_num + 1
     except csv.Error as error:
-        yield begin, f"not valid CSV from here on ({error})"
+        yield begin, f"not CSV from here on ({error})"
 
 
 def _delimiter(line: str, languages: tuple[str, str]) -> str:

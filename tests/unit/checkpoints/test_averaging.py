@@ -80,7 +80,7 @@ def test_missing_moving_average_is_named(trained: Any, tmp_path: Path) -> None:
         (lambda model: model.update(new=torch.zeros(1)), r"only .*other\.pt has new"),
         (
             lambda model: model.update({"decoder.output.bias": torch.zeros(3)}),
-            r"decoder\.output\.bias is \[\d+\] here and \[3\] there",
+            r"decoder\.output\.bias is \[3\] here and \[\d+\] there",
         ),
     ],
 )

@@ -72,7 +72,7 @@ def test_without_epochs_the_last_updates(tmp_path: Path) -> None:
 
 def test_too_few_checkpoints_are_named(tmp_path: Path) -> None:
     touch(tmp_path, "checkpoint1.pt")
-    with pytest.raises(InputError, match="holds 1 numbered checkpoints, not 2"):
+    with pytest.raises(InputError, match="contains 1 numbered checkpoints, not 2"):
         last_checkpoints(tmp_path, 2)
 
 

@@ -71,7 +71,7 @@ def test_snapshot_of_other_weights_is_refused(trained: Any, tmp_path: Path) -> N
     MemoryOfCheckpoint(trained.last).save(tmp_path / "m.safetensors")
     other = MemoryOfCheckpoint(trained.last)
     other.weights["decoder.output.bias"] = other.weights["decoder.output.bias"] + 1
-    with pytest.raises(InputError, match=r"other weights.*--any-model"):
+    with pytest.raises(InputError, match=r"weights other than.*--any-model"):
         other.restore(tmp_path / "m.safetensors", tmp_path / "no.pt")
     assert not (tmp_path / "no.pt").exists()
     other.restore(tmp_path / "m.safetensors", tmp_path / "yes.pt", any_model=True)
@@ -113,7 +113,7 @@ def test_snapshot_of_the_first_version_still_fits(trained: Any, tmp_path: Path) 
     save_version_1(checkpoint.memory(), snapshot, old)
     checkpoint.restore(snapshot, tmp_path / "back.pt")
     other = MemoryOfCheckpoint(calibrated(trained, tmp_path))
-    with pytest.raises(InputError, match="other weights"):
+    with pytest.raises(InputError, match="weights other than"):
         other.restore(snapshot, tmp_path / "no.pt")
 
 
