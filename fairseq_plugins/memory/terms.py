@@ -7,7 +7,7 @@ compared for equality, and the value is a row of pieces. Like a :class:`KeyValue
 parameters, and one example is enough.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +19,8 @@ from fairseq_plugins.memory.hits import NOTHING
 BUCKETS = 1 << 20  # of a table of counts: of 60,000 words, one in 17 shares its bucket
 RARITY = 2.0  # occurrences in training that halve the trust in a term
 LEAST_TRUST = 0.05  # least trust of a term that is triggered at all
+COLUMNS = {"cues": 1, "pieces": 2, "commonness": 1, "origins": 1}
+"""Buffers of the terms, and how many dimensions they have; a row is a term."""
 MIXING = 0x2545F4914F6CDD1D  # spreads the numbers of words over all 64 bits
 
 
@@ -108,8 +110,8 @@ class TermMemory(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        for name, shape in (("cues", 0), ("pieces", (0, 0)), ("commonness", 0), ("origins", 0)):
-            self.register_buffer(name, torch.empty(shape, dtype=torch.int64))
+        for name, dimensions in COLUMNS.items():
+            self.register_buffer(name, torch.empty([0] * dimensions, dtype=torch.int64))
         self._index: dict[int, list[Trusted]] | None = None
 
     def __len__(self) -> int:
@@ -157,7 +159,7 @@ class TermMemory(nn.Module):
     def clear(self) -> None:
         """Forget all terms."""
         for name, buffer in list(self.named_buffers()):
-            setattr(self, name, buffer.new_empty((0, 0) if name == "pieces" else 0))
+            setattr(self, name, buffer.new_empty([0] * buffer.dim()))
         self._index = None
 
     def called_by(self, cue: int) -> "list[Trusted]":
@@ -190,11 +192,36 @@ class TermMemory(nn.Module):
 
     def _load_from_state_dict(self, state_dict: dict, prefix: str, *args: Any) -> None:
         for name, buffer in list(self.named_buffers()):  # for older checkpoints without them
-            none = buffer.new_empty((0, 0) if name == "pieces" else 0)
+            none = buffer.new_empty([0] * buffer.dim())
             found = state_dict.setdefault(f"{prefix}{name}", none)
             setattr(self, name, buffer.new_empty(found.shape))
         self._index = None
         super()._load_from_state_dict(state_dict, prefix, *args)
+
+
+def terms_fault(state: Mapping[str, Any], num_values: int) -> str | None:
+    """Say in a few words what is wrong with the terms in a model's state dict.
+
+    Args:
+        state: of a model, with terms or without.
+        num_values: pieces are numbers in [0, num_values).
+
+    Returns:
+        None if they are sound.
+    """
+    for cue in [name for name in state if name.endswith("terms.memory.cues")]:
+        prefix, count = cue.removesuffix("cues"), len(state[cue])
+        for name, dimensions in COLUMNS.items():
+            column = state.get(prefix + name)
+            if column is None:
+                return f"{name} of its terms are missing"
+            if column.dtype != torch.int64 or column.dim() != dimensions or len(column) != count:
+                return f"{name} of its {count} terms are {list(column.shape)} {column.dtype}"
+        pieces = state[prefix + "pieces"]
+        wrong = pieces[(pieces < NOTHING) | (pieces >= num_values)]
+        if len(wrong):
+            return f"a term has the piece {int(wrong[0])}, which is outside [0, {num_values})"
+    return None
 
 
 def _widened(pieces: Tensor, width: int) -> Tensor:

@@ -21,7 +21,8 @@ from torch import Tensor, nn
 
 from fairseq_plugins.errors import InputError
 from fairseq_plugins.memory import KeyValueMemory
-from fairseq_plugins.memory.state import upgrade_memories
+from fairseq_plugins.memory.state import memory_buffers, upgrade_memories
+from fairseq_plugins.memory.terms import terms_fault
 from fairseq_plugins.patches.dictionaries import RemembersDictionaries
 
 # torch.load makes only what is listed here, beside tensors and plain Python data.
@@ -101,10 +102,21 @@ def check_memories(state: dict[str, Any], path: str | Path) -> None:
     for weights in models_in(state):
         try:
             upgrade_memories(weights)
+            _check_others(weights)
         except ValueError as error:
             raise InputError(
                 f"{path}: its memory is damaged ({error}); go back to an earlier checkpoint"
             ) from error
+
+
+def _check_others(weights: Mapping[str, Any]) -> None:
+    """Check what stands beside the memories: ValueError if it is not what it should be."""
+    for name, entry in weights.items():
+        if not isinstance(entry, Tensor) and not name.endswith("_extra_state"):
+            raise ValueError(f"{name} is not a tensor")
+    for names in memory_buffers(weights):
+        if reason := terms_fault(weights, len(weights[names["recent"]])):
+            raise ValueError(reason)
 
 
 def _readable_or_input_error(path: str, *args: Any, **kwargs: Any) -> dict:

@@ -107,3 +107,22 @@ def test_damaged_memory_is_refused_by_all_that_read_checkpoints(
     write_checkpoint(state, path)
     with pytest.raises(InputError, match=f"{path}: its memory is damaged .values .*; go back"):
         read(path if read is read_checkpoint else str(path))
+
+
+@pytest.mark.parametrize(
+    ("name", "broken", "reason"),
+    [
+        ("cues", None, "is not a tensor"),
+        ("pieces", [1], "is not a tensor"),
+        ("cues", torch.ones(3, dtype=torch.int64), "pieces of its 3 terms are .0, 0. torch.int64"),
+        ("pieces", torch.ones(0, 2), "pieces of its 0 terms are .0, 2. torch.float32"),
+    ],
+)
+def test_damaged_terms_are_refused(
+    trained: Any, tmp_path: Path, name: str, broken: Any, reason: str
+) -> None:
+    state, path = read_checkpoint(trained.last), tmp_path / "damaged.pt"
+    state["model"][f"decoder.terms.memory.{name}"] = broken
+    write_checkpoint(state, path)
+    with pytest.raises(InputError, match=f"{path}: its memory is damaged .*{reason}"):
+        read_checkpoint(path)

@@ -7,7 +7,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fairseq_plugins.memory.terms import RARITY, Term, TermMemory, WordCounts
+from fairseq_plugins.memory.terms import RARITY, Term, TermMemory, WordCounts, terms_fault
 
 LESSONS = st.lists(
     st.tuples(
@@ -116,3 +116,15 @@ def test_counts_stop_at_the_largest_number() -> None:
     counts.add(torch.full((40_000,), 7))
     counts.add(torch.full((40_000,), 7))
     assert counts.of(torch.tensor([7])).item() == 32_767
+
+
+def test_terms_of_a_checkpoint_are_checked() -> None:
+    memory = TermMemory()
+    memory.teach([Term(5, (1, 2), 0), Term(6, (), 3)], origin=7)
+    state = {f"terms.memory.{name}": buffer for name, buffer in memory.named_buffers()}
+    assert terms_fault(state, 3) is None and terms_fault({}, 3) is None
+    assert terms_fault(state, 2) == "a term has the piece 2, which is outside [0, 2)"
+    state["terms.memory.origins"] = torch.tensor([7])
+    assert terms_fault(state, 3) == "origins of its 2 terms are [1] torch.int64"
+    del state["terms.memory.origins"]
+    assert terms_fault(state, 3) == "origins of its terms are missing"
