@@ -11,28 +11,29 @@ import time
 from pathlib import Path
 
 from fairseq_plugins.arguments import positive, seed
-from fairseq_plugins.experiments import demo
 from fairseq_plugins.program import start
 
 logger = logging.getLogger("demo")
 
 
 def parse() -> argparse.Namespace:
-    """Read the command line."""
+    """Parse the command line."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     add = parser.add_argument
-    add("--out", type=Path, default=Path("demo"), help="folder for everything that is made (demo)")
-    add("--updates", type=positive, default=1500, help="updates of each training (1500)")
-    add("--seed", type=seed, default=1, help="another seed, another language (1)")
-    add("--threads", type=positive, default=os.cpu_count() or 1, help="processor cores to use")
+    add("--out", type=Path, default=Path("demo"), help="folder for all output (demo)")
+    add("--updates", type=positive, default=1500, help="number of updates of each training (1500)")
+    add("--seed", type=seed, default=1, help="seed; each seed gives another language (1)")
+    add("--threads", type=positive, default=os.cpu_count() or 1, help="number of processor cores")
     return parser.parse_args()
 
 
 def main() -> None:
-    """Demonstrate, and tell."""
+    """Run the demo and print its results."""
     args = parse()
+    from fairseq_plugins.experiments import demo
+
     start()
     begin = time.perf_counter()
     plan = demo.Plan(args.out.resolve(), args.updates, args.seed, args.threads)

@@ -88,6 +88,6 @@ def draw(results: Mapping[str, Sequence[dict]], folder: Path) -> None:
     """A picture of the first table."""
     algorithmic_plots.accuracy(
         {model: by_bucket(own, "symbols") for model, own in results.items()},
-        "times that training asked for the symbol",
+        "number of times that training asked for f of the symbol",
         folder / "rare_symbols.png",
     )

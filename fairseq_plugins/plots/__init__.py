@@ -1,1 +1,1 @@
-"""Pictures of results."""
+"""Figures of results."""

@@ -1,4 +1,4 @@
-"""Pictures of what one-shot learning reached."""
+"""Figures of one-shot learning."""
 
 import logging
 from collections.abc import Mapping
@@ -15,17 +15,17 @@ from fairseq_plugins.plots.style import HEIGHT, WIDTH, legend_above, plt, save
 
 logger = logging.getLogger(__name__)
 
-NEIGHBORS = 4  # shown beside each query
-STRIP_WAYS = 5  # of the episode that is drawn
+NEIGHBORS = 4  # drawings shown beside each query
+STRIP_WAYS = 5  # classes of the episode shown
 
 
 def draw(report: OmniglotReport, folder: Path) -> None:
-    """Draw all that was measured of a network.
+    """Draw everything that was measured of a network.
 
     Args:
         report: of its evaluation.
-        folder: gets ``showings.png``, ``lifelong.png`` and ``episode.png``, as far as there is
-            something to draw.
+        folder: for ``showings.png``, ``lifelong.png`` and ``episode.png``, as far as there is
+            data for them.
     """
     if report.showings:
         name = Path(str(report.setting["path"])).parent.name
@@ -42,11 +42,11 @@ def draw(report: OmniglotReport, folder: Path) -> None:
         rows = order[:STRIP_WAYS]
         images = report.images.images[rows.numpy()]
         episode_strip(images, report.keys[rows], 1, folder / "episode.png")
-    logger.info("Pictures are in %s", folder)
+    logger.info("Figures are in %s", folder)
 
 
 def bars(results: Mapping[str, Mapping[int, Share]], path: Path) -> None:
-    """Accuracy at the k-th showing of a class, a group of bars for each k."""
+    """Draw accuracy at the k-th showing of a class, a group of bars for each k."""
     figure, axes = plt.subplots(figsize=(WIDTH, HEIGHT))
     width = 0.8 / len(results)
     for number, (name, shares) in enumerate(results.items()):
@@ -57,35 +57,35 @@ def bars(results: Mapping[str, Mapping[int, Share]], path: Path) -> None:
         )  # fmt: skip
     ks = list(next(iter(results.values())))
     axes.set_xticks(np.arange(len(ks)) + 0.4 - width / 2, [str(k) for k in ks])
-    axes.set(xlabel="time that a class is shown", ylabel="named rightly, %", ylim=(0, 100))
+    axes.set(xlabel="k-th showing of a class", ylabel="correct, %", ylim=(0, 100))
     legend_above(axes)
     save(figure, path)
 
 
 def retention(results: Mapping[int, Mapping[int, float]], path: Path) -> None:
-    """What is still known of classes shown once, against the writes since."""
+    """Draw accuracy on classes shown once, against the drawings written since."""
     figure, axes = plt.subplots(figsize=(WIDTH, HEIGHT))
     for size, by_writes in results.items():
         axes.plot(list(by_writes), list(by_writes.values()), marker="o", label=f"{size:,} slots")
     axes.set_xscale("symlog", linthresh=10)
-    axes.set(xlabel="drawings of other classes written since", ylabel="named rightly, %")
+    axes.set(xlabel="drawings of other classes written since", ylabel="correct, %")
     axes.set_ylim(0, 100)
     legend_above(axes)
     save(figure, path)
 
 
 def episode_strip(images: np.ndarray, keys: Tensor, shown: int, path: Path) -> None:
-    """Each query with what the memory found nearest to it.
+    """Draw each query beside the drawings that the memory found nearest to it.
 
     Args:
         images: [ways, drawings, size, size] uint8 of an episode.
         keys: [ways, drawings, D], their embeddings.
-        shown: so many drawings of each class are written; the next one is the query.
+        shown: number of drawings of each class that are written; the next one is the query.
         path: of the PNG file.
     """
     ways = len(images)
     memory = KeyValueMemory(ways * shown, keys.shape[-1], ways * shown)
-    values = np.arange(ways * shown)  # each drawing its own value, to know which was found
+    values = np.arange(ways * shown)  # a value for each drawing, to know which was found
     memory.write(keys[:, :shown].flatten(0, 1), torch.from_numpy(values))
     hits = memory.query(keys[:, shown])
     columns = min(NEIGHBORS, ways * shown)

@@ -1,4 +1,4 @@
-"""How all pictures are drawn and saved, and learning curves, which every training has."""
+"""The style of all figures, and learning curves, which every training has."""
 
 import json
 import logging
@@ -9,7 +9,7 @@ from pathlib import Path
 from fairseq_plugins.atomic import replacing
 from fairseq_plugins.errors import InputError
 
-# Beside fairseq, whose logging shows everything, matplotlib would tell of its own business.
+# fairseq's logging shows everything, so matplotlib would log its internals.
 logging.getLogger("matplotlib").setLevel(logging.WARNING)
 
 import matplotlib  # noqa: E402
@@ -17,42 +17,50 @@ import matplotlib  # noqa: E402
 matplotlib.use("Agg")
 from matplotlib import pyplot as plt  # noqa: E402
 
-WIDTH, HEIGHT, DPI = 6.4, 3.8, 150  # inches, inches, dots an inch
+WIDTH, HEIGHT, DPI = 6.4, 3.8, 150  # inches, inches, dots per inch
 
 __all__ = ["HEIGHT", "WIDTH", "learning_curves", "legend_above", "plt", "save", "validation"]
-LEGEND_LETTERS, MARK = 70, 8  # that fit into a row; what a colour takes of them
+LEGEND_LETTERS, MARK = 70, 8  # letters in a row of the legend, and the width of a colour mark
+AXES = {  # metrics of validation, and what they measure
+    r"ppl": "perplexity",
+    r"nll_loss": "negative log-likelihood, bits per token",
+    r"showing_\d+|\d+way_\d+shot": "correct, %",
+    r"symbols_right": "correct symbols, %",
+    r"sequences_right": "correct sequences, %",
+}
 JSON_LINE = re.compile(r"\{.*\"valid_num_updates\".*\}")
 SIMPLE_LINE = re.compile(r"valid on 'valid' subset \| (.*)")
 
 
 def save(figure: plt.Figure, path: Path) -> None:
-    """Write a picture, whole or not at all, and forget it."""
-    figure.tight_layout()
+    """Write a figure, completely or not at all, and close it."""
+    if figure.get_layout_engine() is None:
+        figure.tight_layout()
     with replacing(path) as unfinished:
         figure.savefig(unfinished, dpi=DPI, format=path.suffix[1:] or None)
     plt.close(figure)
 
 
 def legend_above(axes: plt.Axes) -> None:
-    """What the colours mean, where it hides no data."""
+    """Draw a legend where it hides no data."""
     names = axes.get_legend_handles_labels()[1]
     ncols = max(1, min(len(names), LEGEND_LETTERS // (max(map(len, names), default=0) + MARK)))
     axes.legend(frameon=False, loc="lower center", bbox_to_anchor=(0.5, 1), ncols=ncols)
 
 
 def validation(log: Path, metric: str) -> list[tuple[int, float]]:
-    """What validation found in the course of a training.
+    """Read the results of validation from the log of a training.
 
     Args:
-        log: what fairseq-train wrote, with ``--log-format json`` or ``simple``; of a training that
-            was stopped and went on, both parts in one file.
-        metric: as it is called in the log, for instance ``ppl``.
+        log: written by fairseq-train with ``--log-format json`` or ``simple``. If a training was
+            resumed, the file contains both parts.
+        metric: its name in the log, for instance ``ppl``.
 
     Returns:
-        Updates and the metric's value, at every validation; the last one, if it was done again.
+        Updates and the metric's value, for every validation; the last one if it was repeated.
 
     Raises:
-        InputError: if there is none.
+        InputError: if the log has no such value.
     """
     points: dict[int, float] = {}
     for line in log.read_text("utf-8", errors="replace").splitlines():
@@ -67,27 +75,36 @@ def validation(log: Path, metric: str) -> list[tuple[int, float]]:
             points[int(found["num_updates"])] = float(found[metric])
     if not points:
         raise InputError(
-            f"{log}: holds no validation that tells {metric}; give the log of a fairseq-train "
-            "with --log-format json or simple, and a metric that it shows"
+            f"{log}: has no validation with {metric}; give a log that fairseq-train wrote with "
+            "--log-format json or simple, and a metric that it contains"
         )
     return sorted(points.items())
 
 
 def learning_curves(logs: Mapping[str, Path], metrics: Sequence[str], path: Path) -> None:
-    """Draw what validation found in the course of trainings.
+    """Draw the results of validation in the course of trainings.
 
     Args:
         logs: by the name of the training.
-        metrics: to be drawn, a line each.
+        metrics: to draw, a curve for each.
         path: of the PNG file.
 
     Raises:
-        InputError: if a log does not tell a metric.
+        InputError: if a log lacks a metric.
     """
     figure, axes = plt.subplots(figsize=(WIDTH, HEIGHT))
     for name, log in logs.items():
         for metric in metrics:
             axes.plot(*zip(*validation(log, metric), strict=True), label=f"{name}, {metric}")
-    axes.set(xlabel="updates", ylabel="in validation")
+    axes.set(xlabel="updates", ylabel=_axis(metrics))
     legend_above(axes)
     save(figure, path)
+
+
+def _axis(metrics: Sequence[str]) -> str:
+    """Return what metrics of validation measure, and their units."""
+    named = [
+        next((name for pattern, name in AXES.items() if re.fullmatch(pattern, metric)), metric)
+        for metric in metrics
+    ]
+    return f"validation: {' / '.join(dict.fromkeys(named))}"

@@ -6,6 +6,7 @@ import pytest
 from PIL import Image
 
 from fairseq_plugins.errors import InputError
+from fairseq_plugins.plots import style
 from fairseq_plugins.plots.style import learning_curves, validation
 
 JSON = '2026 | INFO | valid | {"epoch": 1, "valid_ppl": "%s", "valid_num_updates": "%s"}\n'
@@ -33,5 +34,26 @@ def test_a_training_that_went_on_has_one_curve(tmp_path: Path) -> None:
 
 def test_a_log_without_it_is_named(tmp_path: Path) -> None:
     (tmp_path / "other.log").write_text("nothing\n")
-    with pytest.raises(InputError, match="holds no validation that tells ppl"):
+    with pytest.raises(InputError, match="has no validation with ppl"):
         validation(tmp_path / "other.log", "ppl")
+
+
+@pytest.mark.parametrize(
+    ("metrics", "label"),
+    [
+        (["ppl"], "validation: perplexity"),
+        (["showing_2", "showing_10"], "validation: correct, %"),
+        (["ppl", "20way_1shot"], "validation: perplexity / correct, %"),
+        (["gnorm"], "validation: gnorm"),
+    ],
+)
+def test_axes_name_what_they_show(
+    metrics: list[str], label: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log = tmp_path / "train.log"
+    values = ", ".join(f'"valid_{metric}": "1"' for metric in metrics)
+    log.write_text(f'{{{values}, "valid_num_updates": "10"}}\n')
+    labels = []
+    monkeypatch.setattr(style, "save", lambda figure, _: labels.append(figure.axes[0].get_ylabel()))
+    learning_curves({"a": log}, metrics, tmp_path / "curves.png")
+    assert labels == [label]
