@@ -1,7 +1,7 @@
-"""A translator that remembers, in a few minutes on a laptop: `make demo`.
+"""Train and teach a translator with a memory, in a few minutes on a laptop: `make demo`.
 
-Makes a small corpus of an invented language, trains one translator without and one with memory,
-compares them, and teaches the second one a hundred names it has never seen, one sentence each.
+Creates a small corpus of an invented language, trains one translator without and one with a memory,
+compares them, and teaches the second one a hundred new names, in one sentence each.
 """
 
 import argparse

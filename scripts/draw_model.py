@@ -1,4 +1,4 @@
-"""Draw the picture of the translator and its memory that README shows.
+"""Draw the model in the README: the translator and its memory.
 
     python scripts/draw_model.py
     python scripts/draw_model.py --output model.png
@@ -28,7 +28,7 @@ MEMORY = ("#fdebd3", "#d58a2b")
 LEARN = ("#fbe3e4", "#c5484f")
 PLAIN = ("white", FAINT)
 
-# Rows of the memory: value, age, how near the query is (0: not among the k nearest).
+# Rows of the memory: value, age, similarity to the query (0: not among the k nearest).
 ROWS = (
     ("sagte", 12, 0),
     ("Bäcker", 3, 1),
@@ -38,12 +38,12 @@ ROWS = (
     ("Bäcker", 25, 3),
     ("", 0, 0),
 )
-# What the nearest ones say together.
+# The combined answer of the nearest.
 ANSWER = (("Bäcker", 0.85), ("Müller", 0.15))
 
 
 class Canvas:
-    """Boxes, arrows and words on one page."""
+    """Boxes, arrows and text on one page."""
 
     def __init__(self) -> None:
         mpl.rcParams.update({"font.family": "DejaVu Sans", "svg.hashsalt": "model"})
@@ -62,7 +62,7 @@ class Canvas:
         colors: tuple[str, str] = PLAIN,
         size: float = 10,
     ) -> None:
-        """A box with its lower left corner at (x, y)."""
+        """Draw a box with its lower left corner at (x, y)."""
         self.axes.add_patch(
             FancyBboxPatch(
                 (x, y), width, height, boxstyle="round,pad=0,rounding_size=0.9", lw=1.3,
@@ -75,7 +75,7 @@ class Canvas:
         self, x: float, y: float, text: str, size: float = 10, color: str = INK,
         at: str = "center", **style: str,
     ) -> None:  # fmt: skip
-        """Words at (x, y)."""
+        """Write text at (x, y)."""
         self.axes.text(
             x, y, text, ha=at, va="center_baseline", size=size, color=color, zorder=5,
             linespacing=1.3, **style,
@@ -84,7 +84,7 @@ class Canvas:
     def panel(
         self, x: float, y: float, width: float, height: float, title: str, color: str
     ) -> None:
-        """The background of a part of the model, with its name."""
+        """Draw the background of a part of the model, with its name."""
         self.axes.add_patch(
             FancyBboxPatch(
                 (x, y), width, height, boxstyle="round,pad=0,rounding_size=1.5", lw=0.8,
@@ -94,12 +94,12 @@ class Canvas:
         self.text(x + 2, y + height - 2.8, title, 12.5, color, "left", weight="bold")
 
     def plus(self, x: float, y: float) -> None:
-        """A sum."""
+        """Draw a plus sign for a sum."""
         self.axes.plot(x, y, "o", ms=13, mfc="white", mec=LINE, mew=1.2, zorder=4)
         self.text(x, y, "+", 11)
 
     def arrow(self, *points: tuple[float, float], color: str = LINE, dashed: bool = False) -> None:
-        """A line through points, with a head at the last one."""
+        """Draw a line through points, with a head at the last one."""
         if len(points) > 2:
             xs, ys = zip(*points[:-1], strict=True)
             style = (0, (4, 2.5)) if dashed else "-"
@@ -112,13 +112,13 @@ class Canvas:
         )  # fmt: skip
 
     def words(self, x: float, y: float, width: float, words: tuple[str, ...], color: str) -> None:
-        """Tokens side by side."""
+        """Draw tokens side by side."""
         each = width / len(words)
         for i, word in enumerate(words):
             self.box(x + i * each + 0.4, y, each - 0.8, 4, word, ("white", color), 9.5)
 
     def save(self, path: Path) -> None:
-        """Write the picture, whole and the same every time."""
+        """Write the picture, completely and always the same."""
         metadata = {"Date": None} if path.suffix == ".svg" else None
         with replacing(path) as unfinished:
             self.figure.savefig(unfinished, dpi=110, metadata=metadata, format=path.suffix[1:])
@@ -126,7 +126,7 @@ class Canvas:
 
 
 def draw_encoder(page: Canvas) -> None:
-    """Left: words, a bidirectional layer, further layers, encoder states."""
+    """Draw the encoder on the left: words, a bidirectional layer, further layers, states."""
     x, width, middle = 6, 25, 18.5
     page.panel(1, 1, 33, 69, "Encoder", SOURCE[1])
     page.words(x, 3, width, ("the", "old", "baker"), SOURCE[1])
@@ -139,7 +139,7 @@ def draw_encoder(page: Canvas) -> None:
     page.arrow((middle, 30.5), (middle, 35))
     page.box(x, 35, width, 7, "more LSTM layers\n(residual from the third on)", SOURCE, 9)
     page.arrow((middle, 42), (middle, 47.2))
-    # Every state carries its word.
+    # Every state includes its word.
     page.arrow((middle, 18.2), (3.2, 18.2), (3.2, 48.5), (middle - 1.3, 48.5))
     page.text(3.9, 46.6, "its word", 8.5, LINE, "left")
     page.plus(middle, 48.5)
@@ -149,7 +149,7 @@ def draw_encoder(page: Canvas) -> None:
 
 
 def draw_decoder(page: Canvas) -> None:
-    """Middle: the first layer asks the attention, its answer goes to all layers above."""
+    """Draw the decoder, whose first layer queries the attention for all layers above."""
     x, width, middle = 41, 22, 52
     page.panel(36, 1, 32, 69, "Decoder", TARGET[1])
     page.words(x, 3, width, ("<s>", "der", "alte"), TARGET[1])
@@ -177,7 +177,7 @@ def draw_decoder(page: Canvas) -> None:
 
 
 def draw_memory(page: Canvas) -> None:
-    """Right: the query, the table, the nearest neighbours, the gate."""
+    """Draw the memory on the right: the query, the table, the nearest neighbours, the gate."""
     left, width, top = 74.5, 26, 58
     page.panel(70, 18, 57, 52, "Memory", MEMORY[1])
     page.arrow((52, top), (88, top), (88, 55.6))
@@ -204,7 +204,7 @@ def draw_memory(page: Canvas) -> None:
 
 
 def draw_table(page: Canvas, left: float, bottom: float, width: float) -> None:
-    """Keys, values and ages of the slots."""
+    """Draw keys, values and ages of the slots."""
     height = 3.4
     top = bottom + height * len(ROWS)
     columns = {"key": left + 6.5, "value": left + 17, "age": left + 24}
@@ -219,7 +219,7 @@ def draw_table(page: Canvas, left: float, bottom: float, width: float) -> None:
             )
             page.arrow((left + width, y + height / 2), (106, 38.6 - 1.8 * rank), color=MEMORY[1])
         for j in range(6):
-            # Any shades do, as long as near keys look alike.
+            # Any shades will do, as long as similar keys look alike.
             shade = 0.9 - 0.6 * ((((1 if rank else 3 * i + 2) * (j + 2) * 7) % 11) / 11)
             color = str(shade) if value else "white"
             page.axes.add_patch(
@@ -233,7 +233,7 @@ def draw_table(page: Canvas, left: float, bottom: float, width: float) -> None:
 
 
 def draw_learning(page: Canvas) -> None:
-    """Below the memory: what happens when the right word is known."""
+    """Draw, below the memory, what happens once the correct word is known."""
     red, y = LEARN[1], 4.5
     page.panel(70, 1, 57, 15, "", red)
     page.text(98.5, 13.4, "while training, or when taught", 10, red, weight="bold")
@@ -249,7 +249,7 @@ def draw_learning(page: Canvas) -> None:
 
 
 def main() -> None:
-    """Draw everything."""
+    """Draw the picture."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )

@@ -1,12 +1,12 @@
-"""Trains with several processes on processors without a GPU.
+"""Train with several processes on machines without a GPU.
 
     python scripts/launch.py --workers 2 fairseq-train DATA --user-dir fairseq_plugins ...
     python scripts/launch.py --workers 2 fairseq-hydra-train --config-dir configs ...
 
-Takes the same arguments as without it. A batch is of one process, so an update is of --workers
-times as much. All have the same model and the same memory; rank 0 writes the checkpoints. If one
-process fails or is killed, the training ends with an error. GPUs need no launcher: fairseq uses all
-that it sees.
+Takes the same arguments as the command alone. The batch size is per process, so an update uses
+--workers times as many examples. All processes have the same model and the same memory; rank 0
+writes the checkpoints. If one process fails or is killed, the training ends with an error. GPUs
+need no launcher: fairseq uses all that it finds.
 """
 
 import argparse
@@ -17,15 +17,28 @@ from fairseq_plugins.arguments import positive
 
 
 def parse() -> argparse.Namespace:
-    """Read the command line."""
+    """Parse the command line."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     cores = os.cpu_count() or 1
     add = parser.add_argument
-    add("--workers", type=positive, default=cores, help=f"processes (one a core: {cores})")
-    add("--threads", type=positive, help="cores for each (all, shared out evenly)")
-    add("command", nargs=argparse.REMAINDER, help="fairseq-train or fairseq-hydra-train")
+    add(
+        "--workers",
+        type=positive,
+        default=cores,
+        help=f"number of processes (default: one per core, {cores})",
+    )
+    add(
+        "--threads",
+        type=positive,
+        help="number of cores for each process (default: an even share of all)",
+    )
+    add(
+        "command",
+        nargs=argparse.REMAINDER,
+        help="fairseq-train or fairseq-hydra-train with its arguments",
+    )
     args = parser.parse_args()
     if not args.command:
         parser.error("name a command: fairseq-train or fairseq-hydra-train")
@@ -33,7 +46,7 @@ def parse() -> argparse.Namespace:
 
 
 def main() -> None:
-    """Start, wait."""
+    """Start the processes and wait for them."""
     args = parse()
     from fairseq_plugins.experiments.launching import launch
     from fairseq_plugins.program import start

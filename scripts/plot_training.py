@@ -2,7 +2,7 @@
 
     python scripts/plot_training.py MANN=mann.log LSTM=lstm.log --metrics showing_2 --out curves.png
 
-Logs may be in --log-format json or simple. Metrics are what validation shows: ppl, 20way_1shot, ...
+Logs may be in --log-format json or simple. Metrics are those of validation: ppl, 20way_1shot, ...
 """
 
 import argparse
@@ -20,19 +20,31 @@ def named(text: str) -> tuple[str, Path]:
 
 
 def parse() -> argparse.Namespace:
-    """Read the command line."""
+    """Parse the command line."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     add = parser.add_argument
-    add("logs", type=named, nargs="+", metavar="NAME=LOG", help="one curve, or more")
-    add("--metrics", nargs="+", default=["loss"], help="as validation calls them (loss)")
-    add("--out", type=picture, required=True, metavar="PICTURE", help="*.svg, *.png or *.pdf")
+    add(
+        "logs",
+        type=named,
+        nargs="+",
+        metavar="NAME=LOG",
+        help="names of the curves, and their logs",
+    )
+    add("--metrics", nargs="+", default=["loss"], help="metrics of validation to draw (loss)")
+    add(
+        "--out",
+        type=picture,
+        required=True,
+        metavar="PICTURE",
+        help="picture to write: *.svg, *.png or *.pdf",
+    )
     return parser.parse_args()
 
 
 def main() -> None:
-    """Read, draw."""
+    """Read the logs and draw."""
     args = parse()
     from fairseq_plugins.plots.style import learning_curves
     from fairseq_plugins.program import start

@@ -1,4 +1,4 @@
-"""Reproduces published results: `python scripts/reproduce.py RESULT`, or `make RESULT`."""
+"""Reproduce published results: `python scripts/reproduce.py RESULT`, or `make RESULT`."""
 
 import argparse
 import importlib
@@ -10,7 +10,7 @@ from fairseq_plugins.experiments import programs
 
 
 def prepare(name: str, *arguments: object) -> None:
-    """Run a program of data_prep, which the experiments do not know; end with it if it fails."""
+    """Run a program of data_prep, on which the experiments do not depend; exit if it fails."""
     program = importlib.import_module(f"data_prep.{name}")
     status = run_program(program.main, program.parse_arguments([*map(str, arguments)]))
     if status:
@@ -18,12 +18,12 @@ def prepare(name: str, *arguments: object) -> None:
 
 
 def shared(parser: argparse.ArgumentParser) -> None:
-    """Let every result prepare its data."""
+    """Give every result a function that prepares its data."""
     parser.set_defaults(prepare=prepare)
 
 
 def main() -> None:
-    """Prepare, train, measure, tell."""
+    """Prepare, train and evaluate, and print the results."""
     args = verbs.parser(programs, "reproduce.py", shared).parse_args()
     from fairseq_plugins.program import start, tell
 

@@ -1,8 +1,8 @@
-"""Prints the fairseq-train command that does the same as a configuration for hydra.
+"""Print the fairseq-train command that is equivalent to a hydra configuration.
 
     python scripts/show_command.py multi30k_en_de task.data=prepared/data-bin common.seed=2
 
-Overrides are written as for fairseq-hydra-train. What is still to be given stands in capitals.
+Overrides are in the syntax of fairseq-hydra-train. Missing values are printed in capitals.
 """
 
 import argparse
@@ -12,19 +12,19 @@ from fairseq_plugins.experiments.options import CONFIGS
 
 
 def parse() -> argparse.Namespace:
-    """Read the command line."""
+    """Parse the command line."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     add = parser.add_argument
-    add("config", help="name of a YAML file, without its ending")
-    add("overrides", nargs="*", help="changes, as hydra writes them")
-    add("--config-dir", type=Path, default=CONFIGS, help="where it is")
+    add("config", help="name of a YAML file, without its suffix")
+    add("overrides", nargs="*", help="changes to the configuration, in hydra's syntax")
+    add("--config-dir", type=Path, default=CONFIGS, help="folder of the YAML file")
     return parser.parse_args()
 
 
 def main() -> None:
-    """Read, print."""
+    """Compose the configuration and print the command."""
     args = parse()
     from fairseq_plugins.experiments.show_command import command, composed, shown
     from fairseq_plugins.program import start, tell

@@ -1,1 +1,1 @@
-"""The demonstration and the published results, reproduced from start to end."""
+"""The demo and the published results, reproduced from start to end."""

@@ -12,11 +12,11 @@ from fairseq_plugins.experiments.workshop import Training, Workshop, mean_minute
 from fairseq_plugins.plots import algorithmic as algorithmic_plots
 
 CONFIG = "algorithms"
-TRAINED = 20  # the longest length in training, as the configuration says
+TRAINED = 20  # longest length in training, as in the configuration
 LENGTHS = (10, 20, 30, 40, 50, 60, 80)
-SEQUENCES = 500  # of each length
-SHOWN = 5  # length of the example that is drawn
-# With its dropout, which helps to move symbols and harms sums: docs/results.md.
+SEQUENCES = 500  # number of sequences of each length
+SHOWN = 5  # length of the example in the figure
+# Dropout helps to move symbols and harms sums: docs/results.md.
 DROPOUT = {"binary_addition": 0.0, "copy": 0.2, "reverse": 0.2}
 NAMES = tuple(DROPOUT)
 
@@ -24,20 +24,20 @@ NAMES = tuple(DROPOUT)
 def algorithms(
     workshop: Workshop, names: Sequence[str], seeds: Sequence[int], overrides: Sequence[str]
 ) -> dict[str, list[dict]]:
-    """Train and measure; for each algorithm one result a seed."""
+    """Train and evaluate; return one result per seed for each algorithm."""
     runs = [(name, seed) for name in names for seed in seeds]
     workshop.train([training(*pair, overrides) for pair in runs])
     return {name: [evaluate(workshop, name, seed) for seed in seeds] for name in names}
 
 
 def training(name: str, seed: int, overrides: Sequence[str]) -> Training:
-    """One by the shipped configuration."""
+    """Return a training from the published configuration."""
     own = [f"common.seed={seed}", f"task.algorithm={name}", f"model.dropout={DROPOUT[name]}"]
     return Training(f"{name}_{seed}", CONFIG, [*own, *overrides])
 
 
 def evaluate(workshop: Workshop, name: str, seed: int) -> dict:
-    """Sequences that are right from beginning to end, by their length."""
+    """Measure the share of entirely correct sequences, by length."""
     folder = workshop.folder(f"{name}_{seed}")
     result = folder / "result.json"
     if not result.exists():
@@ -49,7 +49,7 @@ def evaluate(workshop: Workshop, name: str, seed: int) -> dict:
 
 
 def by_length(results: Sequence[dict]) -> dict[int, Spread]:
-    """Mean and deviation over seeds, in per cent."""
+    """Return mean and deviation over seeds, in per cent."""
     return {
         length: spread(result["lengths"][str(length)]["sequences"] for result in results)
         for length in LENGTHS
@@ -57,8 +57,8 @@ def by_length(results: Sequence[dict]) -> dict[int, Spread]:
 
 
 def algorithms_table(results: Mapping[str, Sequence[dict]]) -> str:
-    """A line an algorithm."""
-    lines = [f"{'sequences right, %':<20}" + "".join(f"{length:>16}" for length in LENGTHS)]
+    """Return a table with a row for each algorithm."""
+    lines = [f"{'correct sequences, %':<20}" + "".join(f"{length:>16}" for length in LENGTHS)]
     for name, own in results.items():
         cells = "".join(f"{cell!s:>16}" for cell in by_length(own).values())
         minutes = mean_minutes(own)
@@ -67,6 +67,6 @@ def algorithms_table(results: Mapping[str, Sequence[dict]]) -> str:
 
 
 def draw(results: Mapping[str, Sequence[dict]], workshop: Workshop) -> None:
-    """A picture of the table."""
+    """Draw the table."""
     lengths = {name: by_length(own) for name, own in results.items()}
     algorithmic_plots.lengths(lengths, TRAINED, workshop.out / "algorithms.png")

@@ -1,8 +1,8 @@
-"""The demonstration: two small translators, one of which remembers.
+"""The demo: two small translators, one with a memory.
 
-It does what a user would do by hand: make a corpus, train with and without a memory, fill the
+It does what a user would do by hand: create a corpus, train with and without a memory, fill the
 memory, translate, compare, and teach the finished translator new names. Steps that do not depend on
-each other run side by side, so that no core is idle.
+each other run in parallel, so that no core is idle.
 """
 
 import json
@@ -35,9 +35,9 @@ PLAIN, REMEMBERING = "gnmt_tiny", "gnmt_memory_tiny"
 NAMES = {PLAIN: "without memory", REMEMBERING: "with memory"}
 LOOK_EVERY = 0.5  # seconds
 
-# float32: numbers that are the same on every processor, but for the order of sums.
+# float32 gives the same numbers on every processor, except for the order of sums.
 AUTOCAST = "none"
-# A small language, which is learned in a minute; most of its names occur once or never.
+# A small language that is learned in a minute; most of its names occur once or never.
 LANGUAGE = ("--words", "15", "--names", "2000", "--train", "8000")
 TRAINING = [
     "--criterion", "memory_cross_entropy", "--dropout", "0.1",
@@ -45,7 +45,7 @@ TRAINING = [
     "--share-decoder-input-output-embed",
     "--optimizer", "adam", "--adam-betas", "(0.9, 0.98)", "--lr", "0.004", "--clip-norm", "1.0",
     # With the default, 1e-8, Adam moves the embeddings of rare words, which are in few batches, as
-    # far as those of frequent ones, and all in one direction: the attention forms later.
+    # far as those of frequent ones, all in one direction, and the attention forms later.
     "--adam-eps", "1e-4",
     "--lr-scheduler", "tri_stage", "--phase-ratio", "(0.1, 0.5, 0.4)", "--final-lr-scale", "0.02",
     "--batch-size", "32",
@@ -56,13 +56,13 @@ UPDATES = re.compile(r'"num_updates": "(\d+)"')
 
 @dataclass(frozen=True)
 class Plan:
-    """Where the demonstration works, and how much.
+    """Folders and amounts of the demo.
 
     Attributes:
-        out: folder for everything that is made.
-        updates: of each training.
+        out: folder for all output.
+        updates: number of updates of each training.
         seed: of the language and of the trainings.
-        threads: processor cores to use.
+        threads: number of processor cores.
         language: options of ``data_prep.toy_corpus``.
     """
 
@@ -79,31 +79,31 @@ class Plan:
 
     @property
     def data(self) -> Path:
-        """What fairseq reads of it."""
+        """Folder with the binarised corpus."""
         return self.corpus / "data-bin"
 
     def log(self, name: str) -> Path:
-        """For the output of a command."""
+        """Return the log of a command."""
         return self.out / "logs" / f"{name}.log"
 
     def trained(self, arch: str) -> Path:
-        """Checkpoint that a training ends with."""
+        """Return the last checkpoint of a training."""
         return self.out / arch / "checkpoint_last.pt"
 
     @property
     def filled(self) -> Path:
-        """The translator with a memory of the whole training text."""
+        """Checkpoint with a memory of the whole training text."""
         return self.out / REMEMBERING / "filled.pt"
 
     @property
     def taught(self) -> Path:
-        """The same after the lessons."""
+        """The same checkpoint after the lessons."""
         return self.out / REMEMBERING / "taught.pt"
 
 
 @dataclass(frozen=True)
 class Recall:
-    """One name that was taught in one sentence and asked for in another one."""
+    """A name that was taught in one sentence and asked for in another one."""
 
     name: str
     translation: str
@@ -115,18 +115,18 @@ class Recall:
 
     @property
     def remembered(self) -> bool:
-        """The translation made after teaching has the right name."""
+        """Whether the translation after teaching contains the correct name."""
         return self.translation in self.after.split()
 
 
 def demonstrate(plan: Plan) -> tuple[dict[str, Scores], list[Recall]]:
-    """Make a corpus, train, fill, translate and teach.
+    """Create a corpus, train, fill, translate and teach.
 
     Returns:
-        What both translators get right, by architecture, and what became of each taught name.
+        The scores of both translators, by architecture, and the result for each taught name.
 
     Raises:
-        InputError: if a command fails, or ``plan.out`` was made with other settings.
+        InputError: if a command fails, or ``plan.out`` was created with other settings.
     """
     _same_as_before(plan)
     logger.info("1/3 Making a corpus of an invented language")
@@ -151,16 +151,16 @@ def demonstrate(plan: Plan) -> tuple[dict[str, Scores], list[Recall]]:
 
 
 def make_corpus(plan: Plan) -> None:
-    """Make an invented language pair with a long tail of names."""
+    """Create an invented language pair with a long tail of names."""
     command = [sys.executable, "-m", "data_prep.toy_corpus", "--out", plan.corpus]
     run([*command, *plan.language, "--seed", plan.seed], plan.log("corpus"), plan.threads)
 
 
 def train(plan: Plan, arch: str, threads: int, bar: Progress) -> None:
-    """Train a translator, unless that was done before; ``bar`` shows its updates."""
+    """Train a translator, unless it is already trained; ``bar`` shows its updates."""
     log, shown = plan.log(f"train_{arch}"), 0
     if plan.trained(arch).exists() and "done training" in _text(log):
-        logger.info("%s is trained already", arch)
+        logger.info("%s is already trained", arch)
         bar.update(plan.updates)
         return
     process = launch(train_command(plan, arch), log, threads)
@@ -173,8 +173,8 @@ def train(plan: Plan, arch: str, threads: int, bar: Progress) -> None:
 
 
 def train_command(plan: Plan, arch: str) -> list[object]:
-    """Return what a user would type."""
-    # A network that has learned the grammar asks the memory what it cannot know itself.
+    """Return the command that a user would type."""
+    # A network that has learned the grammar asks the memory for what it cannot know itself.
     joins = ["--memory-from-update", plan.updates // 2] if arch == REMEMBERING else []
     return [
         program("fairseq-train"), plan.data, "--user-dir", PLUGINS,
@@ -187,7 +187,7 @@ def train_command(plan: Plan, arch: str) -> list[object]:
 
 
 def fill(plan: Plan, threads: int) -> None:
-    """Remember all rare words of the training text, each time with its sentence."""
+    """Write all rare words of the training text to the memory, in all their sentences."""
     torch.set_num_threads(threads)
     filling = Filling(
         plan.data, clear=True, memory_size=20_000, memory_write="rare", calibrate="valid",
@@ -197,7 +197,7 @@ def fill(plan: Plan, threads: int) -> None:
 
 
 def teach(plan: Plan, threads: int) -> list[Recall]:
-    """Teach one sentence for each new name; translate others with them, before and after."""
+    """Teach each new name in one sentence; translate other sentences before and after."""
     torch.set_num_threads(threads)
     lessons = Filling(plan.data, split="test1", teach=True, autocast=AUTOCAST)
     fill_checkpoint(plan.filled, plan.taught, lessons)
@@ -226,7 +226,7 @@ def compare(plan: Plan, translations: dict[str, list[str]]) -> dict[str, Scores]
 
 
 def table(scores: Sequence[Scores]) -> str:
-    """Return a table: BLEU, and words right by how often they occur in training."""
+    """Return a table of BLEU, and of correct words by their frequency in training."""
     labels = [bucket.label for bucket in scores[0].words]
     rows = [
         f"{one.name:<16}{one.bleu:6.1f}  "
@@ -241,12 +241,12 @@ def table(scores: Sequence[Scores]) -> str:
 
 
 def example(of: Sequence[Recall]) -> Recall:
-    """Return the first one that is translated word for word as the reference, or else the first."""
+    """Return the first recall whose translation equals the reference, or simply the first one."""
     return next((recall for recall in of if recall.after == recall.reference), of[0])
 
 
 def next_steps(plan: Plan) -> dict[str, str]:
-    """Return commands for a shell in the current folder, by what they do."""
+    """Return commands for a shell in the current folder, by their purpose."""
     interactive, memory = (_typed(program(f"fairseq-{name}")) for name in ("interactive", "memory"))
     python, another = _typed(sys.executable), f"{plan.out}-{plan.seed + 1}"
     return {
@@ -260,24 +260,24 @@ def next_steps(plan: Plan) -> dict[str, str]:
 
 
 def _typed(path: Path | str) -> str:
-    """A path as one would type it in the current folder."""
+    """Return a path as a user would type it in the current folder."""
     return shlex.quote(os.path.relpath(path))
 
 
 def _side_by_side(threads: int, *jobs: Callable[[int], Any]) -> list[Any]:
-    """Do jobs at the same time, each with its share of the threads; with one thread, in turn."""
+    """Run jobs in parallel, each with its share of the threads; with one thread, in turn."""
     share = max(1, threads // len(jobs))
     return together([partial(job, share) for job in jobs], min(threads, len(jobs)))
 
 
 def _same_as_before(plan: Plan) -> None:
-    """Refuse to go on with what was made with other settings."""
+    """Raise an error if the folder was created with other settings."""
     settings = {"language": list(plan.language), "training": TRAINING, "updates": plan.updates,
                 "seed": plan.seed}  # fmt: skip
     path = plan.out / "settings.json"
     if path.exists() and json.loads(path.read_text()) != settings:
         raise InputError(
-            f"{plan.out}: was made with other settings; remove it, or choose another --out"
+            f"{plan.out}: was created with other settings; remove it, or choose another --out"
         )
     write_json(path, settings)
 

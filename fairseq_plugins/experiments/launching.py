@@ -1,7 +1,7 @@
-"""One training by several processes on processors without a GPU.
+"""One training with several processes on machines without a GPU.
 
-fairseq starts its own processes for GPUs; for processors it has the means, but no spelling that a
-person would find (docs/architecture.md). Each process here is one rank; they talk by gloo.
+For GPUs, fairseq starts its own processes. For CPUs it has the means, but the necessary options are
+hard to find (docs/architecture.md). Each process here is one rank; they communicate through gloo.
 """
 
 import logging
@@ -21,13 +21,13 @@ LOOK_EVERY = 0.2  # seconds
 
 
 def rank_arguments(name: str, rank: int, workers: int, port: int) -> list[str]:
-    """What tells a process its place.
+    """Return the arguments that give a process its rank.
 
     Args:
         name: ``fairseq-train`` or ``fairseq-hydra-train``.
         rank: of the process.
-        workers: how many there are.
-        port: of this machine, where they meet.
+        workers: number of processes.
+        port: of this machine, through which they connect.
     """
     settings = {
         "distributed_world_size": workers,
@@ -50,7 +50,7 @@ def rank_arguments(name: str, rank: int, workers: int, port: int) -> list[str]:
 
 
 def free_port() -> int:
-    """A port that nobody listens on."""
+    """Return a port that no process listens on."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         return int(free.getsockname()[1])
@@ -61,18 +61,18 @@ def launch(command: Sequence[str], workers: int, threads: int) -> int:
 
     Args:
         command: ``fairseq-train`` or ``fairseq-hydra-train`` with its arguments.
-        workers: processes.
+        workers: number of processes.
         threads: processor cores for each.
 
     Returns:
         The exit status: 0, or that of the process that failed first.
 
     Raises:
-        InputError: if the command is another one.
+        InputError: if the command is not one of these.
     """
     name, *arguments = command
     if name not in (TRAIN, HYDRA):
-        raise InputError(f"{name}: only {TRAIN} and {HYDRA} can be started by several processes")
+        raise InputError(f"{name}: only {TRAIN} and {HYDRA} can run in several processes")
     port = free_port()
     environment = os.environ | {"OMP_NUM_THREADS": str(threads)}
     ranks = [

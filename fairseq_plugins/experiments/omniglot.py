@@ -19,11 +19,11 @@ CONFIG = "omniglot_vinyals"
 
 @dataclass(frozen=True)
 class Plan:
-    """How long to train, and what to measure.
+    """Amount of training, and what to measure.
 
     Attributes:
-        updates: of a training.
-        longer: updates of the splits that need more of them.
+        updates: number of updates of a training.
+        longer: number of updates for the splits that need more.
         measures: what is measured.
     """
 
@@ -34,7 +34,7 @@ class Plan:
 
 OFFICIAL = "background-evaluation"
 SPLITS = ("vinyals", OFFICIAL)
-# With fewer characters to train on, those of the official split, longer training still helps.
+# With fewer characters to train on, as in the official split, longer training still helps.
 WHOLE = Plan(10_000, {OFFICIAL: 24_000}, Measures(showings=(5, 15), lifelong=True, views=25))
 QUICK = Plan(1_500, {}, Measures())
 
@@ -47,15 +47,15 @@ def omniglot(
     seeds: Sequence[int],
     overrides: Sequence[str],
 ) -> list[dict]:
-    """Do everything; one result per split and seed.
+    """Run all steps; return one result per split and seed.
 
     Args:
-        workshop: where to.
-        plan: how long, and what.
-        data: folder that data_prep.omniglot made.
+        workshop: where trainings run.
+        plan: amount of training, and what to measure.
+        data: folder created by data_prep.omniglot.
         splits: of the characters.
-        seeds: one training each.
-        overrides: changes to the configuration, as hydra writes them.
+        seeds: one training for each.
+        overrides: changes to the configuration, in hydra's syntax.
     """
     runs = [(split, seed) for seed in seeds for split in splits]
     workshop.train([training(data, plan, *pair, overrides) for pair in runs])
@@ -63,7 +63,7 @@ def omniglot(
 
 
 def training(data: Path, plan: Plan, split: str, seed: int, overrides: Sequence[str]) -> Training:
-    """One by the shipped configuration."""
+    """Return a training from the published configuration."""
     updates = plan.longer.get(split, plan.updates)
     own = [
         f"common.seed={seed}", override("task.data", data), f"task.split={split}",
@@ -73,7 +73,7 @@ def training(data: Path, plan: Plan, split: str, seed: int, overrides: Sequence[
 
 
 def evaluate(workshop: Workshop, data: Path, plan: Plan, split: str, seed: int) -> dict:
-    """Measure on characters never trained on."""
+    """Evaluate on characters that were not trained on."""
     name = f"{split}_{seed}"
     folder = workshop.folder(name)
     result = folder / "result.json"
@@ -87,7 +87,7 @@ def evaluate(workshop: Workshop, data: Path, plan: Plan, split: str, seed: int) 
 
 
 def omniglot_table(results: Sequence[dict]) -> str:
-    """Mean and standard deviation over seeds, one line a split."""
+    """Return mean and standard deviation over seeds, in a row for each split."""
     protocols = list(results[0]["few_shot"])
     lines = [f"Correct answers in %; {HEADINGS[results[0].get('rule', VOTE)]}."]
     lines += [f"{'':<24}{'minutes':>8}" + "".join(f"{name:>16}" for name in protocols)]

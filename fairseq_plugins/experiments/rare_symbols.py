@@ -14,7 +14,7 @@ from fairseq_plugins.plots import algorithmic as algorithmic_plots
 from fairseq_plugins.teaching.filled import Filling
 
 TRANSLATOR, NEURAL_GPU = "rare_symbols", "rare_symbols_neural_gpu"
-# Names of models -> configuration and changes to it.
+# Names of models -> configuration, and changes to it.
 MODELS: dict[str, tuple[str, list[str]]] = {
     "gnmt": (TRANSLATOR, [
         "model._name=gnmt", "~model.memory_size", "~model.memory_key_dim", "~model.memory_query",
@@ -26,26 +26,26 @@ MODELS: dict[str, tuple[str, list[str]]] = {
     ]),
     "extended_neural_gpu_memory": (NEURAL_GPU, []),
 }  # fmt: skip
-SLOTS = 300_000  # more than the training text has symbols
+SLOTS = 300_000  # more than the number of symbols in the training text
 
 
 def rare_symbols(
     workshop: Workshop, models: Sequence[str], seeds: Sequence[int], overrides: Sequence[str]
 ) -> dict[str, list[dict]]:
-    """Train, fill and measure; for each model one result a seed."""
+    """Train, fill and evaluate; return one result per seed for each model."""
     runs = [(model, seed) for seed in seeds for model in models]
     workshop.train([training(*pair, overrides) for pair in runs])
     return {model: [evaluate(workshop, model, seed) for seed in seeds] for model in models}
 
 
 def training(model: str, seed: int, overrides: Sequence[str]) -> Training:
-    """One by the shipped configuration."""
+    """Return a training from the published configuration."""
     config, changes = MODELS[model]
     return Training(f"{model}_{seed}", config, [f"common.seed={seed}", *changes, *overrides])
 
 
 def evaluate(workshop: Workshop, model: str, seed: int) -> dict:
-    """Accuracy by rarity, and for life."""
+    """Measure accuracy by rarity, and for repeated symbols."""
     name = f"{model}_{seed}"
     folder = workshop.folder(name)
     checkpoint, result = folder / "checkpoint_last.pt", folder / "result.json"
@@ -59,20 +59,20 @@ def evaluate(workshop: Workshop, model: str, seed: int) -> dict:
 
 
 def by_bucket(results: Sequence[dict], what: str) -> dict[str, Spread]:
-    """One kind of share, by how often training asked for the symbols."""
+    """Return one kind of share, by how often training asked for the symbols."""
     buckets = results[0]["rarity"]
     return {bucket: spread(r["rarity"][bucket][what] for r in results) for bucket in buckets}
 
 
 def rare_symbols_table(results: Mapping[str, Sequence[dict]]) -> str:
-    """Mean and standard deviation over seeds, in per cent."""
+    """Return mean and standard deviation over seeds, in per cent."""
     lines = []
     first = next(iter(results.values()))[0]
     for what in ("symbols", "sequences"):
-        lines.append(_row(what + " right, %", first["rarity"]))
+        lines.append(_row(what + " correct, %", first["rarity"]))
         lines += [_row(model, by_bucket(own, what).values()) for model, own in results.items()]
         lines.append("")
-    lines.append(_row("showing, % right", first["lifelong"]))
+    lines.append(_row("showing, correct, %", first["lifelong"]))
     for model, own in results.items():
         cells = [spread(r["lifelong"][showing] for r in own) for showing in first["lifelong"]]
         minutes = mean_minutes(own)
@@ -85,7 +85,7 @@ def _row(head: str, cells: Iterable[object]) -> str:
 
 
 def draw(results: Mapping[str, Sequence[dict]], folder: Path) -> None:
-    """A picture of the first table."""
+    """Draw the first table."""
     algorithmic_plots.accuracy(
         {model: by_bucket(own, "symbols") for model, own in results.items()},
         "number of times that training asked for f of the symbol",

@@ -1,4 +1,4 @@
-"""The ``fairseq-train`` command that says the same as a configuration for hydra."""
+"""The ``fairseq-train`` command that is equivalent to a hydra configuration."""
 
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
@@ -14,7 +14,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from fairseq_plugins.errors import InputError
 
-# What --task, --arch and so on choose; the other sections are the same for every training.
+# Selected by --task, --arch and so on; the other sections are the same for every training.
 CHOICES = {
     "task": "--task",
     "model": "--arch",
@@ -25,19 +25,19 @@ CHOICES = {
 
 
 def composed(config: str, overrides: Sequence[str], folder: Path) -> DictConfig:
-    """A configuration with hydra's overrides.
+    """Return a configuration with hydra's overrides.
 
     Args:
-        config: Name of a YAML file in ``folder``, without its ending.
-        overrides: As hydra writes them.
-        folder: An absolute one.
+        config: name of a YAML file in ``folder``, without its suffix.
+        overrides: in hydra's syntax.
+        folder: absolute path.
 
     Raises:
-        InputError: if there is no such file, or an override does not fit.
+        InputError: if there is no such file, or an override is invalid.
     """
     if not (folder / f"{config}.yaml").is_file():
         known = ", ".join(sorted(path.stem for path in folder.glob("*.yaml")))
-        raise InputError(f"no configuration is called {config!r}; there are {known}")
+        raise InputError(f"there is no configuration {config!r}; there are {known}")
     hydra_init()
     try:
         with initialize_config_dir(str(folder), version_base="1.1"):
@@ -47,7 +47,7 @@ def composed(config: str, overrides: Sequence[str], folder: Path) -> DictConfig:
 
 
 def command(cfg: DictConfig) -> list[str]:
-    """The arguments of ``fairseq-train``; what is still to be given stands there in capitals."""
+    """Return the arguments of ``fairseq-train``; missing values are in capitals."""
     given = _plain(cfg)
     task = given.get("task", {})
     data = [_placeholder("data", task["data"])] if "data" in task else []
@@ -72,7 +72,7 @@ def _arguments(sections: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _schema(section: str, chosen: str | None) -> Mapping[str, Any]:
-    """The defaults."""
+    """Return the defaults."""
     if chosen is None:
         return _plain(OmegaConf.structured(FairseqConfig)[section])
     return _plain(ConfigStore.instance().load(f"{section}/{chosen}.yaml").node)
@@ -86,13 +86,13 @@ def _placeholder(name: str, value: Any) -> str:
     if value == "???":
         return name.upper()
     if isinstance(value, list):
-        # Options of several numbers are parsed by Python, but for those that take commas.
+        # Options of several numbers are parsed by Python, except those that take commas.
         return ",".join(map(str, value)) if name in ("lr", "update_freq") else str(value)
     return str(value)
 
 
 def shown(arguments: Sequence[str]) -> str:
-    """As one would type it, an option a line."""
+    """Return the command as a user would type it, with one option per line."""
     lines: list[list[str]] = [[]]
     for argument in arguments:
         if argument.startswith("--"):

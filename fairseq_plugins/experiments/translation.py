@@ -22,15 +22,15 @@ from fairseq_plugins.teaching.filled import Filling
 
 @dataclass(frozen=True)
 class Experiment:
-    """What is trained, and what is measured.
+    """What to train, and what to measure.
 
     Attributes:
         config: of a file in ``configs/``, without ``.yaml``.
         tests: names of the test texts, by fairseq's subset.
-        references: folder of the right translations, beside ``data-bin``.
+        references: folder of the references, beside ``data-bin``.
         tokenize: sacrebleu's tokenisation.
-        filling: how the memory is filled.
-        averaged: checkpoints.
+        filling: how to fill the memory.
+        averaged: number of checkpoints to average.
     """
 
     config: str
@@ -43,7 +43,7 @@ class Experiment:
 
 MULTI30K = Experiment(
     "multi30k_en_de", {"test": "test_2016_flickr"}, "text", "none",
-    # Enough slots for every token of the training text; float32, as the published numbers have it.
+    # Enough slots for every token of the training text; float32, as in the published numbers.
     Filling(memory_size=400_000, autocast="none"),
 )  # fmt: skip
 GENERAL = Experiment(
@@ -61,7 +61,7 @@ def translations(
     seeds: Sequence[int],
     overrides: Sequence[str],
 ) -> list[dict]:
-    """Do everything; one result per model and seed."""
+    """Run all steps; return one result per model and seed."""
     runs = [(arch, seed) for seed in seeds for arch in archs]
     workshop.train([training(experiment, data, *pair, overrides) for pair in runs])
     return [evaluate(experiment, workshop, data, *pair) for pair in runs]
@@ -70,13 +70,13 @@ def translations(
 def training(
     experiment: Experiment, data: Path, arch: str, seed: int, overrides: Sequence[str]
 ) -> Training:
-    """One by the shipped configuration."""
+    """Return a training from the published configuration."""
     own = [f"common.seed={seed}", override("task.data", data / "data-bin"), f"model._name={arch}"]
     return Training(f"{arch}_{seed}", experiment.config, [*own, *overrides])
 
 
 def evaluate(experiment: Experiment, workshop: Workshop, data: Path, arch: str, seed: int) -> dict:
-    """Average, fill if there is a memory, translate, score."""
+    """Average, fill if there is a memory, translate and score."""
     folder = workshop.folder(f"{arch}_{seed}")
     model = folder / "averaged.pt"
     if not model.exists():
@@ -96,9 +96,9 @@ def evaluate(experiment: Experiment, workshop: Workshop, data: Path, arch: str, 
 
 
 def score(experiment: Experiment, workshop: Workshop, data: Path, model: Path, subset: str) -> dict:
-    """BLEU, chrF, and words that are right by how often training has them."""
+    """Return BLEU, chrF, and correct words by their frequency in training."""
     folder = model.parent
-    log = folder / f"generate_{subset}.log"  # gone with the model, if that is removed
+    log = folder / f"generate_{subset}.log"  # removed together with the model
     if not (log.exists() and "Translated" in log.read_text(errors="replace")):
         generation = Generation(
             data / "data-bin", subset,
@@ -120,7 +120,7 @@ def score(experiment: Experiment, workshop: Workshop, data: Path, model: Path, s
 
 
 def translations_table(results: Sequence[dict]) -> str:
-    """Mean and standard deviation over seeds, for each test one line a model."""
+    """Return mean and standard deviation over seeds, in a row per model for each test."""
     lines = []
     for test, first in results[0]["tests"].items():
         buckets = list(first["words_right"])

@@ -1,6 +1,6 @@
-"""Trainings by shipped configurations, as the scripts that reproduce our results run them.
+"""Runs trainings from the published configurations, for the scripts that reproduce our results.
 
-Each writes to a folder of its own, goes on from its last checkpoint, and is skipped once done.
+Each training has its own folder, resumes from its last checkpoint, and is skipped once finished.
 """
 
 import argparse
@@ -35,7 +35,7 @@ class Training:
     Attributes:
         name: of its folder.
         config: of a file in ``configs/``, without ``.yaml``.
-        overrides: of the configuration, as hydra writes them.
+        overrides: of the configuration, in hydra's syntax.
     """
 
     name: str
@@ -45,12 +45,12 @@ class Training:
 
 @dataclass(frozen=True)
 class Workshop:
-    """Where trainings run.
+    """The place where trainings run.
 
     Attributes:
         out: folder for all of them.
-        threads: processor cores to use.
-        parallel: trainings at a time, which share the cores.
+        threads: number of processor cores.
+        parallel: number of trainings in parallel, which share the cores.
     """
 
     out: Path
@@ -58,16 +58,16 @@ class Workshop:
     parallel: int
 
     def log(self, name: str) -> Path:
-        """For the output of a program."""
+        """Return the log of a program."""
         return self.out / "logs" / f"{name}.log"
 
     @property
     def data(self) -> Path:
-        """The folder of the corpus."""
+        """Folder of the corpus."""
         return self.out / "data"
 
     def folder(self, name: str) -> Path:
-        """Of a training."""
+        """Return the folder of a training."""
         return self.out / name
 
     def fill(self, model: Path, filling: Filling) -> Path:
@@ -75,10 +75,10 @@ class Workshop:
 
         Args:
             model: a checkpoint in the folder of its training.
-            filling: what is filled in; its data, slots and number formats.
+            filling: how to fill; data, slots and number formats are set here.
 
         Returns:
-            The filled one, beside it.
+            The filled checkpoint, beside the model.
         """
         filled = model.with_name("filled.pt")
         if not filled.exists():
@@ -94,7 +94,7 @@ class Workshop:
         logger.info("Details are in %s", path)
 
     def train(self, trainings: Sequence[Training]) -> None:
-        """Bring all of them to their end.
+        """Bring all trainings to their end.
 
         Raises:
             InputError: if one fails, or was begun with other settings.
@@ -102,14 +102,14 @@ class Workshop:
         together([partial(self._train, training) for training in trainings], self.parallel)
 
     def seconds(self, name: str) -> float:
-        """How long a training took, all pieces of an interrupted one together."""
+        """Return the time that a training took, over all its parts."""
         return float(self._done(name).read_text())
 
     def _done(self, name: str) -> Path:
         return self.folder(name) / "training_seconds.txt"
 
     def _settings(self, training: Training) -> dict:
-        """What a training depends on; not where its files lie."""
+        """Return what a training depends on, except the location of its files."""
         manifest = self.data / "manifest.json"
         data = None
         if manifest.exists():
@@ -126,7 +126,7 @@ class Workshop:
         known = json.loads(settings.read_text()) if begun and settings.exists() else None
         if known not in (None, wanted):
             raise InputError(
-                f"{folder}: was trained with other settings or data; remove it to train it anew, "
+                f"{folder}: was trained with other settings or data; remove it to train again, "
                 "or choose another --out"
             )
         if self._done(name).exists():
@@ -143,7 +143,7 @@ class Workshop:
             ],
             self.log(f"train_{name}"),
             max(1, self.threads // self.parallel),
-            append=True,  # so that the log of an interrupted training tells its whole course
+            append=True,  # so that the log of an interrupted training is complete
         )  # fmt: skip
         last = read_checkpoint(folder / "checkpoint_last.pt")
         seconds = last["extra_state"]["previous_training_time"]
@@ -155,21 +155,21 @@ class Workshop:
 
 
 def mean_minutes(results: Sequence[dict]) -> float:
-    """How long trainings took, of results that tell their ``training_seconds``."""
+    """Return the mean time of trainings, from their ``training_seconds``."""
     return statistics.fmean(result["training_seconds"] for result in results) / 60
 
 
 def workshop(args: argparse.Namespace, *configs: str) -> Workshop:
-    """Make the place to train, as :func:`experiments.options.add_options` was told.
+    """Create the place to train from the options of :func:`experiments.options.add_options`.
 
     Args:
-        args: of the program.
-        configs: names of the configurations that it trains by.
+        args: parsed arguments of the program.
+        configs: names of the configurations to train.
 
     Raises:
-        InputError: if the changes to a configuration do not fit it: before there is work to lose.
+        InputError: if changes to a configuration are invalid; raised before any work is done.
     """
     for config in configs:
         check_arguments(composed(config, args.overrides, CONFIGS))
-    torch.set_num_threads(args.threads)  # of what is measured in this process
+    torch.set_num_threads(args.threads)  # for measurements in this process
     return Workshop(args.out.resolve(), args.threads, args.parallel)

@@ -1,7 +1,7 @@
-"""What is done about quirks of fairseq, hydra, numpy and torch: a file for each family.
+"""Corrects quirks of fairseq, hydra, numpy and torch; each family has a file.
 
-Importing this package applies all of them. What concerns more than fairseq waits until it is known
-whose program this is: in fairseq's own, bad input is shown as one line.
+Importing this package applies all corrections. Those that concern more than fairseq depend on whose
+program this is: in fairseq's own programs, invalid input is shown as one line.
 """
 
 from fairseq_plugins.errors import one_line_errors

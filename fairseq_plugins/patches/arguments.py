@@ -1,7 +1,7 @@
-"""Arguments are checked as a whole, before one of fairseq's programs does any work by them.
+"""Checks arguments as a whole, before one of fairseq's programs does any work with them.
 
-Options of our own declare what they allow (``modules/options.py``). Here are those of fairseq that
-would end in a traceback, or be accepted and ignored.
+Our own options declare what they allow (``modules/options.py``). This module checks options of
+fairseq that would end in a traceback, or be silently ignored.
 """
 
 import functools
@@ -25,7 +25,7 @@ from fairseq_plugins.errors import InputError
 from fairseq_plugins.host import running
 from fairseq_plugins.modules.options import Allowed, Range, check, refusal
 
-LAST = "checkpoint_last.pt"  # what --restore-file is if it is not given
+LAST = "checkpoint_last.pt"  # value of --restore-file if it is not given
 DRAWN = ("algorithmic", "omniglot")  # tasks whose examples do not come from a corpus
 ONE_OR_MORE, NONE_OR_MORE = Range(least=1), Range(least=0)
 
@@ -66,10 +66,10 @@ def check_arguments(cfg: DictConfig) -> None:
     """Check the configuration of any of fairseq's programs.
 
     Args:
-        cfg: all of it; groups and options that a program does not have may be missing.
+        cfg: the whole configuration; groups and options that a program lacks may be missing.
 
     Raises:
-        InputError: naming an option, its value, and what it may be.
+        InputError: names an option, its value, and what it may be.
     """
     for group, options in FAIRSEQ.items():
         for name, allowed in options.items():
@@ -83,10 +83,10 @@ def check_arguments(cfg: DictConfig) -> None:
 
 
 def check_part(options: Any, kind: type) -> None:
-    """Check the options of a task, a model or a criterion with what their dataclass declares.
+    """Check the options of a task, model or criterion against the declarations of its dataclass.
 
     Raises:
-        InputError: naming an option, its value, and what it may be.
+        InputError: names an option, its value, and what it may be.
     """
     try:
         whole = merge_with_parent(kind(), options) if OmegaConf.is_config(options) else options
@@ -96,7 +96,7 @@ def check_part(options: Any, kind: type) -> None:
 
 
 def _parts(cfg: DictConfig) -> Iterator[tuple[DictConfig, type]]:
-    """Task, model and criterion, each with its dataclass; old-style ones have none."""
+    """Yield task, model and criterion, each with its dataclass; old-style ones have none."""
     registries = {
         "task": TASK_DATACLASS_REGISTRY,
         "model": MODEL_DATACLASS_REGISTRY,
@@ -123,7 +123,7 @@ def check_training(cfg: DictConfig) -> None:
 
 
 def _check_alignment(cfg: DictConfig) -> None:
-    """fairseq-interactive takes a soft alignment for a hard one, and dies of it."""
+    """Reject soft alignments, which fairseq-interactive mistakes for hard ones, and crashes."""
     soft = OmegaConf.select(cfg, "generation.print_alignment") == "soft"
     if soft and Path(running()).stem in ("fairseq-interactive", "interactive"):
         raise InputError(
@@ -138,19 +138,19 @@ def _check_batches(cfg: DictConfig) -> None:
     if OmegaConf.select(cfg, "task._name") in DRAWN:
         raise InputError("this task draws its examples in batches: give --batch-size")
     if cfg.dataset.max_tokens is None:
-        raise InputError("nothing says how large a batch is: give --batch-size or --max-tokens")
+        raise InputError("the size of a batch is not given: give --batch-size or --max-tokens")
 
 
 def _check_number_format(cfg: DictConfig) -> None:
     if cfg.tpu and find_spec("torch_xla") is None:
         raise InputError(
-            "--bf16: fairseq takes this for a TPU, and torch_xla is not installed; give --autocast "
+            "--bf16: fairseq uses this for TPUs, and torch_xla is not installed; give --autocast "
             "bfloat16 instead"
         )
     if cfg.fp16 and (cfg.cpu or not torch.cuda.is_available()):
         raise InputError(
             "--fp16: fairseq trains in float16 on GPUs only; leave it out, or give --autocast "
-            "bfloat16 where the processor multiplies that"
+            "bfloat16 where it is native"
         )
 
 
@@ -159,7 +159,7 @@ def _check_checkpoints(cfg: DictConfig) -> None:
     if restore != LAST and not Path(restore).exists():
         raise InputError(
             f"--restore-file {restore}: no such file; name a checkpoint, or leave the option out "
-            f"to go on from {LAST} in --save-dir, if there is one"
+            f"to resume from {LAST} in --save-dir, if there is one"
         )
     if begin is None:
         return
@@ -167,13 +167,13 @@ def _check_checkpoints(cfg: DictConfig) -> None:
     others += [str(name) for name in cfg if str(name).startswith("reset_") and cfg[name]]
     if others:
         names = " ".join("--" + name.replace("_", "-") for name in others)
-        raise InputError(f"--finetune-from-model does not go together with {names}; give one")
+        raise InputError(f"--finetune-from-model cannot be combined with {names}; give one")
     if not Path(begin).exists() and not Path(cfg.save_dir, LAST).exists():
         raise InputError(f"--finetune-from-model {begin}: no such file; name a checkpoint")
 
 
 def _check_stages(cfg: DictConfig) -> None:
-    """fairseq divides by the length of the last stage of ``tri_stage``."""
+    """Check the last stage of ``tri_stage``: fairseq divides by its length."""
     schedule = cfg.lr_scheduler
     if not isinstance(schedule, DictConfig) or schedule.get("_name") != "tri_stage":
         return
@@ -181,7 +181,7 @@ def _check_stages(cfg: DictConfig) -> None:
     if ratio is not None and int(cfg.optimization.max_update * ratio[2]) < 1:
         raise InputError(
             f"--max-update {cfg.optimization.max_update}: too few for --phase-ratio {ratio}, whose "
-            "last stage would have no update; give more"
+            "last stage would have no updates; give more"
         )
     if ratio is None and schedule.get("decay_steps", 0) < 1:
         raise InputError("--lr-scheduler tri_stage: give --decay-steps 1 or more, or --phase-ratio")
@@ -193,7 +193,7 @@ _add_defaults = initialize.add_defaults
 
 @functools.wraps(_import_user_module)
 def _import_and_check(args: Any) -> None:
-    """All programs call this first, with a part of their configuration."""
+    """Check a part of the configuration; all programs call this first."""
     _import_user_module(args)
     if isinstance(args, DictConfig):
         check_arguments(args._get_root())  # type: ignore[arg-type]
@@ -201,7 +201,7 @@ def _import_and_check(args: Any) -> None:
 
 @functools.wraps(_add_defaults)
 def _complete_and_check(cfg: DictConfig) -> None:
-    """Trainings call this next; those of fairseq-hydra-train import us no earlier."""
+    """Check the whole configuration; trainings call this next, and hydra imports us only now."""
     try:
         _add_defaults(cfg)
     except OmegaConfBaseException as error:  # no such option, or of another type

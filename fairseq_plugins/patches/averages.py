@@ -1,4 +1,4 @@
-"""fairseq's moving average of weights (``--store-ema``), made to leave memories alone."""
+"""Lets fairseq's moving average of weights (``--store-ema``) leave memories alone."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -11,28 +11,28 @@ from fairseq_plugins.memory.state import memory_buffers
 
 
 def not_averaged(state: Mapping[str, Tensor]) -> set[str]:
-    """Names in a model's state dict of which the newest is right, and the average is nonsense.
+    """Return names in a model's state dict whose newest value is right and whose average is not.
 
-    These are the memories (a slot's key belongs to its value, and slots change hands), and
-    whatever else is not a real number, such as counters.
+    These are memories (a slot's key belongs to its value, and slots are reused), and everything
+    that is not a real number, such as counters.
     """
     integers = {name for name, tensor in state.items() if not tensor.is_floating_point()}
     return integers | _of_memories(state)
 
 
 def _of_memories(state: Mapping[str, Tensor]) -> set[str]:
-    """Names in a model's state dict that belong to memories."""
+    """Return the names in a model's state dict that belong to memories."""
     return set().union(*(names.values() for names in memory_buffers(state)))
 
 
 class _WithoutMemories:
-    """A model as an update of the average sees it."""
+    """A model without its memories, for an update of the average."""
 
     def __init__(self, model: nn.Module) -> None:
         self.model = model
 
     def state_dict(self) -> dict[str, Tensor]:
-        """What there is to average, and counters."""
+        """Return what is averaged, and counters."""
         state = self.model.state_dict()
         left_out = _of_memories(state)
         return {name: entry for name, entry in state.items() if name not in left_out}
@@ -46,7 +46,7 @@ def _init_ema_without_memory(
     self: EMA, model: nn.Module, config: Any, device: Any = None, skip_keys: Iterable[str] = ()
 ) -> None:
     _init_ema(self, model, config, device, set(skip_keys) | not_averaged(model.state_dict()))
-    # The average has no memory of its own: its buffers are the model's, and so the newest.
+    # The average shares the model's memory, which is the newest.
     for copied, own in zip(memories_in(self.model), memories_in(model), strict=True):
         copied._buffers = own._buffers
     for name in _of_memories(self.fp32_params):

@@ -1,8 +1,8 @@
-"""fairseq's broadcast of a tensor from one process to the others, for tensors of any type.
+"""Lets fairseq broadcast tensors of any type between processes.
 
 When several processes resume a training, the first one sends the checkpoint to the others. Gloo,
-which connects processes on CPUs, does not know all types: short integers, which count terms, are
-an "Invalid scalar type". It knows bytes.
+which connects processes on CPUs, does not support all types: short integers, which count terms, are
+an "Invalid scalar type". It supports bytes.
 """
 
 from typing import Any
@@ -15,7 +15,7 @@ _broadcast = distributed_utils.broadcast
 
 
 def _broadcast_of_any_type(tensor: Tensor, *args: Any, **kwargs: Any) -> None:
-    """Send a tensor as bytes. Those that receive have a contiguous one, of which these are part."""
+    """Send a tensor as bytes. The receivers have a contiguous tensor that these bytes belong to."""
     _broadcast(tensor.reshape(-1).view(torch.uint8), *args, **kwargs)
 
 

@@ -1,4 +1,4 @@
-"""Vocabularies with byte fallback: pieces such as `<0xE2>` are put together to characters again."""
+"""Vocabularies with byte fallback: joins pieces such as `<0xE2>` into characters."""
 
 import re
 from typing import Any
@@ -7,20 +7,20 @@ from fairseq.data import data_utils
 from fairseq.data.encoders.sentencepiece_bpe import SentencepieceBPE
 
 PIECE = r"<0x[0-9A-F]{2}>"
-RUN = re.compile(rf"(?<!\S){PIECE}(?: {PIECE})*(?!\S)")  # whole pieces, with spaces around them
+RUN = re.compile(rf"(?<!\S){PIECE}(?: {PIECE})*(?!\S)")  # whole pieces, separated by spaces
 
 _post_process = data_utils.post_process
 _decode = SentencepieceBPE.decode
 
 
 def join_bytes(pieces: str) -> str:
-    """Replace the pieces that stand for bytes by what the bytes spell in UTF-8.
+    """Replace runs of byte pieces with the text that they spell in UTF-8.
 
     Args:
-        pieces: With spaces between them.
+        pieces: separated by spaces.
 
     Returns:
-        The same with one piece for each run of bytes; U+FFFD stands for what is not UTF-8.
+        The same with one piece for each run of bytes; U+FFFD marks what is not UTF-8.
     """
 
     def spelled(run: re.Match[str]) -> str:

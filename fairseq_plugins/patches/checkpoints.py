@@ -1,4 +1,4 @@
-"""fairseq's checkpoints: read with torch's guard on, and refused in one line."""
+"""fairseq's checkpoints: loads them with torch's protection, and rejects them in one line."""
 
 import argparse
 import collections
@@ -25,7 +25,7 @@ from fairseq_plugins.memory.state import memory_buffers, upgrade_memories
 from fairseq_plugins.memory.terms import terms_fault
 from fairseq_plugins.patches.dictionaries import RemembersDictionaries
 
-# torch.load makes only what is listed here, beside tensors and plain Python data.
+# torch.load creates only these, in addition to tensors and plain Python data.
 HARMLESS: list[Any] = [
     argparse.Namespace,  # the configuration of fairseq's oldest architectures, such as `lstm`
     rebuild_array,  # the counts that --eval-bleu logs are integer arrays
@@ -56,13 +56,13 @@ _load_into_trainer = Trainer.load_checkpoint
 
 @contextlib.contextmanager
 def reading(path: str | Path) -> Iterator[None]:
-    """Say in one line why ``torch.load`` or fairseq cannot read a checkpoint.
+    """Report in one line why ``torch.load`` or fairseq cannot read a checkpoint.
 
     Args:
-        path: of the checkpoint that is read meanwhile.
+        path: of the checkpoint that is read within the context.
 
     Raises:
-        InputError: if it is damaged, or holds more than data.
+        InputError: if it is damaged, or contains more than data.
         OSError: if it cannot be opened.
     """
     try:
@@ -85,16 +85,16 @@ def reading(path: str | Path) -> Iterator[None]:
 
 
 def models_in(state: dict[str, Any]) -> list[dict[str, Any]]:
-    """The model's state dict in a checkpoint, and then the moving averages of it, if there are any.
+    """Return the model's state dict in a checkpoint, then its moving averages, if any.
 
-    A memory is not averaged: all of them hold the same one.
+    A memory is not averaged: all of them have the same one.
     """
     extra = state.get("extra_state") or {}
     return [state["model"], *(extra[k] for k in ("ema", "ema_fp32_params") if k in extra)]
 
 
 def check_memories(state: dict[str, Any], path: str | Path) -> None:
-    """Bring the memories in a checkpoint to their newest layout, in place.
+    """Upgrade the memories in a checkpoint to their newest layout, in place.
 
     Raises:
         InputError: if one of them is damaged.
@@ -110,7 +110,7 @@ def check_memories(state: dict[str, Any], path: str | Path) -> None:
 
 
 def _check_others(weights: Mapping[str, Any]) -> None:
-    """Check what stands beside the memories: ValueError if it is not what it should be."""
+    """Raise ValueError if the tensors beside the memories are not what they should be."""
     for name, entry in weights.items():
         if not isinstance(entry, Tensor) and not name.endswith("_extra_state"):
             raise ValueError(f"{name} is not a tensor")
@@ -124,13 +124,13 @@ def _readable_or_input_error(path: str, *args: Any, **kwargs: Any) -> dict:
         state = _load_checkpoint_to_cpu(path, *args, **kwargs)
         weights = state["model"]
         check_memories(state, path)
-    with contextlib.suppress(AttributeError):  # a plain dict has no room for it
-        weights.path = path  # for the message when it turns out to fit no model
+    with contextlib.suppress(AttributeError):  # a plain dict cannot store it
+        weights.path = path  # for the message if it fits no model
     return state
 
 
 def _load_and_compare(cfg: Any, trainer: Any, **kwargs: Any) -> Any:
-    """fairseq lets the task look at a checkpoint only if it goes on with the same data."""
+    """Let the task check a checkpoint, which fairseq allows only when it resumes the same data."""
     extra_state, epochs = _load_checkpoint(cfg, trainer, **kwargs)
     if extra_state and isinstance(trainer.task, RemembersDictionaries):
         trainer.task.set_checkpoint_dict(extra_state.get(type(trainer.task).__name__, {}))
@@ -155,7 +155,7 @@ def _load_fitting_state_dict(self: BaseFairseqModel, state_dict: Any, *args: Any
 
 
 def _load_into_trainer_or_input_error(self: Trainer, filename: str, *args: Any, **kw: Any) -> Any:
-    """fairseq hides why weights do not fit, and does not say which optimizer state does not."""
+    """Report why weights do not fit, which fairseq hides, and which optimizer state does not."""
     try:
         return _load_into_trainer(self, filename, *args, **kw)
     except Exception as error:
@@ -165,7 +165,7 @@ def _load_into_trainer_or_input_error(self: Trainer, filename: str, *args: Any, 
             raise InputError(
                 f"{filename}: was trained with other parameters, for instance with "
                 "--share-all-embeddings and now without; give the options it was trained with, "
-                "--reset-optimizer to take only its weights, or another --save-dir to start afresh"
+                "--reset-optimizer to load only its weights, or another --save-dir to start again"
             ) from error
         if isinstance(error, AssertionError):  # of another criterion or optimizer
             raise InputError(f"{filename}: {error}") from error
@@ -180,14 +180,14 @@ BaseFairseqModel.load_state_dict = _load_fitting_state_dict  # type: ignore[meth
 
 
 def misfit(model: nn.Module, state: Mapping[str, Tensor]) -> str:
-    """Say what of a state dict does not fit a model, and what to do about it.
+    """Return what in a state dict does not fit a model, and what to do about it.
 
     Args:
-        model: what was built from the configuration and the data.
-        state: what the checkpoint holds.
+        model: built from the configuration and the data.
+        state: from the checkpoint.
 
     Returns:
-        One line, the most telling difference: vocabulary, memory, or any other.
+        One line with the most telling difference: vocabulary, memory, or any other.
     """
     own = model.state_dict()
     differing = [k for k in own if k in state and own[k].shape != state[k].shape]
@@ -197,7 +197,7 @@ def misfit(model: nn.Module, state: Mapping[str, Tensor]) -> str:
         here, there = own[name].shape, state[name].shape
         if len(here) > 1 and here[0] in vocabularies and here[1:] == there[1:]:
             return (
-                f"made for a vocabulary of {there[0]} entries, the data has {here[0]}; "
+                f"made for a vocabulary of {there[0]} entries, but the data has {here[0]}; "
                 "use the data folder with the dictionaries that it was trained with"
             )
     for prefix, module in model.named_modules():
@@ -205,9 +205,9 @@ def misfit(model: nn.Module, state: Mapping[str, Tensor]) -> str:
         if isinstance(module, KeyValueMemory) and name in differing:
             slots, dim = state[name].shape
             return (
-                f"its memory has {slots} slots of {dim} numbers, the configuration says "
+                f"its memory has {slots} slots of width {dim}, but the configuration has "
                 f"{module.size} of {module.key_dim}; give --memory-size {slots} "
-                f"--memory-key-dim {dim}, or another --save-dir to start afresh"
+                f"--memory-key-dim {dim}, or another --save-dir to start again"
             )
     missing, unknown = [k for k in own if k not in state], [k for k in state if k not in own]
     problems = [
@@ -217,6 +217,6 @@ def misfit(model: nn.Module, state: Mapping[str, Tensor]) -> str:
     problems += [f"{names[0]} is only {where}, with {len(names) - 1} more"
                  for names, where in ((missing, "here"), (unknown, "there")) if names]  # fmt: skip
     return (
-        f"holds another model ({'; '.join(problems)}); give the --arch and the sizes it was "
-        "trained with, or another --save-dir to start afresh"
+        f"contains another model ({'; '.join(problems)}); give the --arch and the sizes it was "
+        "trained with, or another --save-dir to start again"
     )

@@ -1,4 +1,4 @@
-"""Checkpoints that note which dictionaries they were made with."""
+"""Records in checkpoints with which dictionaries they were made."""
 
 import hashlib
 from typing import Any
@@ -7,18 +7,18 @@ from fairseq_plugins.errors import InputError
 
 
 class RemembersDictionaries:
-    """For tasks: notes in every checkpoint which dictionaries it was made with.
+    """Records dictionaries in every checkpoint; for tasks.
 
-    Dictionaries of the same size with other entries would otherwise go unnoticed, and translate
-    to nonsense. To be named before the fairseq task it extends.
+    Otherwise dictionaries of the same size with other entries would go unnoticed, and translate to
+    nonsense. Inherit it before fairseq's task.
     """
 
     def state_dict(self) -> dict[str, Any]:
-        """What fairseq keeps of a task in a checkpoint, and a digest of each dictionary."""
+        """Return fairseq's state of the task, and a digest of each dictionary."""
         return super().state_dict() | {"dictionaries": self._digests()}  # type: ignore[misc]
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Take what a checkpoint holds.
+        """Load the state from a checkpoint.
 
         Raises:
             InputError: if it was made with other dictionaries.
@@ -31,11 +31,11 @@ class RemembersDictionaries:
         super().load_state_dict(rest)  # type: ignore[misc]
 
     def get_checkpoint_dict(self) -> dict[str, Any]:
-        """The same for fairseq-train, which asks for it in another way."""
+        """Return the same for fairseq-train, which uses another name."""
         return {type(self).__name__: {"dictionaries": self._digests()}}
 
     def set_checkpoint_dict(self, state: dict[str, Any]) -> None:
-        """Called by fairseq-train when it resumes."""
+        """Load the state when fairseq-train resumes."""
         self.load_state_dict(state)
 
     def _digests(self) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""fairseq's sum of gradients over processes, for gradients of any layout in memory."""
+"""Lets fairseq sum gradients over processes with any memory layout."""
 
 from fairseq.distributed import LegacyDistributedDataParallel
 
@@ -6,7 +6,7 @@ _all_reduce_grads = LegacyDistributedDataParallel.all_reduce_grads
 
 
 def _all_reduce_grads_of_any_layout(self: LegacyDistributedDataParallel) -> None:
-    """fairseq flattens gradients with ``view``, which those of channels_last weights have not."""
+    """Sum gradients that ``view`` cannot flatten, such as those of channels_last weights."""
     for parameter in self.module.parameters():
         if parameter.grad is not None:
             parameter.grad = parameter.grad.contiguous()

@@ -1,4 +1,4 @@
-"""fairseq's checkpoints: written whole or not at all."""
+"""Writes fairseq's checkpoints completely or not at all."""
 
 import contextlib
 from collections.abc import Iterator
@@ -18,7 +18,7 @@ _copy = PathManager.copy
 
 @contextlib.contextmanager
 def _whole(path: str) -> Iterator[Path]:
-    """Write a file under another name, which it loses once it is complete.
+    """Write a file under a temporary name, and rename it once it is complete.
 
     Raises:
         InputError: if it cannot be written; nothing is left behind.
@@ -28,13 +28,13 @@ def _whole(path: str) -> Iterator[Path]:
             yield unfinished
     except OSError as error:
         raise InputError(
-            f"{path}: cannot be written ({error.strerror or error}); make room or permit it, and "
-            "start the same command again: it goes on from the last whole checkpoint"
+            f"{path}: cannot be written ({error.strerror or error}); free space or allow it, and "
+            "start the same command again: it resumes from the last complete checkpoint"
         ) from error
 
 
 def _save_whole(obj: Any, filename: str, async_write: bool = False) -> None:
-    """fairseq tries three times, shows a traceback for each, and leaves what it has written."""
+    """Save once, without fairseq's three tries, their tracebacks, and what they leave behind."""
     if async_write or not PathManager.supports_rename(filename):
         _save(obj, filename, async_write)
         return
@@ -43,7 +43,7 @@ def _save_whole(obj: Any, filename: str, async_write: bool = False) -> None:
 
 
 def _copy_whole(source: str, destination: str, overwrite: bool = False) -> bool:
-    """fairseq writes checkpoint_last.pt as a copy, into which a kill must leave no gap."""
+    """Write checkpoint_last.pt as an atomic copy, so that a kill cannot truncate it."""
     if not PathManager.supports_rename(destination):
         return _copy(source, destination, overwrite)
     with _whole(destination) as unfinished:

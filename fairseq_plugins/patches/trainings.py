@@ -1,4 +1,4 @@
-"""Several trainings in one process, one after the other."""
+"""Several trainings in one process, one after another."""
 
 import sys
 
@@ -8,17 +8,17 @@ from fairseq_plugins import allocator
 
 
 def begin_task() -> None:
-    """What every task does first, in whichever of fairseq's programs."""
+    """Do what every task does first, in all of fairseq's programs."""
     allocator.keep_freed_memory()
     forget_earlier_trainings()
 
 
 def forget_earlier_trainings() -> None:
-    """Forget the best checkpoint of trainings that this process did before.
+    """Forget the best checkpoint of earlier trainings in this process.
 
     A sweep (``fairseq-hydra-train --multirun``) trains one model after another. fairseq keeps the
-    best validation loss in attributes of functions, so that the second model would get no
-    ``checkpoint_best.pt`` before it beat the first, and would lose patience early.
+    best validation loss in attributes of functions, so the second model would get no
+    ``checkpoint_best.pt`` until it was better than the first, and would lose patience early.
     """
     program = sys.modules.get("fairseq_cli.train")
     keepers = checkpoint_utils.save_checkpoint, getattr(program, "should_stop_early", None)

@@ -1,9 +1,9 @@
-"""`--replace-unk` of fairseq-generate and fairseq-interactive: words that no dictionary knows.
+"""`--replace-unk` of fairseq-generate and fairseq-interactive, for words outside the dictionary.
 
-A name that the vocabulary cannot spell comes out of the decoder as `<unk>`. With `--replace-unk`
-the word of the input line stands in its place. fairseq's own option looks for a file named `@@ `
-if it is given without a value, expects an alignment that its search no longer makes, and copies
-`<unk>` where the source word is unknown, too: it keeps only the numbers of interactive input.
+A name that the vocabulary cannot spell is decoded as `<unk>`. With `--replace-unk`, the word of the
+input line takes its place. fairseq's own option looks for a file named `@@ ` if it is given without
+a value, expects an alignment that its search no longer makes, and copies `<unk>` if the source word
+is also unknown, because it keeps only the numbers of interactive input.
 """
 
 from collections import defaultdict, deque
@@ -18,7 +18,7 @@ from torch import Tensor
 
 from fairseq_plugins.errors import InputError
 
-# What the option is if no file is named.
+# Value of the option if no file is named.
 NO_FILE = GenerationConfig.__dataclass_fields__["replace_unk"].metadata["argparse_const"]
 INPUT_LINES = "input_lines"  # attribute of a task: words of each line, by its token numbers
 ORIGINAL = "get_original_text"  # method of datasets that are read from text
@@ -31,10 +31,10 @@ _build_dataset = TranslationTask.build_dataset_for_inference
 
 
 class Alignment(list):
-    """fairseq's alignment of a hypothesis, and the source words for its unknown ones.
+    """fairseq's alignment of a hypothesis, and the source words of its unknown words.
 
     Attributes:
-        words: Source word by target position.
+        words: source word by target position.
     """
 
     def __init__(self, pairs: Iterable[Any], words: Mapping[int, str]) -> None:
@@ -47,14 +47,14 @@ def copied_places(
 ) -> dict[int, int]:
     """Choose the source word for each unknown word of a hypothesis.
 
-    Unknown source words come first, each once, along the strongest attention. For what is left, it
-    is the word that is most attended to.
+    Unknown source words come first, each once, along the strongest attention. The remaining ones
+    get the word with the most attention.
 
     Args:
-        target: Tokens of the hypothesis.
+        target: tokens of the hypothesis.
         attention: [source, target], of each target token to the source.
-        source: Tokens of the source; the last one ends the sentence.
-        unk: The token of all unknown words, in both languages.
+        source: tokens of the source; the last one ends the sentence.
+        unk: the token of all unknown words, in both languages.
 
     Returns:
         Source position by target position.
@@ -104,15 +104,15 @@ def _build_dataset_in_order(self: TranslationTask, *args: Any, **options: Any) -
 def _source_words(
     task: TranslationTask, sample: Mapping[str, Any], row: int, tokens: Sequence[int]
 ) -> Sequence[str]:
-    """Return the words of a source sentence, as they were written if that is known."""
+    """Return the words of a source sentence, as they were written if this is known."""
     lines = getattr(task, INPUT_LINES, {}).get(tuple(tokens))
     texts = [d.src for d in task.datasets.values() if hasattr(getattr(d, "src", None), ORIGINAL)]
     words: list[str] = []
-    if lines:  # sentences of the same numbers are translated in the order in which they came
+    if lines:  # sentences with the same numbers are translated in their order
         words = lines.popleft()
     elif "id" in sample and texts:
         words = tokenizer.tokenize_line(texts[0].get_original_text(int(sample["id"][row])))
-    known = len(words) == len(tokens) - 1  # but for the end of the sentence
+    known = len(words) == len(tokens) - 1  # except for the end of the sentence
     return words if known else [task.source_dictionary[token] for token in tokens[:-1]]
 
 
@@ -130,13 +130,13 @@ def _inference_step_with_words(
 
 def _has_attention(hypothesis: Mapping[str, Any]) -> bool:
     attention = hypothesis.get("attention")
-    return attention is not None and attention.dim() == 2  # empty, if the model gives none
+    return attention is not None and attention.dim() == 2  # empty if the model provides none
 
 
 def _copy_words(
     task: TranslationTask, sample: Any, row: int, hypotheses: Sequence[dict[str, Any]]
 ) -> None:
-    """Note in the alignments of hypotheses which source words stand for their unknown ones."""
+    """Record in the alignments of hypotheses which source words replace unknown words."""
     pad = task.source_dictionary.pad()
     padded = sample["net_input"]["src_tokens"][row].tolist()
     source = [token for token in padded if token != pad]
@@ -152,7 +152,7 @@ def _copy_words(
 def _without_padding(attention: Tensor, padded: Sequence[int], pad: int) -> Tensor:
     """Return attention to the tokens that are not padding, [source, target].
 
-    Models may move padding from the left to the right. Padding itself gets no attention.
+    Models may move padding from the left to the right. Padding gets no attention.
     """
     left = next((n for n, token in enumerate(padded) if token != pad), 0)
     length = sum(token != pad for token in padded)

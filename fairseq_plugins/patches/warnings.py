@@ -1,4 +1,4 @@
-"""Warnings about fairseq's own age, which its users cannot act upon."""
+"""Silences warnings about fairseq's own age, which its users cannot act on."""
 
 import logging
 import warnings
@@ -17,7 +17,7 @@ ABOUT_FAIRSEQ: tuple[tuple[str, type[Warning]], ...] = (
 
 
 def silence() -> None:
-    """Show none of them; nor what hydra logs while fairseq-interactive starts."""
+    """Silence these warnings, and what hydra logs while fairseq-interactive starts."""
     for message, category in ABOUT_FAIRSEQ:
         warnings.filterwarnings("ignore", message=message, category=category)
     logging.getLogger("hydra").setLevel(logging.INFO)

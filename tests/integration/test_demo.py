@@ -24,7 +24,7 @@ def test_it_compares_and_teaches_and_is_not_repeated_with_other_settings(tmp_pat
     trained = plan.trained(PLAIN).stat().st_mtime_ns
     assert demonstrate(plan) == (scores, recalls)
     assert plan.trained(PLAIN).stat().st_mtime_ns == trained
-    with pytest.raises(InputError, match="was made with other settings"):
+    with pytest.raises(InputError, match="was created with other settings"):
         demonstrate(replace(plan, updates=5))
     steps = [shlex.split(step.replace("\\\n", " ")) for step in next_steps(plan).values()]
     translate, inspect, repeat = steps

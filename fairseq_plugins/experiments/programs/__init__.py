@@ -2,6 +2,6 @@
 
     python scripts/reproduce.py RESULT --help
 
-explains a result. What is done already is skipped, and a training that was stopped goes on where it
-was.
+describes a result. Finished steps are skipped, and an interrupted training resumes where it
+stopped.
 """

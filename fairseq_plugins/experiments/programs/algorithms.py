@@ -1,9 +1,9 @@
-"""Reproduce the algorithms of docs/results.md: `make algorithms`.
+"""Reproduce the results on algorithms in docs/results.md: `make algorithms`.
 
     python scripts/reproduce.py algorithms --algorithms copy --seeds 1
 
-For every algorithm and seed, trains a Neural GPU by configs/algorithms.yaml on short examples, and
-measures how many longer ones it gets right from beginning to end.
+For every algorithm and seed, trains a Neural GPU from configs/algorithms.yaml on short examples,
+and measures how many longer examples it gets entirely right.
 """
 
 import argparse
@@ -14,14 +14,20 @@ ALGORITHMS = ("binary_addition", "copy", "reverse")
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    """Say what is trained."""
+    """Declare the arguments."""
     add = parser.add_argument
-    add("--algorithms", nargs="+", choices=ALGORITHMS, default=ALGORITHMS, help="to learn")
+    add(
+        "--algorithms",
+        nargs="+",
+        choices=ALGORITHMS,
+        default=ALGORITHMS,
+        help="algorithms to learn",
+    )
     add_options(parser, "algorithms")
 
 
 def run(args: argparse.Namespace) -> str:
-    """Train, measure, tell."""
+    """Train, evaluate and return the results."""
     from fairseq_plugins.experiments.algorithms import CONFIG, algorithms, algorithms_table, draw
     from fairseq_plugins.experiments.workshop import workshop
 

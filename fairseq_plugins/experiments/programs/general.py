@@ -3,7 +3,7 @@
     python scripts/reproduce.py general --archs gnmt_memory_base
 
 Prepares the mix of corpora of configs/data/general_en_de.yaml, trains `gnmt_base` and
-`gnmt_memory_base` by configs/general_en_de.yaml, averages the last checkpoints, fills the memory
+`gnmt_memory_base` from configs/general_en_de.yaml, averages the last checkpoints, fills the memory
 with what surprised the translator in the training text, and translates newstest2014 and manual
 pages.
 """
@@ -15,17 +15,17 @@ from fairseq_plugins.experiments.options import CONFIGS, add_options, source_opt
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    """Say what is trained, and on which corpora."""
+    """Declare the arguments."""
     add = parser.add_argument
     add("--mix", type=Path, default=CONFIGS / "data" / "general_en_de.yaml",
-        help="describes the corpora")  # fmt: skip
-    add("--source", type=Path, help="folder with them (that of --mix)")
+        help="YAML file that describes the corpora")  # fmt: skip
+    add("--source", type=Path, help="folder with the corpora (default: that of --mix)")
     add("--archs", nargs="+", default=["gnmt_base", "gnmt_memory_base"], help="models to train")
     add_options(parser, "general", seeds=(1,))
 
 
 def run(args: argparse.Namespace) -> str:
-    """Prepare, train, translate, tell."""
+    """Prepare, train, translate and return the results."""
     from fairseq_plugins.experiments.translation import GENERAL, translations, translations_table
     from fairseq_plugins.experiments.workshop import workshop
 

@@ -2,7 +2,7 @@
 
     python scripts/reproduce.py multi30k --seeds 1
 
-For every seed, trains `gnmt` and `gnmt_memory` by configs/multi30k_en_de.yaml, averages the last
+For every seed, trains `gnmt` and `gnmt_memory` from configs/multi30k_en_de.yaml, averages the last
 checkpoints, fills the memory with the training text, translates test_2016_flickr, and prints BLEU
 and accuracy on rare words with mean and standard deviation.
 """
@@ -14,7 +14,7 @@ from fairseq_plugins.experiments.options import add_options, source_options
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    """Say what is trained."""
+    """Declare the arguments."""
     add = parser.add_argument
     add("--source", type=Path, help="folder with the corpus, instead of downloading it")
     add("--archs", nargs="+", default=["gnmt", "gnmt_memory"], help="models to train")
@@ -22,7 +22,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> str:
-    """Prepare, train, translate, tell."""
+    """Prepare, train, translate and return the results."""
     from fairseq_plugins.experiments.translation import MULTI30K, translations, translations_table
     from fairseq_plugins.experiments.workshop import workshop
 

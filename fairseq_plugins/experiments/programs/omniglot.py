@@ -2,9 +2,9 @@
 
     python scripts/reproduce.py omniglot --quick --splits vinyals --seeds 1
 
-takes a few minutes: 1,500 updates, and the N-way K-shot table alone. In full, for every seed and
-split, trains `omniglot_convnet_memory` by configs/omniglot_vinyals.yaml and evaluates it on
-characters that it never saw: N-way K-shot, k-th showing, retention.
+takes a few minutes: 1,500 updates, and only the N-way K-shot table. In full, for every seed and
+split, trains `omniglot_convnet_memory` from configs/omniglot_vinyals.yaml and evaluates it on
+characters that it has not seen: N-way K-shot, k-th showing, retention.
 """
 
 import argparse
@@ -16,16 +16,16 @@ SPLITS = ("vinyals", "background-evaluation")
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    """Say what is trained."""
+    """Declare the arguments."""
     add = parser.add_argument
     add("--source", type=Path, help="folder with the archives, instead of downloading them")
-    add("--splits", nargs="+", choices=SPLITS, default=SPLITS, help="of the characters")
+    add("--splits", nargs="+", choices=SPLITS, default=SPLITS, help="splits of the characters")
     add("--quick", action="store_true", help="train for a few minutes, and measure less")
     add_options(parser, "omniglot")
 
 
 def run(args: argparse.Namespace) -> str:
-    """Prepare, train, evaluate, tell."""
+    """Prepare, train, evaluate and return the results."""
     from fairseq_plugins.experiments.omniglot import CONFIG, QUICK, WHOLE, omniglot, omniglot_table
     from fairseq_plugins.experiments.workshop import workshop
 

@@ -1,4 +1,4 @@
-"""Reproduce the rare symbols of docs/results.md: `make rare-symbols`.
+"""Reproduce the results on rare symbols in docs/results.md: `make rare-symbols`.
 
     python scripts/reproduce.py rare-symbols --models extended_neural_gpu
 
@@ -16,16 +16,16 @@ MODELS = ("gnmt", "gnmt_memory", "extended_neural_gpu", "extended_neural_gpu_mem
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    """Say what is trained."""
+    """Declare the arguments."""
     parser.add_argument(
         "--models", nargs="+", choices=MODELS, default=MODELS[:2], metavar="MODEL",
-        help=f"to train, among {', '.join(MODELS)}",
+        help=f"models to train, of {', '.join(MODELS)}",
     )  # fmt: skip
     add_options(parser, "rare_symbols")
 
 
 def run(args: argparse.Namespace) -> str:
-    """Train, fill, measure, tell."""
+    """Train, fill, evaluate and return the results."""
     from fairseq_plugins.experiments import rare_symbols as experiment
     from fairseq_plugins.experiments.workshop import workshop
 

@@ -59,7 +59,7 @@ def test_it_can_be_pasted_into_a_shell() -> None:
 
 
 def test_mistakes_are_named(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"no configuration is called 'x'; there are .*multi30k"):
+    with pytest.raises(InputError, match=r"there is no configuration 'x'; there are .*multi30k"):
         composed("x", [], CONFIGS)
     with pytest.raises(InputError, match=r"Could not override 'model\.no'"):
         composed("multi30k_en_de", ["model.no=1"], CONFIGS)

@@ -177,10 +177,10 @@ def test_a_sound_configuration_is_accepted(tmp_path: Path) -> None:
     [
         (["--restore-file", "nosuch.pt"], "--restore-file nosuch.pt: no such file"),
         (["--finetune-from-model", "nosuch.pt"], "--finetune-from-model nosuch.pt: no such file"),
-        (["--finetune-from-model", __file__, "--reset-optimizer"], "together with --reset-optim"),
+        (["--finetune-from-model", __file__, "--reset-optimizer"], "combined with --reset-optim"),
         (["--finetune-from-model", __file__, "--restore-file", __file__], "with --restore-file"),
         (["--fp16"], "--fp16: fairseq trains in float16 on GPUs only; .* --autocast bfloat16"),
-        (["--bf16"], "--bf16: fairseq takes this for a TPU"),
+        (["--bf16"], "--bf16: fairseq uses this for TPUs"),
         (["--lr-scheduler", "tri_stage", "--phase-ratio", "(0.5,0.3,0.2)", "--max-update", 2],
          "--max-update 2.*: too few for --phase-ratio"),
         (["--lr-scheduler", "tri_stage"], "give --decay-steps 1 or more"),

@@ -170,12 +170,12 @@ class Toy(nn.Module):
 
 def test_misfit_names_the_vocabulary() -> None:
     message = misfit(Toy(words=5), Toy(words=7).state_dict())
-    assert "vocabulary of 7 entries, the data has 5" in message
+    assert "vocabulary of 7 entries, but the data has 5" in message
 
 
 def test_misfit_names_the_memory_and_the_remedy() -> None:
     message = misfit(Toy(slots=4, key_dim=3), Toy(slots=9, key_dim=2).state_dict())
-    assert "9 slots of 2 numbers, the configuration says 4 of 3" in message
+    assert "9 slots of width 2, but the configuration has 4 of 3" in message
     assert "--memory-size 9 --memory-key-dim 2" in message
 
 
