@@ -192,7 +192,7 @@ def test_model_refuses_weights_of_another_size_and_names_the_file(trained: Any) 
     state = checkpoint_utils.load_checkpoint_to_cpu(str(trained.last))
     keys = next(name for name in state["model"] if name.endswith("memory.keys"))
     state["model"][keys] = torch.zeros(7, 8)
-    with pytest.raises(InputError, match=r"checkpoint_last\.pt: its memory has 7 slots of 8"):
+    with pytest.raises(InputError, match=r"checkpoint_last\.pt: its memory has 7 slots of width 8"):
         load(trained, state)
 
 
