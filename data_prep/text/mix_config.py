@@ -74,8 +74,6 @@ def read_mix(path: Path) -> Mix:
         for frozen in (schema.cleaning, schema.vocabulary):
             OmegaConf.set_readonly(frozen, False)
         loaded = OmegaConf.load(StringIO(_read_yaml(path)))
-        if not OmegaConf.is_dict(loaded):
-            raise DataError(f"{path}: begins with a list; see configs/data for what is expected")
         given = OmegaConf.merge(schema, loaded)
         mix: Any = OmegaConf.to_object(given)
     except RecursionError as error:
@@ -101,7 +99,10 @@ def _read_yaml(path: Path) -> str:
     except UnicodeDecodeError as error:
         at = error.start + 1
         raise DataError(f"{path}: not UTF-8 at byte {at}; is it a YAML file?") from error
-    if _nodes(yaml.compose(text, yaml.SafeLoader), {}) > MOST_NODES:
+    node = yaml.compose(text, yaml.SafeLoader)
+    if node is not None and not isinstance(node, yaml.MappingNode):
+        raise DataError(f"{path}: does not begin with `name: value`; see configs/data for examples")
+    if _nodes(node, {}) > MOST_NODES:
         raise DataError(
             f"{path}: has more than {MOST_NODES:,} entries with its aliases (`*name`) written out, "
             "or an alias that contains itself; write the entries themselves"

@@ -4,7 +4,9 @@ Our own options declare what they allow (``modules/options.py``). This module ch
 fairseq that would end in a traceback, or be silently ignored.
 """
 
+import ast
 import functools
+import json
 import sys
 from collections.abc import Iterator, Mapping
 from importlib.util import find_spec
@@ -30,13 +32,13 @@ DRAWN = ("algorithmic", "omniglot")  # tasks whose examples do not come from a c
 ONE_OR_MORE, NONE_OR_MORE = Range(least=1), Range(least=0)
 
 FAIRSEQ: Mapping[str, Mapping[str, Allowed]] = {
-    "common": {"seed": Range(least=0, most=2**32 - 1)},
+    "common": {"log_interval": ONE_OR_MORE, "seed": Range(least=0, most=2**32 - 1)},
     "dataset": {
         "batch_size": ONE_OR_MORE,
         "batch_size_valid": ONE_OR_MORE,
         "max_tokens": ONE_OR_MORE,
         "max_tokens_valid": ONE_OR_MORE,
-        "num_workers": NONE_OR_MORE,
+        "num_workers": Range(least=0, most=1024),
         "validate_interval": ONE_OR_MORE,
         "validate_interval_updates": NONE_OR_MORE,
     },
@@ -49,6 +51,7 @@ FAIRSEQ: Mapping[str, Mapping[str, Allowed]] = {
     },
     "checkpoint": {"save_interval": ONE_OR_MORE, "save_interval_updates": NONE_OR_MORE},
     "ema": {"ema_decay": Range(least=0, most=1)},
+    "lr_scheduler": {"warmup_updates": NONE_OR_MORE},
     "task": {"max_source_positions": ONE_OR_MORE, "max_target_positions": ONE_OR_MORE},
     "generation": {
         "beam": ONE_OR_MORE,
@@ -119,7 +122,8 @@ def check_training(cfg: DictConfig) -> None:
     _check_batches(cfg)
     _check_number_format(cfg.common)
     _check_checkpoints(cfg.checkpoint)
-    _check_stages(cfg)
+    _check_texts(cfg)
+    _check_schedule(cfg)
 
 
 def _check_alignment(cfg: DictConfig) -> None:
@@ -156,7 +160,9 @@ def _check_number_format(cfg: DictConfig) -> None:
 
 def _check_checkpoints(cfg: DictConfig) -> None:
     restore, begin = cfg.restore_file, cfg.finetune_from_model
-    if restore != LAST and not Path(restore).exists():
+    if not cfg.save_dir:
+        raise InputError("--save-dir: an empty name; write . for the current folder")
+    if restore != LAST and not Path(restore).is_file():
         raise InputError(
             f"--restore-file {restore}: no such file; name a checkpoint, or leave the option out "
             f"to resume from {LAST} in --save-dir, if there is one"
@@ -168,15 +174,53 @@ def _check_checkpoints(cfg: DictConfig) -> None:
     if others:
         names = " ".join("--" + name.replace("_", "-") for name in others)
         raise InputError(f"--finetune-from-model cannot be combined with {names}; give one")
-    if not Path(begin).exists() and not Path(cfg.save_dir, LAST).exists():
+    if not Path(begin).is_file() and not Path(cfg.save_dir, LAST).exists():
         raise InputError(f"--finetune-from-model {begin}: no such file; name a checkpoint")
 
 
-def _check_stages(cfg: DictConfig) -> None:
-    """Check the last stage of ``tri_stage``: fairseq divides by its length."""
+def _check_texts(cfg: DictConfig) -> None:
+    """Check texts that fairseq reads as Python or JSON without checking them."""
+    betas = OmegaConf.select(cfg, "optimizer.adam_betas")
+    if isinstance(betas, str) and not _are_betas(betas):
+        raise InputError(
+            f"--adam-betas {betas}: must be two numbers of at least 0 and below 1: '(0.9, 0.98)'"
+        )
+    for name in ("eval_bleu_args", "eval_bleu_detok_args"):
+        text = OmegaConf.select(cfg, f"task.{name}")
+        if text is not None and not _is_object(text):
+            option = name.replace("_", "-")
+            raise InputError(f"--{option} {text}: must be an object of JSON: '{{\"beam\": 4}}'")
+
+
+def _are_betas(text: str) -> bool:
+    try:
+        first, second = ast.literal_eval(text)
+        return all(0 <= beta < 1 for beta in (first, second))
+    except (ValueError, SyntaxError, TypeError):
+        return False
+
+
+def _is_object(text: str) -> bool:
+    try:
+        return isinstance(json.loads(text), dict)
+    except (ValueError, RecursionError):
+        return False
+
+
+def _check_schedule(cfg: DictConfig) -> None:
+    """Check what fairseq takes the first element of, or divides by."""
+    if not len(cfg.optimization.lr):
+        raise InputError("--lr: give a learning rate")
     schedule = cfg.lr_scheduler
-    if not isinstance(schedule, DictConfig) or schedule.get("_name") != "tri_stage":
-        return
+    name = schedule.get("_name") if isinstance(schedule, DictConfig) else None
+    if name == "inverse_sqrt" and schedule.warmup_updates < 1:
+        raise InputError("--lr-scheduler inverse_sqrt: give --warmup-updates 1 or more")
+    if name == "tri_stage":
+        _check_stages(cfg, schedule)
+
+
+def _check_stages(cfg: DictConfig, schedule: DictConfig) -> None:
+    """Check the last stage of ``tri_stage``: fairseq divides by its length."""
     ratio = schedule.get("phase_ratio")
     if ratio is not None and int(cfg.optimization.max_update * ratio[2]) < 1:
         raise InputError(

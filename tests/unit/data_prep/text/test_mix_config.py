@@ -105,9 +105,10 @@ def test_yaml_that_is_none(tmp_path: Path) -> None:
         read_mix(tmp_path / "mix.yaml")
 
 
-def test_a_list_is_no_mix(tmp_path: Path) -> None:
-    (tmp_path / "mix.yaml").write_text("- one\n")
-    with pytest.raises(DataError, match=r"mix\.yaml: begins with a list"):
+@pytest.mark.parametrize("content", ["- one\n", "1", "one"])
+def test_what_is_no_mapping_is_no_mix(tmp_path: Path, content: str) -> None:
+    (tmp_path / "mix.yaml").write_text(content)
+    with pytest.raises(DataError, match=r"mix\.yaml: does not begin with `name: value`"):
         read_mix(tmp_path / "mix.yaml")
 
 
