@@ -1,16 +1,16 @@
-"""Prepares a mix of corpora for fairseq, as a YAML file describes it.
+"""Prepare a mix of corpora for fairseq, described by a YAML file.
 
     python -m data_prep.mix configs/data/wmt14_en_de.yaml --out wmt14
 
-Sources are fetched or read from disk, and may be archives, pairs of text files, tab-separated
-values, translation memories (TMX) or SGML. docs/data.md explains the file. Makes
+Sources are downloaded or read from the disk. They can be archives, pairs of text files,
+tab-separated values, translation memories (TMX) or SGML. docs/data.md describes the file. Output:
 
-    wmt14/downloads/         what was fetched; checksums.json holds it to what came first
+    wmt14/downloads/         downloaded files, verified by checksums.json
     wmt14/sources/NAME/      each source as two plain text files
-    wmt14/text/, raw/, ...   as `data_prep.parallel` does, which does the rest
+    wmt14/text/, raw/, ...   as from `data_prep.parallel`, which does the rest
 
-The work may be killed at any time: the same command goes on with the first stage that is not
-finished, and does again what depends on changed input or options. `--dry-run` shows the plan.
+You can stop the program at any time: the same command continues with the first unfinished stage,
+and repeats what depends on changed input or options. `--dry-run` shows the plan.
 """
 
 import argparse
@@ -36,7 +36,7 @@ from data_prep.text.sources import Place, extraction, originals
 
 
 def recipe(mix: Mix, out: Path) -> Recipe:
-    """What is made of the extracted sources."""
+    """Return the recipe for the extracted sources."""
 
     def corpus(name: str, sources: Sequence[str], weighted: bool = False) -> Corpus:
         pairs = [
@@ -52,10 +52,10 @@ def recipe(mix: Mix, out: Path) -> Recipe:
 
 
 def prepare(mix: Mix, place: Place, workers: int) -> None:
-    """Fetch, extract, and do what a recipe says, skipping what is done already.
+    """Download, extract and prepare, skipping finished stages.
 
     Raises:
-        DataError: If the input is missing, misaligned, damaged, or cannot be fetched.
+        DataError: If the input is missing, misaligned, damaged, or cannot be downloaded.
     """
     with Workspace(readable_by_fairseq(place.out)) as workspace:
         for name, source in mix.used.items():
@@ -73,7 +73,7 @@ def plan(mix: Mix, place: Place) -> Iterator[str]:
         state = ""
         if source.url:
             there = place.downloads.path(source.url).exists()
-            state = " (there)" if there else " (to be fetched)"
+            state = " (exists)" if there else " (to be downloaded)"
         times = f", {source.weight:g} times" if source.weight != 1 else ""
         yield f"{uses:<6} {name}{times}: {where}{state}"
         if source.member:
@@ -101,13 +101,13 @@ def parse_arguments(
     add(
         "--source",
         type=given_path,
-        help="folder that the paths in the YAML file are relative to; by default its own",
+        help="folder to which paths in the YAML file are relative; by default its own folder",
     )
-    add("--mirror", help="folder or address to take downloads from, under the same file names")
+    add("--mirror", help="folder or address with files of the same names, instead of the originals")
     add(
         "--shards",
         type=SHARDS,
-        help="folders to share the training text among; by default, as the file says",
+        help="number of folders for the training text; by default that in the file",
     )
     add("--workers", type=WORKERS, default=1, help="number of processes; the result is the same")
     add("--dry-run", action="store_true", help="show the plan and do nothing")
@@ -115,7 +115,7 @@ def parse_arguments(
 
 
 def main(arguments: argparse.Namespace) -> None:
-    """Prepare what the YAML file describes."""
+    """Prepare the mix that the YAML file describes."""
     mix = read_mix(arguments.config)
     mix.shards = arguments.shards or mix.shards
     downloads = Downloads(arguments.out / "downloads", arguments.mirror)

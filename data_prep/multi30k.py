@@ -1,15 +1,15 @@
-"""Prepares Multi30k (Elliott et al. 2016, task 1, English to German) for fairseq.
+"""Prepare Multi30k (Elliott et al. 2016, task 1, English to German) for fairseq.
 
     python -m data_prep.multi30k --out multi30k
 
-fetches the original files into `multi30k/download/` and prepares them as `data_prep.parallel`
-does; `--source DIR` reads files that are there already. Two variants:
+downloads the original files to `multi30k/download/` and prepares them like `data_prep.parallel`;
+`--source DIR` reads existing files instead. There are two variants:
 
-    tok   lowercased, normalised and tokenised by the authors: published BLEU is computed on it
+    tok   lowercased, normalised and tokenised by the authors, as in published BLEU
     raw   as the captions were written
 
-All 29,000 training pairs are kept, as in published work. Development text is `val`, test text
-`test_2016_flickr`.
+All 29,000 training pairs are kept, as in published work. The development text is `val`, the test
+text `test_2016_flickr`.
 """
 
 import argparse
@@ -38,7 +38,7 @@ from data_prep.text.recipe import Recipe, prepare
 URL = "https://raw.githubusercontent.com/multi30k/dataset/master/data/task1/"
 LANGUAGES = ("en", "de")
 LINES = {"train": 29_000, "val": 1_014, "test_2016_flickr": 1_000}
-# What the original repository calls the files of each variant.
+# Names of the files of each variant in the original repository.
 ORIGINAL_NAME = {"tok": "tok/{part}.lc.norm.tok.{language}", "raw": "raw/{part}.{language}.gz"}
 SUFFIXES = {"tok": (".lc.norm.tok", ""), "raw": ("",)}
 VOCAB_SIZE = 6000
@@ -60,14 +60,14 @@ def locate(source: Path, variant: str) -> dict[str, str]:
         variant: `tok` or `raw`.
 
     Returns:
-        For `train`, `val` and `test_2016_flickr` the beginning of the two files' names.
+        The prefix of the two files' names for `train`, `val` and `test_2016_flickr`.
 
     Raises:
-        DataError: If they are not there.
+        DataError: If they are missing.
     """
     inside = [source / "data" / "task1" / variant, source / variant]
     places = [(folder, suffix) for folder in inside for suffix in SUFFIXES[variant]]
-    # Without a folder of the variant's name, only the suffix tells tokenised text from raw.
+    # Without a folder for the variant, only the suffix distinguishes tokenised from raw text.
     for folder, suffix in [*places, (source, SUFFIXES[variant][0])]:
         prefixes = {part: str(folder / f"{part}{suffix}") for part in LINES}
         if any(Path(f"{prefixes['train']}.en{packed}").exists() for packed in ("", ".gz")):
@@ -77,10 +77,10 @@ def locate(source: Path, variant: str) -> dict[str, str]:
 
 
 def verify(data: ParallelData) -> None:
-    """Check that the files hold as many lines as Multi30k has.
+    """Check that the files have the numbers of lines of Multi30k.
 
     Raises:
-        DataError: If not.
+        DataError: If they do not.
     """
     for corpus, (part, lines) in zip(data.corpora(), LINES.items(), strict=True):
         found = check_alignment(corpus)
@@ -95,18 +95,18 @@ def fetch(folder: Path, variant: str, url: str = URL) -> None:
     """Download a variant's original files, each once.
 
     Args:
-        folder: Where the files go, laid out as in the original repository.
+        folder: Destination of the files, laid out as in the original repository.
         variant: `tok` or `raw`.
-        url: Where `tok/` and `raw/` are.
+        url: Location of `tok/` and `raw/`.
 
     Raises:
-        DataError: If a file cannot be fetched or differs from its recorded checksum.
+        DataError: If a file cannot be downloaded or differs from its recorded checksum.
     """
     downloads = Downloads(folder)
     for part, lines in LINES.items():
 
         def check(path: Path, lines: int = lines) -> None:
-            if (found := count_lines(path)) != lines:  # an error page, say
+            if (found := count_lines(path)) != lines:  # an error page, for instance
                 raise DataError(f"{path.name}: {found} lines instead of {lines}: not Multi30k")
 
         for language in LANGUAGES:
@@ -128,7 +128,7 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespac
 
 
 def main(arguments: argparse.Namespace) -> None:
-    """Prepare Multi30k as the command line says."""
+    """Prepare Multi30k."""
     source = arguments.source
     if source is None:
         source = arguments.out / "download"

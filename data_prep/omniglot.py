@@ -1,12 +1,12 @@
-"""Prepares Omniglot (Lake et al. 2015): 1,623 characters of 50 alphabets, drawn by 20 people each.
+"""Prepare Omniglot (Lake et al. 2015): 1,623 characters of 50 alphabets, by 20 people each.
 
     python -m data_prep.omniglot --out omniglot
 
-fetches the two official archives into `omniglot/download/`; `--source DIR` reads archives, or the
-folders unpacked from them, that are there already. It makes, for each size of the images,
+downloads the two official archives to `omniglot/download/`; `--source DIR` reads existing archives,
+or the folders unpacked from them, instead. For each size of the images, it writes
 
     omniglot_28.npz   images [1623, 20, 28, 28] uint8, ink is 255; alphabets, characters [1623]
-                      and drawers [20] are what they are called
+                  and drawers [20] are their names
     splits.json       which characters are for training, development and test, by name
 
 No character, and so no drawing, is in two parts of a split.
@@ -47,21 +47,21 @@ from data_prep.drawings.splits import make_splits
 logger = logging.getLogger(__name__)
 
 URL = "https://github.com/brendenlake/omniglot/raw/master/python/"
-SIZES = "28,20"  # what most papers use, and Santoro et al. 2016
+SIZES = "28,20"  # the size in most papers, and that in Santoro et al. 2016
 MAX_SIZE = 105
 
 
 def fetch(folder: Path, url: str = URL) -> None:
-    """Download the official archives, each once, and check them.
+    """Download the official archives, each once, and verify them.
 
     Args:
-        folder: Where they go.
-        url: Where they are.
+        folder: Destination of the archives.
+        url: Location of the archives.
 
     Raises:
-        DataError: If one cannot be fetched, or is not as published.
+        DataError: If one cannot be downloaded, or differs from the published one.
     """
-    pooch.get_logger().setLevel(logging.WARNING)  # it would advise programmers on checksums
+    pooch.get_logger().setLevel(logging.WARNING)  # its advice on checksums is for programmers
     for archive in ARCHIVES:
         name = f"{archive.name}.zip"
         if not (folder / name).exists():
@@ -76,7 +76,7 @@ def fetch(folder: Path, url: str = URL) -> None:
 
 
 def write_images(path: Path, halves: Sequence[Drawings]) -> None:
-    """Write the drawings of both archives into one file that numpy reads without pickle."""
+    """Write the drawings of both archives to one file that numpy reads without pickle."""
     with path.open("wb") as file:
         np.savez_compressed(
             file,
@@ -88,7 +88,7 @@ def write_images(path: Path, halves: Sequence[Drawings]) -> None:
 
 
 def make_images(sources: Sequence[Path], size: int, scratch: Path) -> None:
-    """Make `omniglot_SIZE.npz` in a folder."""
+    """Write `omniglot_SIZE.npz` to a folder."""
     halves = [
         read_archive(path, archive, size) for path, archive in zip(sources, ARCHIVES, strict=True)
     ]
@@ -96,7 +96,7 @@ def make_images(sources: Sequence[Path], size: int, scratch: Path) -> None:
 
 
 def make_split_file(images: Path, seed: int, scratch: Path) -> None:
-    """Make `splits.json` in a folder, from the names in an `omniglot_SIZE.npz`."""
+    """Write `splits.json` to a folder, from the names in an `omniglot_SIZE.npz`."""
     with np.load(images) as file:
         pairs = zip(file["alphabets"], file["characters"], strict=True)
         names = [f"{alphabet}/{character}" for alphabet, character in pairs]
@@ -109,7 +109,7 @@ def image_size(text: str) -> int:
     """Parse a size in pixels.
 
     Raises:
-        DataError: If it is none, or larger than the drawings are.
+        DataError: If it is not a number, or larger than the drawings.
     """
     if not text.isdecimal() or not 1 <= int(text) <= MAX_SIZE:
         raise DataError(f"--sizes: {text} is not a number of pixels from 1 to {MAX_SIZE}")
@@ -133,7 +133,7 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespac
 
 
 def main(arguments: argparse.Namespace) -> None:
-    """Prepare Omniglot as the command line says."""
+    """Prepare Omniglot."""
     sizes = [image_size(text) for text in arguments.sizes]
     source = arguments.source
     if source is None:

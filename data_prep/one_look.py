@@ -1,4 +1,4 @@
-"""Makes a set that measures whether one look at a word is enough, from any parallel text.
+"""Create a set that measures whether one example of a word is enough, from any parallel text.
 
     python -m data_prep.one_look --text domain/medical --training corpus/train \\
         --source-lang en --target-lang de --out one_look/medical
@@ -9,17 +9,17 @@ sentence pair and asked for in up to three others:
     lessons.{en,de}      sentence pairs to teach; line N is lesson N - 1
     questions.{en,de}    sentences to translate, with their references
     asked.json           list of {"word", "source_word", "lesson", "question"}: the word that the
-                         translation of a question should have, the source word that it belongs
-                         to, both in lower case, and the numbers of lesson and question from 0
+                     translation of a question should contain, the source word it belongs to,
+                     both in lower case, and the numbers of lesson and question from 0
     other.{en,de}        sentence pairs with none of the words, to see what teaching damages
 
-Without --training, the text itself is what the translator is to be trained on. Then the words are
-rare ones of it, and
+Without --training, the text itself is the one to train the translator on. Then the words are rare
+words of it, and
 
-    train_lines_left_out.txt    numbers, from 1, of all its lines that hold one of the words, or
-                                are in other.{en,de}: to be left out of the training
+    train_lines_left_out.txt    numbers, from 1, of all its lines that contain one of the words, or
+                            are in other.{en,de}: to be left out of the training
 
-The same text, options and seed make the same set. Words are found at spaces and punctuation.
+The same text, options and seed give the same set. Words are found at spaces and punctuation.
 """
 
 import argparse
@@ -49,12 +49,12 @@ logger = logging.getLogger(__name__)
 
 LEFT_OUT = "train_lines_left_out.txt"
 MEANINGS = {
-    "words": "most words to teach",
-    "questions": "most sentence pairs in which each word is asked for",
-    "others": "most sentence pairs with none of the words",
-    "min_letters": "fewest characters of a word",
-    "max_pairs": "most sentence pairs of the text that a word is in",
-    "max_words": "most words of a sentence",
+    "words": "greatest number of words to teach",
+    "questions": "greatest number of sentence pairs in which each word is asked for",
+    "others": "greatest number of sentence pairs with none of the words",
+    "min_letters": "least number of characters of a word",
+    "max_pairs": "greatest number of sentence pairs of the text with the word",
+    "max_words": "greatest number of words of a sentence",
     "min_dice": "least Dice coefficient of a word and its source word, from 0 to 1",
     "seed": "seed of the choice",
 }
@@ -86,7 +86,7 @@ def write_pairs(
 def write_set(
     folder: Path, languages: Sequence[str], pairs: Sequence[tuple[str, str]], found: OneLook
 ) -> None:
-    """Write lessons, questions, what is asked, and other pairs."""
+    """Write lessons, questions, words asked for, and other pairs."""
     for name, places in (
         ("lessons", found.lessons()),
         ("questions", found.questions()),
@@ -107,7 +107,7 @@ def make(
     """Make a set in a folder.
 
     Raises:
-        DataError: If the text has no word to be taught.
+        DataError: If no word of the text can be taught.
     """
     pairs = read_pairs(text)
     known = {
@@ -144,7 +144,7 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespac
         type=comma_separated,
         required=True,
         metavar=prefixes,
-        help="text to choose from: beginnings of the files' names, or .tmx, .tsv or .csv files",
+        help="text to choose from: prefixes of the files' names, or .tmx, .tsv or .csv files",
     )
     add(
         "--training",
@@ -152,8 +152,8 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespac
         metavar=prefixes,
         help="text that the translator was trained on, named in the same way",
     )
-    add("--source-lang", required=True, help="end of the source files' names, before .gz")
-    add("--target-lang", required=True, help="end of the target files' names, before .gz")
+    add("--source-lang", required=True, help="suffix of the source files' names, before .gz")
+    add("--target-lang", required=True, help="suffix of the target files' names, before .gz")
     add_out(parser)
     add = parser.add_argument_group("choice").add_argument
     defaults = OneLookOptions()
@@ -164,7 +164,7 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespac
 
 
 def main(arguments: argparse.Namespace) -> None:
-    """Make the set that the command line describes."""
+    """Create the set."""
     languages = (arguments.source_lang, arguments.target_lang)
     for option, language in zip(("--source-lang", "--target-lang"), languages, strict=True):
         plain_name(language, option)

@@ -1,22 +1,22 @@
-"""Prepares line-aligned parallel text for fairseq: clean, learn a vocabulary, encode, binarise.
+"""Prepare line-aligned parallel text for fairseq: clean, learn a vocabulary, encode, binarise.
 
     python -m data_prep.parallel --train corpus/train --valid corpus/dev --test corpus/test \\
         --source-lang en --target-lang de --out prepared --vocab-size 8000
 
-reads `corpus/train.en`, `corpus/train.de` and so on (plain or `.gz`, UTF-8) and makes
+reads `corpus/train.en`, `corpus/train.de` and so on (plain or `.gz`, UTF-8) and writes
 
     prepared/text/{train,valid,test}.{en,de}     cleaned text
-    prepared/raw/{valid,test}.{en,de}            the same as it was; references for BLEU
+    prepared/raw/{valid,test}.{en,de}            the original text; references for BLEU
     prepared/report.json, report.txt             what was dropped and why, with examples
     prepared/spm.model                           the joint sentencepiece model
     prepared/pieces/{train,valid,test}.{en,de}   the text in pieces
     prepared/data-bin/                           for fairseq-train; dict.en.txt = dict.de.txt
 
-A document that holds both languages (`terms.tmx`, `.tsv`, `.csv`, with a header that names them or
-without one) can stand in the place of a prefix. Further test sets become `test1`, `test2`, ...
+Instead of a prefix, you can give a document with both languages (`terms.tmx`, `.tsv`, `.csv`, with
+or without a header that names them). Further test sets become `test1`, `test2`, ...
 
-The work may be killed at any time: the same command goes on with the first stage that is not
-finished, and does again what depends on changed input or options.
+You can stop the program at any time: the same command continues with the first unfinished stage,
+and repeats what depends on changed input or options.
 """
 
 import argparse
@@ -44,13 +44,13 @@ from data_prep.text.sentencepiece_model import SentencePieceOptions
 
 @dataclass(frozen=True)
 class ParallelData:
-    """Where the text is.
+    """The location of the text.
 
     Attributes:
-        train, valid, test: For each part, the common beginnings of its files' names, and names of
-            documents that hold both languages.
+        train, valid, test: For each part, the common prefixes of its files' names, and names of
+            documents with both languages.
         languages: Of source and target.
-        out: Folder of all that is made; what documents hold is written there.
+        out: Folder for all output; the contents of documents are written there.
     """
 
     train: Sequence[str]
@@ -73,26 +73,26 @@ class ParallelData:
         ]
 
     def extractions(self) -> list[Stage]:
-        """Return the stages that make plain text of documents."""
+        """Return the stages that extract plain text from documents."""
         prefixes = [*self.train, *self.valid, *self.test]
         return extractions(prefixes, self.languages)
 
 
 def add_vocabulary_options(parser: argparse.ArgumentParser, vocab_size: int) -> None:
-    """Add what decides the vocabulary, and --workers, to a command line."""
+    """Add the options of the vocabulary, and --workers, to a command line."""
     default = SentencePieceOptions()
     add = parser.add_argument_group("vocabulary").add_argument
     add(
         "--vocab-size",
         type=range_of(default, "vocab_size"),
         default=vocab_size,
-        help="word pieces to learn, of both languages together",
+        help="number of word pieces to learn, for both languages together",
     )
     add(
         "--byte-fallback",
         action=argparse.BooleanOptionalAction,
         default=default.byte_fallback,
-        help="add 256 pieces, one for each byte, to spell characters that training never has",
+        help="add 256 pieces, one for each byte, to spell characters that are not in training",
     )
     add(
         "--model-type",
@@ -116,13 +116,13 @@ def add_vocabulary_options(parser: argparse.ArgumentParser, vocab_size: int) -> 
         "--seed",
         type=range_of(default, "seed"),
         default=default.seed,
-        help="seed of the sample that is taken of a very large corpus",
+        help="seed of the sample from a very large corpus",
     )
     add("--workers", type=WORKERS, default=1, help="number of processes; the result is the same")
 
 
 def vocabulary_options(arguments: argparse.Namespace) -> SentencePieceOptions:
-    """Return what `add_vocabulary_options` added."""
+    """Return the options that `add_vocabulary_options` added."""
     return SentencePieceOptions(
         vocab_size=arguments.vocab_size,
         model_type=arguments.model_type,
@@ -146,17 +146,17 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespac
             type=comma_separated,
             required=True,
             metavar="PREFIX[,PREFIX...]",
-            help=f"{meaning}: beginnings of the files' names, or .tmx, .tsv or .csv files",
+            help=f"{meaning}: prefixes of the files' names, or .tmx, .tsv or .csv files",
         )
-    add("--source-lang", required=True, help="end of the source files' names, before .gz")
-    add("--target-lang", required=True, help="end of the target files' names, before .gz")
+    add("--source-lang", required=True, help="suffix of the source files' names, before .gz")
+    add("--target-lang", required=True, help="suffix of the target files' names, before .gz")
     add_out(parser)
     add_vocabulary_options(parser, SentencePieceOptions().vocab_size)
     limits = CleaningOptions()
     add = parser.add_argument_group("training pairs that are dropped").add_argument
     for name, meaning in {
-        "max_words": "most words on either side",
-        "max_characters": "most characters on either side",
+        "max_words": "greatest number of words on either side",
+        "max_characters": "greatest number of characters on either side",
         "max_ratio": "greatest ratio of the longer to the shorter side, in characters + 10",
     }.items():
         option = f"--{name.replace('_', '-')}"
@@ -164,12 +164,12 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespac
     add(
         "--keep-duplicates",
         action="store_true",
-        help="keep repeated pairs, and pairs that are in the development or test text too",
+        help="keep repeated pairs, and pairs that are also in the development or test text",
     )
     add(
         "--check-language",
         action="store_true",
-        help="drop pairs with a long line that is surely of another language",
+        help="drop pairs with a long line that is certainly in another language",
     )
     add = parser.add_argument_group("form of the text").add_argument
     add("--normalise-punctuation", action="store_true", help="normalise punctuation as Moses does")
@@ -178,13 +178,13 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespac
         "--shards",
         type=SHARDS,
         default=1,
-        help="number of folders to share the training text among",
+        help="number of folders for the training text",
     )
     return parser.parse_args(arguments)
 
 
 def main(arguments: argparse.Namespace) -> None:
-    """Prepare what the command line names."""
+    """Prepare the text."""
     languages = (arguments.source_lang, arguments.target_lang)
     if languages[0] == languages[1]:
         raise DataError(f"--source-lang and --target-lang are both {languages[0]!r}")

@@ -1,25 +1,25 @@
-"""Makes a small parallel corpus with grammar and a long tail of names; needs no download.
+"""Create a small parallel corpus with grammar and a long tail of names, without downloads.
 
     python -m data_prep.toy_corpus --out toy
 
-writes, the same for the same seed and in seconds,
+writes the following, within seconds and always the same for the same seed:
 
     toy/raw/{train,valid,test}.{xx,yy}   English-like sentences and their translations
     toy/raw/{teach,recall}.{xx,yy}       for names that occur nowhere above: a sentence from which
-                                         to learn each, and another one in which to use it
+                                     to learn each, and another one in which to use it
     toy/held_out_pairs.tsv               the same, with the names, line by line
     toy/lexicon.tsv                      every name and ordinary word, its translation, and how
                                          often the translation occurs in the training text
     toy/data-bin/                        for fairseq-train; teach is `test1`, recall is `test2`
 
 Names are drawn by Zipf's law: some of the thousands occur hundreds of times, most once or never.
-Half of the test sentences are drawn like the training text; the other half is shared out evenly
-among names by how often they occur in training: never, once, 2-5, 6-20, 21-100 and more times,
-with only frequent names beside them.
+Half of the test sentences are drawn like the training text. The other half is divided evenly among
+names by their occurrences in training: never, once, 2-5, 6-20, 21-100 and more times, with only
+frequent names beside them.
 
-Tokens are words: there is no sentencepiece model that could spell a name. All forms in the
-lexicon are in the dictionaries, with count 0 if training lacks them, so that a name can be
-taught after training. The language is described in `data_prep.toy.language`.
+Tokens are words, because no sentencepiece model could spell a name. All forms in the lexicon are in
+the dictionaries, with count 0 if training lacks them, so that a name can be taught after training.
+The language is described in `data_prep.toy.language`.
 """
 
 import argparse
@@ -46,7 +46,7 @@ logger = logging.getLogger(__name__)
 
 LANGUAGES = ("xx", "yy")
 PARTS = ("train", "valid", "test", "teach", "recall")
-# All that decides what is made, beside the options.
+# Everything that determines the corpus, except the options.
 CODE = [Path(__file__), *sorted(Path(__file__).with_name("toy").glob("*.py"))]
 
 
@@ -100,7 +100,7 @@ def write_table(path: Path, header: Sequence[str], rows: Iterable[Sequence[str]]
 
 
 def binarise(folder: Path, raw: Path, lexicon: Lexicon, workers: int) -> None:
-    """Write data-bin/, with dictionaries that hold every word of the language."""
+    """Write data-bin/, with dictionaries that contain every word of the language."""
     words = (lexicon.source_words(), lexicon.target_words())
     dictionaries = (folder / "dict.xx.txt", folder / "dict.yy.txt")
     for language, known, path in zip(LANGUAGES, words, dictionaries, strict=True):
@@ -117,7 +117,7 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespac
     sizes = Sizes()
     add_out(parser)
     parser.add_argument(
-        "--seed", type=SEEDS, default=1, help="seed of the corpus; each seed makes another language"
+        "--seed", type=SEEDS, default=1, help="seed of the corpus; each seed gives another language"
     )
     for name, meaning in {
         "train": "training sentences",
@@ -133,7 +133,9 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespac
             help=meaning,
         )
     parser.add_argument(
-        "--words", type=Range(1), help="ordinary words of each kind; by default all, up to 44"
+        "--words",
+        type=Range(1),
+        help="number of ordinary words of each kind; by default all, up to 44",
     )
     parser.add_argument(
         "--binarize",
@@ -148,7 +150,7 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespac
 
 
 def main(arguments: argparse.Namespace) -> None:
-    """Make the corpus that the command line describes."""
+    """Create the corpus."""
     out, seed = arguments.out, arguments.seed
     sizes = Sizes(**{field.name: getattr(arguments, field.name) for field in fields(Sizes)})
     raw = out / "raw"

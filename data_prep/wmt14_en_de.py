@@ -1,10 +1,10 @@
-"""Prepares WMT14 English-German for fairseq: 4.5 million training pairs, newstest2013 and 2014.
+"""Prepare WMT14 English-German for fairseq: 4.5 million training pairs, newstest2013 and 2014.
 
     python -m data_prep.wmt14_en_de --out wmt14 --workers 8
 
-fetches the official archives and prepares them as configs/data/wmt14_en_de.yaml says;
-`--mirror` reads them from elsewhere, a folder for instance. For anything else than that file says,
-copy it, change it, and give it to `data_prep.mix`.
+downloads the official archives and prepares them as described in configs/data/wmt14_en_de.yaml;
+`--mirror` reads them from elsewhere, for instance a folder. For other options, copy that file,
+change it, and give it to `data_prep.mix`.
 """
 
 import sys

@@ -1,1 +1,1 @@
-"""What all programs of data preparation share."""
+"""Shared by all programs of data preparation."""

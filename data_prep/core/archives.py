@@ -1,7 +1,7 @@
-"""Members of archives, written to files of our choice.
+"""Extracts members of archives to files of our choice.
 
-Member names never decide where anything is written, and links are never followed: a member is
-streamed into a file that we name.
+Names of members never determine where anything is written, and links are never followed: each
+member is streamed into a file that we name.
 """
 
 import bz2
@@ -18,9 +18,9 @@ from typing import IO, Any
 
 from data_prep.core.program import DataError
 
-SHOWN = 10  # members named if the wanted one is not there
+SHOWN = 10  # members listed if the requested one is missing
 DAMAGES = (EOFError, OSError, tarfile.TarError, zipfile.BadZipFile, zlib.error, lzma.LZMAError,
-           RuntimeError)  # of zip files that want a password  # fmt: skip
+           RuntimeError)  # for zip files with a password  # fmt: skip
 PACKERS: dict[bytes, Callable[..., Any]] = {
     b"\x1f\x8b": gzip.open,
     b"BZh": bz2.open,
@@ -33,22 +33,24 @@ def unpack(archive: Path, members: Mapping[str, Path]) -> None:
 
     Args:
         archive: The file.
-        members: Where each goes, by its name in the archive.
+        members: Destination of each, by its name in the archive.
 
     Raises:
-        DataError: If the archive is damaged or does not have them.
+        DataError: If the archive is damaged or lacks one of them.
     """
     with errors_of(archive):
         seen = (_unzip if zipfile.is_zipfile(archive) else _untar)(archive, members)
     missing = [name for name in members if name not in seen]
     if missing:
         others = ", ".join(seen[:SHOWN]) + (", ..." if len(seen) > SHOWN else "")
-        raise DataError(f"{archive}: has no file {missing[0]!r}, but {others or 'none at all'}")
+        raise DataError(
+            f"{archive}: has no file {missing[0]!r}, only {others or 'no files at all'}"
+        )
 
 
 def _untar(archive: Path, members: Mapping[str, Path]) -> list[str]:
     seen = []
-    # tarfile's own decompression takes a file that is cut short for one that ends.
+    # tarfile's own decompression treats a truncated file as complete.
     with opener(archive)(archive, "rb") as stream, tarfile.open(fileobj=stream, mode="r|") as tar:
         for member in tar:
             name = PurePosixPath(member.name).as_posix()
@@ -63,7 +65,7 @@ def _untar(archive: Path, members: Mapping[str, Path]) -> list[str]:
 
 
 def opener(archive: Path) -> Callable[..., Any]:
-    """Return what opens a file that may be packed (gzip, bzip2, xz), judged by its first bytes."""
+    """Return the function that opens a possibly compressed file, judged by its first bytes."""
     with archive.open("rb") as file:
         begin = file.read(max(map(len, PACKERS)))
     return next((opener for magic, opener in PACKERS.items() if begin.startswith(magic)), open)
@@ -86,17 +88,17 @@ def _copy(stream: IO[bytes] | None, path: Path) -> None:
 
 @contextmanager
 def errors_of(archive: Path) -> Iterator[None]:
-    """Tell a damaged archive from a disk that is full: the latter has an errno."""
+    """Report a damaged archive; a full disk is different, because its error has an errno."""
     try:
         yield
     except DAMAGES as error:
         if isinstance(error, OSError) and error.errno is not None:
             raise
         raise DataError(
-            f"{archive}: damaged or cut short ({error}); remove it, and it is fetched again"
+            f"{archive}: damaged or cut short ({error}); remove it to download it again"
         ) from error
 
 
 def is_archive(path: Path) -> bool:
-    """Whether it has members: by its name, so that it need not be there yet."""
+    """Return whether it has members, judged by its name, because it may not exist yet."""
     return path.name.endswith((".zip", ".tar", ".tgz", ".tar.gz", ".tar.bz2", ".tar.xz"))

@@ -1,7 +1,7 @@
-"""Downloads that can be interrupted, are never taken for another file, and come from a mirror.
+"""Downloads that can be interrupted, are verified, and can come from a mirror.
 
-Each file is fetched once. What the first download brings is recorded, with its SHA-256, in
-`checksums.json` beside it; whatever is there or is fetched later must agree with it.
+Each file is downloaded once. The SHA-256 of the first download is recorded in `checksums.json`
+beside it; existing files and later downloads must match it.
 """
 
 import hashlib
@@ -25,11 +25,11 @@ from data_prep.core.program import DataError
 
 logger = logging.getLogger(__name__)
 
-CHUNK = 1 << 16  # bytes; a broken connection loses less than one
+CHUNK = 1 << 16  # bytes; a broken connection loses less than this
 ATTEMPTS = 5
-WAIT = 1.0  # seconds after the first failure; twice as long after each further one
-TIMEOUT = (10, 60)  # seconds to connect, and without a byte
-GONE_FOR_GOOD = range(400, 500)  # HTTP's "you are wrong": asking again does not help
+WAIT = 1.0  # seconds after the first failure; doubled after each further one
+TIMEOUT = (10, 60)  # seconds to connect, and without data
+GONE_FOR_GOOD = range(400, 500)  # HTTP's client errors: retrying does not help
 SHORT = 80  # characters
 FINISHED = 416  # "no such range": all bytes are there
 
@@ -38,8 +38,8 @@ class Downloads:
     """A folder of downloaded files.
 
     Args:
-        folder: Where they go.
-        mirror: A folder or an address that has files of the same names; instead of the original.
+        folder: Destination of the files.
+        mirror: A folder or an address with files of the same names, used instead of the original.
 
     Example:
         path = Downloads(Path("downloads")).get("https://www.statmt.org/wmt14/dev.tgz")
@@ -51,29 +51,29 @@ class Downloads:
         self._asked: dict[Path, str] = {}
 
     def path(self, url: str, name: str | None = None) -> Path:
-        """Where the file of an address lies, or will."""
+        """Return the path of the file of an address, which may not exist yet."""
         name = name or file_name(url)
-        _split(url)  # what is no address is refused here
+        _split(url)  # rejects invalid addresses
         path = inside(self.folder, name, url)
         if path == self.record:
-            raise DataError(f"{url}: {path.name} is the name of the record of what was fetched")
+            raise DataError(f"{url}: {path.name} is the name of the record of downloads")
         return path
 
     def get(
         self, url: str, name: str | None = None, check: Callable[[Path], None] | None = None
     ) -> Path:
-        """Fetch a file unless it is there; one that is damaged is fetched anew.
+        """Download a file unless it exists; a damaged one is downloaded again.
 
         Args:
             url: Its address.
-            name: What it is called here; the end of the address, if not given.
-            check: Looks at what is fetched for the first time, and raises if it is wrong.
+            name: Local name; the end of the address by default.
+            check: Examines a file when it is first downloaded, and raises an error if it is wrong.
 
         Returns:
-            Where it is.
+            The path of the file.
 
         Raises:
-            DataError: If it cannot be fetched, or is not what was fetched first.
+            DataError: If it cannot be downloaded, or differs from the first download.
         """
         path = self.path(url, name)
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -83,7 +83,7 @@ class Downloads:
         self._refuse_another(url, path, entry.get("url", url))
         if not path.exists():
             logger.info("fetching %s", url)
-        pooch.get_logger().setLevel(logging.WARNING)  # it would advise programmers on checksums
+        pooch.get_logger().setLevel(logging.WARNING)  # its advice on checksums is for programmers
         try:
             pooch.retrieve(
                 url, entry.get("checksum"), path.name, path.parent, downloader=self._fetch
@@ -108,7 +108,7 @@ class Downloads:
     def _known(self) -> dict[str, dict[str, str]]:
         try:
             known = json.loads(self.record.read_text("utf-8")) if self.record.exists() else {}
-            # Earlier versions noted the checksum alone.
+            # Earlier versions recorded only the checksum.
             return {
                 key: {part: str(text) for part, text in entry.items()}
                 if isinstance(entry, dict)
@@ -121,7 +121,7 @@ class Downloads:
             ) from error
 
     def _refuse_another(self, url: str, path: Path, fetched: str) -> None:
-        """One name, one file; another computer may have the same one, at the same path."""
+        """Reject a second address for a file name; another computer may have the same one."""
         now = self._asked.get(path, url)
         if now != url or _split(fetched)[2:] != _split(url)[2:]:
             raise DataError(
@@ -132,7 +132,7 @@ class Downloads:
         self._asked[path] = url
 
     def _fetch(self, url: str, output: str, _: object) -> None:
-        """For pooch: bring a file."""
+        """Download a file, for pooch."""
         name = file_name(url)
         if self.mirror is None:
             fetch(url, Path(output))
@@ -146,10 +146,10 @@ class Downloads:
 
 
 def file_name(url: str) -> str:
-    """Return the last part of an address, as the name of a file.
+    """Return the last part of an address as the name of a file.
 
     Raises:
-        DataError: If the address is none, or its last part cannot be a file's name.
+        DataError: If the address is invalid, or its last part cannot be the name of a file.
     """
     return plain_name(unquote(_split(url).path.rsplit("/", 1)[-1]), url)
 
@@ -162,12 +162,12 @@ def _split(url: str) -> SplitResult:
 
 
 def fetch(url: str, output: Path) -> None:
-    """Download a file; go on where an interrupted download stopped, and try again.
+    """Download a file, resume an interrupted download, and retry.
 
-    What has come so far is kept beside the output, see :func:`unfinished`.
+    A partial download is kept beside the output, see :func:`unfinished`.
 
     Raises:
-        DataError: If it cannot be fetched.
+        DataError: If it cannot be downloaded.
     """
     part = unfinished(url, output.parent)
     wait = WAIT
@@ -178,7 +178,7 @@ def fetch(url: str, output: Path) -> None:
         except requests.RequestException as error:
             response = error.response
             refused = response is not None and response.status_code in GONE_FOR_GOOD
-            refused |= isinstance(error, ValueError)  # the address itself is wrong
+            refused |= isinstance(error, ValueError)  # the address itself is invalid
             if refused or attempt == ATTEMPTS:
                 raise DataError(
                     f"{url}: cannot be fetched ({_reason(error)}); check the network, or fetch "
@@ -191,34 +191,34 @@ def fetch(url: str, output: Path) -> None:
 
 
 def unfinished(url: str, folder: Path) -> Path:
-    """Where the beginning of a file is kept; no other address has the same place."""
+    """Return the path of a partial download; every address has a different one."""
     return folder / f".{file_name(url)}.{hashlib.sha256(url.encode()).hexdigest()[:8]}.part"
 
 
 def for_pooch(url: str, output: str, _: object) -> None:
-    """:func:`fetch` as pooch calls a downloader."""
+    """Adapt :func:`fetch` to pooch."""
     fetch(url, Path(output))
 
 
 def _append(url: str, part: Path) -> None:
-    """Download what is missing of a file.
+    """Download the missing part of a file.
 
     Raises:
         requests.RequestException: If it stops before its end.
     """
     begin = part.stat().st_size if part.exists() else 0
-    # identity: a packed stream could not be gone on with.
+    # identity: a compressed stream could not be resumed.
     headers = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={begin}-"} if begin else {})
     with requests.get(url, headers=headers, stream=True, timeout=TIMEOUT) as response:
         if begin and response.status_code == FINISHED:
-            part.unlink()  # whole, or of another file: not worth telling apart
-            raise requests.ConnectionError("what came earlier does not fit")
+            part.unlink()  # complete, or from another file: not worth distinguishing
+            raise requests.ConnectionError("the earlier part does not match")
         response.raise_for_status()
         if response.status_code != requests.codes.partial:
             begin = 0
         length = _length(response)
         total = None if length is None else begin + length
-        # Of a known length, how much has come tells whether it is whole.
+        # If the length is known, it shows whether the file is complete.
         known_length = suppress(requests.exceptions.ChunkedEncodingError)
         with (
             part.open("ab" if begin else "wb") as file,
@@ -237,10 +237,10 @@ def _append(url: str, part: Path) -> None:
 
 
 def _length(response: requests.Response) -> int | None:
-    """Return how many bytes an answer says it has, if it does.
+    """Return the number of bytes that a response announces, if it does.
 
     Raises:
-        requests.RequestException: If what it says is no number.
+        requests.RequestException: If it is not a number.
     """
     length = response.headers.get("Content-Length")
     if length is not None and not re.fullmatch("[0-9]{1,18}", length):
@@ -249,8 +249,8 @@ def _length(response: requests.Response) -> int | None:
 
 
 def _reason(error: requests.RequestException) -> str:
-    """In a few words."""
+    """Return the reason in a few words."""
     if error.response is not None:
         return f"{error.response.status_code} {error.response.reason}"
     text = str(error)
-    return text if len(text) < SHORT else type(error).__name__  # urllib3 can say a lot
+    return text if len(text) < SHORT else type(error).__name__  # urllib3's messages can be long

@@ -1,4 +1,4 @@
-"""Reading and writing of text files, plain or gzip, with errors that name file and line."""
+"""Reads and writes text files, plain or gzip, with errors that name file and line."""
 
 import gzip
 import hashlib
@@ -13,7 +13,7 @@ from tqdm import tqdm
 
 from data_prep.core.program import DataError
 
-FORBIDDEN = "/\\"  # in names: they separate folders, on some systems
+FORBIDDEN = "/\\"  # separate folders on some systems, so not allowed in names
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 CHUNK = 1 << 20  # bytes
 
@@ -33,24 +33,24 @@ def find_text(prefix: str, language: str) -> Path:
 
 
 def name_fault(name: str) -> str | None:
-    """Say why a name cannot be one of a file or folder that lies where it is put, or None."""
+    """Return why a name cannot be that of a file or folder in its place, or None."""
     if name and name.isprintable() and not name.startswith(".") and not set(name) & set(FORBIDDEN):
         return None
     return (
-        "cannot be the name of a file or folder; it may not be empty, begin with a dot, or hold a "
-        "slash, backslash or control character"
+        "cannot be the name of a file or folder; it must not be empty, begin with a dot, or "
+        "contain a slash, backslash or control character"
     )
 
 
 def plain_name(name: str, what: str) -> str:
-    """Return a name that a user, an address or a file gives, if nothing is wrong with it.
+    """Return a name from a user, an address or a file, if it is safe.
 
     Args:
-        name: To be that of a file or folder.
-        what: What has this name, for the message.
+        name: Of a file or folder.
+        what: What the name is for, in the message.
 
     Raises:
-        DataError: If it could lead elsewhere.
+        DataError: If it could point elsewhere.
     """
     if fault := name_fault(name):
         raise DataError(f"{what}: {name!r} {fault}")
@@ -58,17 +58,17 @@ def plain_name(name: str, what: str) -> str:
 
 
 def inside(folder: Path, name: str, what: str) -> Path:
-    """Return `folder / name`, if that lies in the folder.
+    """Return `folder / name` if it is inside the folder.
 
-    Links are not looked at: they are the user's, who may keep a part of the folder elsewhere.
+    Links are not resolved: they belong to the user, who may keep a part of the folder elsewhere.
 
     Args:
-        folder: Where it has to be.
-        name: A relative path, given by a file.
-        what: What names it, for the message.
+        folder: That must contain it.
+        name: A relative path from a file.
+        what: What contains the name, for the message.
 
     Raises:
-        DataError: If it lies elsewhere.
+        DataError: If it is outside.
     """
     path = PurePath(os.path.normpath(name))
     if path.is_absolute() or path.parts[:1] in ((), ("..",)) or not name.isprintable():
@@ -77,14 +77,14 @@ def inside(folder: Path, name: str, what: str) -> Path:
 
 
 def open_bytes(path: Path) -> BinaryIO | gzip.GzipFile:
-    """Open a file for reading; one whose name ends in `.gz` is unpacked on the way."""
+    """Open a file for reading; a file whose name ends in `.gz` is decompressed."""
     return gzip.open(path, "rb") if path.suffix == ".gz" else path.open("rb")
 
 
 def read_byte_lines(path: Path) -> Iterator[bytes]:
     """Yield the lines of a text file, plain or gzip, without their line ends.
 
-    A line ends with `\\n` only: what `wc -l` counts, and a last line that lacks its `\\n`.
+    A line ends with `\\n` only, as for `wc -l`; the last line may lack it.
 
     Raises:
         DataError: If the file is a damaged gzip file.
@@ -102,7 +102,7 @@ def read_lines(path: Path, errors: str = "strict") -> Iterator[str]:
 
     Args:
         path: The file.
-        errors: `strict`, or `replace` for U+FFFD in the place of bytes that are not UTF-8.
+        errors: `strict`, or `replace` to replace bytes that are not UTF-8 by U+FFFD.
 
     Raises:
         DataError: At the first line that is not UTF-8, and for a damaged gzip file.

@@ -1,4 +1,4 @@
-"""Work shared out among processes, whose results come in the order of what they are made of."""
+"""Distributes work among processes and returns results in the order of the items."""
 
 import multiprocessing.connection
 import os
@@ -19,7 +19,7 @@ Out = TypeVar("Out")
 
 
 def in_parallel(function: Callable[[In], Out], items: Iterable[In], workers: int) -> Iterator[Out]:
-    """Yield function(item) of all items, in their order, never reading far ahead.
+    """Yield function(item) for all items, in their order, without reading far ahead.
 
     Raises:
         DataError: If a process is killed.
@@ -38,7 +38,7 @@ def in_parallel(function: Callable[[In], Out], items: Iterable[In], workers: int
 
 
 def _end_with_parent() -> None:
-    """For a worker: a program that is killed shall not leave it behind, and with it its lock."""
+    """End a worker when its parent is killed, so that it does not keep the lock."""
     parent = multiprocessing.parent_process()
     assert parent is not None, "a worker has one"
 
@@ -55,6 +55,6 @@ def _killed_processes() -> Iterator[None]:
         yield
     except BrokenProcessPool as error:
         raise DataError(
-            "a process was killed, perhaps for want of memory; run the same command again with "
+            "a process was killed, perhaps for lack of memory; run the same command again with "
             "fewer --workers"
         ) from error

@@ -17,14 +17,14 @@ class DataError(Exception):
 
 
 class HelpFormatter(argparse.ArgumentDefaultsHelpFormatter, argparse.RawDescriptionHelpFormatter):
-    """Shows a program's docstring as it is written, and the default of every option."""
+    """Keeps the line breaks of a program's docstring, and shows the default of every option."""
 
     def _get_help_string(self, action: argparse.Action) -> str | None:
         return action.help if action.default is None else super()._get_help_string(action)
 
 
 def run_program(main: Callable[[argparse.Namespace], None], arguments: argparse.Namespace) -> int:
-    """Run a command-line program and turn what the user can mend into one line on stderr.
+    """Run a command-line program; report errors that the user can correct in one line on stderr.
 
     Args:
         main: The program.
@@ -44,36 +44,34 @@ def run_program(main: Callable[[argparse.Namespace], None], arguments: argparse.
     except DataError as error:
         logger.error("%s", error)
         return FAILED
-    except OSError as error:  # no permission, a file in the place of a folder ...
+    except OSError as error:  # no permission, a file in place of a folder ...
         where = f"{error.filename}: " if error.filename else ""
         logger.error("%s%s", where, error.strerror or error)
         return FAILED
     except KeyboardInterrupt:
-        logger.error("Interrupted. Run the same command again to go on.")
+        logger.error("Interrupted. Run the same command again to continue.")
         return INTERRUPTED
     return 0
 
 
 def given_path(text: str) -> Path:
-    """Parse the name of a file or folder, for argparse; an empty one is not the current folder."""
+    """Parse the name of a file or folder, for argparse; reject an empty one."""
     if not text:
         raise argparse.ArgumentTypeError("an empty name; write `.` for the current folder")
     return Path(text)
 
 
 def add_out(parser: argparse.ArgumentParser) -> None:
-    """Give a program the option that all of them have."""
-    parser.add_argument(
-        "--out", type=given_path, required=True, help="folder that everything is written to"
-    )
+    """Add the option that all programs have."""
+    parser.add_argument("--out", type=given_path, required=True, help="folder for all output")
 
 
 def add_source(parser: argparse.ArgumentParser, what: str) -> None:
-    """Give a program that downloads something an option to take it from a folder."""
+    """Add an option to take what a program downloads from a folder instead."""
     parser.add_argument(
         "--source",
         type=given_path,
-        help=f"folder that holds the {what}; by default they are downloaded",
+        help=f"folder with the {what}; by default they are downloaded",
     )
 
 

@@ -1,7 +1,7 @@
-"""Ranges of numbers that people give, on command lines and in YAML files.
+"""Ranges of numbers on command lines and in YAML files.
 
-A range is declared once: beside the default of the field that it limits, or where an option of a
-program is. `NaN` is outside every range.
+A range is declared once: beside the default of the field that it limits, or at the option of a
+program. `NaN` is outside every range.
 """
 
 import argparse
@@ -11,15 +11,15 @@ from dataclasses import dataclass, field, fields
 from typing import Any, TypeVar
 
 Number = TypeVar("Number", int, float)
-RANGE = "range"  # of a field's metadata
-SHOWN = 40  # characters of a number that a message shows
+RANGE = "range"  # key in a field's metadata
+SHOWN = 40  # most characters of a number in a message
 
 
 @dataclass(frozen=True)
 class Range:
-    """Numbers from `low` to `high`, both included; whole ones, or any.
+    """Numbers from `low` to `high`, both included; integers only, or any.
 
-    It parses a number of the command line, as the `type` of argparse.
+    It is callable, as a `type` of argparse.
     """
 
     low: float
@@ -30,7 +30,7 @@ class Range:
         """Parse a number.
 
         Raises:
-            argparse.ArgumentTypeError: If it is none, or outside.
+            argparse.ArgumentTypeError: If it is invalid, or outside.
         """
         try:
             number = int(text) if self.whole else float(text)
@@ -52,7 +52,7 @@ class Range:
 
 POSITIVE = Range(1)
 WORKERS = Range(1, 1024)  # processes; more would only wait for each other
-SHARDS = Range(1, 500)  # files that are open at a time while text is shared out among them
+SHARDS = Range(1, 500)  # files open at the same time while text is distributed among them
 SEEDS = Range(-(2**63), 2**63 - 1)
 
 
@@ -63,12 +63,12 @@ def ranged(default: Number, low: float, high: float = sys.maxsize) -> Number:
 
 
 def range_of(options: Any, name: str) -> Range:
-    """Return the range of a field of a dataclass or of one of its instances."""
+    """Return the range of a field, given a dataclass or one of its instances."""
     return next(each.metadata[RANGE] for each in fields(options) if each.name == name)
 
 
 def outside(options: Any) -> Iterator[str]:
-    """Yield what is wrong with the numbers of a dataclass's instance: `max_words: 0 is not ...`."""
+    """Yield the numbers of an instance that are out of range: `max_words: 0 is not ...`."""
     for each in fields(options):
         limits = each.metadata.get(RANGE)
         number = getattr(options, each.name)

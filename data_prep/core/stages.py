@@ -1,10 +1,10 @@
-"""Work that survives being killed: stages with a manifest, each done whole or not at all.
+"""Work that survives being killed: stages with a manifest, each done completely or not at all.
 
-A stage writes into a folder `OUT/.unfinished-*`. Only when it is complete are its outputs renamed
-into `OUT`, and then `OUT/manifest.json` records a fingerprint of its options and inputs and the
-hashes of what it made. A later run skips every stage whose fingerprint and outputs are as
-recorded, and makes the others again. A folder that a stage makes belongs to it: when the stage
-is made anew, the whole folder is replaced.
+A stage writes to a folder `OUT/.unfinished-*`. Once it is complete, its outputs are renamed into
+`OUT`, and `OUT/manifest.json` records a fingerprint of its options and inputs and the hashes of its
+outputs. A later run skips every stage whose fingerprint and outputs match the record, and repeats
+the others. A folder that a stage creates belongs to it: when the stage is repeated, the whole
+folder is replaced.
 """
 
 import fcntl
@@ -25,7 +25,7 @@ from data_prep.core.program import DataError
 
 logger = logging.getLogger(__name__)
 
-RECIPE_VERSION = 1  # raise it when a stage makes something else of the same input
+RECIPE_VERSION = 1  # increase it when a stage gives another output for the same input
 UNFINISHED = ".unfinished-"
 
 
@@ -34,12 +34,12 @@ class Stage:
     """One step of the work.
 
     Attributes:
-        name: What it is called in the manifest and the log.
-        options: All that the outputs depend on beside the inputs; JSON-serialisable.
-        inputs: The files that it reads.
-        outputs: Names of the files and folders that it makes, relative to the workspace.
-        make: Writes all outputs into the folder that it is given.
-        still_valid: Options of earlier versions of the program: what they made is kept.
+        name: In the manifest and the log.
+        options: Everything that the outputs depend on except the inputs; JSON-serialisable.
+        inputs: Files that it reads.
+        outputs: Names of the files and folders that it creates, relative to the workspace.
+        make: Writes all outputs into a given folder.
+        still_valid: Options of earlier versions of the program whose outputs are kept.
     """
 
     name: str
@@ -50,7 +50,7 @@ class Stage:
     still_valid: Sequence[Mapping[str, Any]] = ()
 
     def fingerprints(self) -> list[str]:
-        """Return hashes of everything that the outputs depend on (not of where the files lie).
+        """Return hashes of everything that the outputs depend on, except the location of files.
 
         Returns:
             One for the options, and one for each of `still_valid`.
@@ -68,7 +68,7 @@ class Workspace:
             workspace.run(Stage("copy", {}, [source], ["copy.txt"], make_copy))
 
     Raises:
-        DataError: On entering, if another process is at work here, or the manifest is none.
+        DataError: On entering, if another process is working here, or the manifest is invalid.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -96,16 +96,17 @@ class Workspace:
         self._lock.close()  # releases the lock
 
     def run(self, stage: Stage) -> bool:
-        """Make a stage's outputs, unless they are there already.
+        """Create a stage's outputs, unless they exist.
 
         Args:
-            stage: What to do. Stages of one workspace are run in the order of their dependence.
+            stage: What to do. Stages of a workspace must run in the order of their dependencies.
 
         Returns:
-            Whether the stage was made (False: it was up to date).
+            Whether the stage was run (False: it was up to date).
 
         Raises:
-            DataError: If the input is bad, or the system refuses to read or write (disk full ...).
+            DataError: If the input is invalid, or reading or writing fails (for instance on a full
+                disk).
         """
         try:
             return self._run(stage)
@@ -113,7 +114,7 @@ class Workspace:
             where = error.filename or self.folder
             raise DataError(
                 f"{where}: {error.strerror or error}, in stage {stage.name!r}; "
-                "mend this and run the same command again, finished stages are kept"
+                "correct this and run the same command again; finished stages are kept"
             ) from error
 
     def _run(self, stage: Stage) -> bool:
@@ -126,11 +127,11 @@ class Workspace:
             return False
         self._spare_what_is_not_ours(stage)
         logger.info("%s: started", stage.name)
-        # A new name each time: a child of a killed run may still be writing under the old one.
+        # A new name each time: a child of a killed run may still write under the old one.
         scratch = Path(tempfile.mkdtemp(prefix=UNFINISHED, dir=self.folder))
         stage.make(scratch)
-        # Recorded before the outputs are in place: should the run be killed in between, they
-        # differ from their recorded hashes, and the stage is made again.
+        # Recorded before the outputs are in place: if the run is killed in between, they differ
+        # from their recorded hashes, and the stage is repeated.
         self.stages[stage.name] = {
             "fingerprint": fingerprints[0],
             "inputs": self._from_earlier_stages(stage.inputs),
@@ -146,24 +147,24 @@ class Workspace:
         return True
 
     def _spare_what_is_not_ours(self, stage: Stage) -> None:
-        """Refuse to replace files of the user's, who may keep a corpus in the same folder."""
+        """Raise an error instead of replacing the user's files, which may be in the same folder."""
         for name in stage.outputs:
             output = self.folder / name
             foreign = output.exists() and name not in self.made
             if foreign or any(_lies_in(path, output) for path in stage.inputs):
                 raise DataError(
-                    f"{output}: this program did not make it and will not replace it; move it, or "
+                    f"{output}: this program did not make it and does not replace it; move it, or "
                     "choose another --out"
                 )
 
     def _from_earlier_stages(self, paths: Sequence[Path]) -> dict[str, str]:
-        """Return those of the files that were made here: {place in the workspace: SHA-256}."""
+        """Return the files that were created here: {path in the workspace: SHA-256}."""
         made = {output for record in self.stages.values() for output in record["outputs"]}
         inside = [path for path in paths if path.is_relative_to(self.folder)]
         return {_name(p, self.folder): digest(p) for p in inside if _name(p, self.folder) in made}
 
     def _drop_outdated(self) -> None:
-        """Remove the outputs of stages that have read what is now replaced."""
+        """Remove the outputs of stages that read what is now replaced."""
         while outdated := self._first_outdated():
             record = self.stages.pop(outdated)
             for output in record["made"]:
@@ -188,7 +189,7 @@ class Workspace:
         return all(path.is_file() and digest(path) == hash_ for path, hash_ in paths.items())
 
     def _load(self) -> tuple[dict[str, Any], set[str]]:
-        """Stages that are done, and the names of all files and folders ever made here."""
+        """Return the finished stages, and the names of all files and folders ever created here."""
         try:
             manifest = json.loads(self.manifest_path.read_text("utf-8"))
             stages = manifest["stages"]
@@ -201,8 +202,8 @@ class Workspace:
             return {}, set()
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise DataError(
-                f"{self.manifest_path}: does not say what was made here; remove it and what was, "
-                "or choose another --out"
+                f"{self.manifest_path}: is not a record of finished stages; remove it and all "
+                "output, or choose another --out"
             ) from error
 
     def _save(self) -> None:
@@ -222,17 +223,17 @@ def _digests(folder: Path, names: Sequence[str]) -> dict[str, str]:
 
 
 def _lies_in(path: Path, folder: Path) -> bool:
-    """Whether a file is, or is in, what a name stands for, links followed."""
+    """Return whether a file is, or is inside, a named file or folder, following links."""
     return path.resolve().is_relative_to(folder.resolve())
 
 
 def _name(path: Path, folder: Path) -> str:
-    """Return what a file is called in the manifest: its place in the workspace."""
+    """Return the name of a file in the manifest: its path in the workspace."""
     return path.relative_to(folder).as_posix()
 
 
 def _remove(path: Path) -> None:
-    """Remove a file or a folder, if it is there."""
+    """Remove a file or a folder, if it exists."""
     if path.is_dir():
         shutil.rmtree(path)
     else:
@@ -240,7 +241,7 @@ def _remove(path: Path) -> None:
 
 
 def _replace(new: Path, old: Path) -> None:
-    """Put a file or folder in the place of another."""
+    """Replace a file or folder with another."""
     if old.is_dir():
         _remove(old)
     os.replace(new, old)

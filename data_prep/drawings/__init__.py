@@ -1,1 +1,1 @@
-"""Omniglot's drawings and how they are split."""
+"""Omniglot's drawings and their splits."""

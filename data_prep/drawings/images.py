@@ -1,7 +1,7 @@
-"""Reading Omniglot's drawings from the official archives, or from what was unpacked of them.
+"""Reads Omniglot's drawings from the official archives, or from the folders unpacked from them.
 
-Nothing is ever unpacked to disk: members of an archive are read one by one, and only those whose
-names are as the official ones.
+Nothing is unpacked to the disk: members of an archive are read one by one, and only those with the
+official names.
 """
 
 import io
@@ -28,13 +28,13 @@ SIDE = 105  # pixels of an original drawing
 # What PIL and zipfile raise; RuntimeError is for encrypted members, and those of unknown methods.
 UNREADABLE = (OSError, ValueError, SyntaxError, RuntimeError, zipfile.BadZipFile, zlib.error,
               Image.DecompressionBombError)  # fmt: skip
-MAX_BYTES = 1 << 20  # of one drawing, 200 to 600 bytes in truth; guards against a zip bomb
+MAX_BYTES = 1 << 20  # of one drawing, which has 200 to 600 bytes; protects against a zip bomb
 NAME = re.compile(r"(?P<alphabet>[^/]+)/(?P<character>character\d+)/\d+_(?P<drawer>\d+)\.png")
 
 
 @dataclass(frozen=True)
 class Archive:
-    """One half of Omniglot, and how much there is in it."""
+    """One half of Omniglot, and its expected contents."""
 
     name: str
     md5: str
@@ -42,7 +42,7 @@ class Archive:
     characters: int
 
 
-# Lake et al. 2015; the checksums are those that torchvision publishes, too.
+# Lake et al. 2015; torchvision publishes the same checksums.
 ARCHIVES = (
     Archive("images_background", "68d2efa1b9178cc56df9314c21c6e718", 30, 964),
     Archive("images_evaluation", "6b91aef0f799c5bb55b94e3f2daec811", 20, 659),
@@ -51,12 +51,12 @@ ARCHIVES = (
 
 @dataclass(frozen=True)
 class Drawing:
-    """Where one drawing is, and of what.
+    """A drawing, and where to read it.
 
     Attributes:
-        alphabet: as its folder is called, for instance ``Greek``.
+        alphabet: name of its folder, for instance ``Greek``.
         character: ``character01`` and so on, within the alphabet.
-        drawer: 1 to 20; the same number in one alphabet is the same person.
+        drawer: 1 to 20; the same number within an alphabet is the same person.
         path: for messages.
         read: returns the bytes of its PNG file.
     """
@@ -94,12 +94,12 @@ def find_archive(source: Path, archive: Archive) -> Path:
             return path
     raise DataError(
         f"{source / archive.name}.zip: no such file, nor a folder {archive.name}; "
-        "give the folder that holds both archives with --source"
+        "give the folder with both archives as --source"
     )
 
 
 def input_files(path: Path) -> list[Path]:
-    """The files that an archive consists of: itself, or the drawings in its folder."""
+    """Return the files of an archive: the archive itself, or the drawings in its folder."""
     return [path] if path.is_file() else sorted(path.rglob("*.png"))
 
 
@@ -108,7 +108,7 @@ def read_archive(path: Path, archive: Archive, size: int) -> Drawings:
 
     Args:
         path: of the zip file, or of the folder ``images_background`` or ``images_evaluation``.
-        archive: what has to be in it.
+        archive: its expected contents.
         size: in pixels.
 
     Returns:
@@ -138,7 +138,7 @@ def verify(drawings: Sequence[Drawing], path: Path, archive: Archive) -> None:
     """Check that all alphabets, characters and drawings are there.
 
     Raises:
-        DataError: If not, naming the first that is not complete.
+        DataError: If not; names the first incomplete one.
     """
     drawers: dict[tuple[str, str], list[int]] = {}
     for drawing in drawings:
@@ -158,17 +158,17 @@ def verify(drawings: Sequence[Drawing], path: Path, archive: Archive) -> None:
 
 
 def reduce(drawing: Drawing, size: int) -> np.ndarray:
-    """Read a drawing and make it small.
+    """Read a drawing and reduce its size.
 
     Args:
-        drawing: which one.
+        drawing: to read.
         size: in pixels.
 
     Returns:
-        [size, size] uint8: black ink has become 255, white paper 0.
+        [size, size] uint8: black ink is 255, white paper 0.
 
     Raises:
-        DataError: If it is damaged, or not 105 x 105 pixels large.
+        DataError: If it is damaged, or not 105 x 105 pixels.
     """
     try:
         with Image.open(io.BytesIO(drawing.read()), formats=["PNG"]) as image:
@@ -195,19 +195,19 @@ def _open_zip(path: Path, stack: ExitStack) -> zipfile.ZipFile:
 
 
 def _in_zip(file: zipfile.ZipFile, path: Path, archive: Archive) -> list[Drawing]:
-    """The drawings in a zip file, below the folder that is called like it."""
+    """Return the drawings in a zip file, below the folder of the same name."""
     drawings = []
     for member in file.infolist():
         place = PurePosixPath(member.filename)
         if place.is_absolute() or ".." in place.parts or "\\" in member.filename:
             raise DataError(
-                f"{path}: refused, because it holds the unsafe path {member.filename!r}; "
+                f"{path}: rejected, because it contains the unsafe path {member.filename!r}; "
                 "fetch it from the official place"
             )
         if member.file_size > MAX_BYTES:
             raise DataError(
-                f"{path}: refused, because {member.filename} has {member.file_size:,} bytes, "
-                "which no drawing has; fetch it from the official place"
+                f"{path}: rejected, because {member.filename} has {member.file_size:,} bytes, "
+                "too many for a drawing; download it from the official place"
             )
         if place.parts[:1] == (archive.name,) and not member.is_dir():
             drawing = _drawing(
@@ -220,7 +220,7 @@ def _in_zip(file: zipfile.ZipFile, path: Path, archive: Archive) -> list[Drawing
 
 
 def _in_folder(folder: Path) -> list[Drawing]:
-    """The drawings in an unpacked folder."""
+    """Return the drawings in an unpacked folder."""
     found = (
         _drawing(path.relative_to(folder).as_posix(), str(path), path.read_bytes)
         for path in folder.rglob("*.png")

@@ -1,4 +1,4 @@
-"""Which characters of Omniglot are for training, development and test: the splits by name.
+"""The splits of Omniglot's characters into training, development and test parts, by name.
 
 =====================  =====  ===========  ====  ==================================================
 name                   train  valid        test
@@ -12,7 +12,7 @@ vinyals                1200                423   random characters, all of them 
 validated              1028   172          423   the same test, with characters for development
 =====================  =====  ===========  ====  ==================================================
 
-Where characters are rotated, each turn by 90, 180 and 270 degrees is a class of its own.
+Where characters are rotated, each rotation by 90, 180 and 270 degrees is a separate class.
 """
 
 import random
@@ -26,11 +26,11 @@ ALL_TURNS = (0, 90, 180, 270)  # degrees, counter-clockwise
 
 
 def make_splits(background: Sequence[str], evaluation: Sequence[str], seed: int) -> dict[str, Any]:
-    """Divide characters into parts, in every way that has a name.
+    """Divide characters into parts, for every named split.
 
     Args:
-        background: ``Alphabet/characterNN`` of the first official archive.
-        evaluation: of the second one.
+        background: ``Alphabet/characterNN`` in the first official archive.
+        evaluation: in the second one.
         seed: of the random divisions.
 
     Returns:
@@ -66,7 +66,7 @@ def make_splits(background: Sequence[str], evaluation: Sequence[str], seed: int)
 
 
 def alphabet(name: str) -> str:
-    """The alphabet of ``Alphabet/characterNN``."""
+    """Return the alphabet of ``Alphabet/characterNN``."""
     return name.partition("/")[0]
 
 

@@ -1,1 +1,1 @@
-"""Parallel text: read, cleaned, mixed, split into pieces and binarised."""
+"""Reads, cleans, mixes, splits into pieces and binarises parallel text."""

@@ -1,11 +1,11 @@
 """Checks and cleans line-aligned parallel text, and reports what was dropped and why.
 
-Every line is brought to Unicode NFC, control characters become spaces and runs of white space
-become one space. Training pairs that would harm are dropped; development and test pairs never
+Every line is normalised to Unicode NFC, control characters become spaces and runs of white space
+become one space. Training pairs that would do harm are dropped; development and test pairs never
 are, because a score is only comparable on all of them: for these the report warns.
 
-Text passes through in chunks: memory does not grow with the corpus, but for eight bytes a pair, to
-know duplicates by.
+Text is processed in chunks: memory use does not grow with the corpus, except for eight bytes per
+pair to detect duplicates.
 """
 
 from collections.abc import Iterator, Sequence
@@ -31,15 +31,16 @@ DUPLICATE, ALSO_TESTED = "duplicate", "also in development or test text"
 
 @dataclass(frozen=True)
 class Corpus:
-    """Line-aligned text: one or more pairs of files that are read one after the other.
+    """Line-aligned text: one or more pairs of files that are read one after another.
 
     Attributes:
-        name: Of what is written.
-        pairs: Of files.
-        weights: How often the lines of each pair of files are to come, 2.5 for two or three times;
+        name: Of the output.
+        pairs: Pairs of files.
+        weights: How often to repeat the lines of each pair of files, 2.5 for two or three times;
             once if there are none.
-        forgiving: Whether bytes that are not UTF-8 are an error or become U+FFFD, for cleaning.
-        home: Folder of all that is made. Reports name files in it without it.
+        forgiving: Whether bytes that are not UTF-8 become U+FFFD, for cleaning, instead of an
+            error.
+        home: Folder for all output. Reports name its files relative to it.
     """
 
     name: str
@@ -49,7 +50,7 @@ class Corpus:
     home: Path | None = None
 
     def shown(self, path: Path) -> Path:
-        """Return what reports call a file, the same wherever the folder of all that is made is."""
+        """Return the name of a file in reports, which does not depend on the output folder."""
         inside = self.home is not None and path.is_relative_to(self.home)
         return path.relative_to(self.home) if inside else path  # type: ignore[arg-type]
 
@@ -60,14 +61,14 @@ class Corpus:
 
 @dataclass
 class Report:
-    """How many pairs were read and kept, and what was found, with examples."""
+    """The numbers of pairs read and kept, and the problems found, with examples."""
 
     read: int = 0
     kept: int = 0
     found: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     def add(self, reason: str, where: str, source: str, target: str) -> None:
-        """Count a pair under a reason, and quote it if it is among the first."""
+        """Count a pair under a reason, and quote the first ones."""
         entry = self.found.setdefault(reason, {"count": 0, "examples": []})
         entry["count"] += 1
         if len(entry["examples"]) < EXAMPLES:
@@ -94,7 +95,7 @@ class Report:
 
 
 def check_alignment(corpus: Corpus) -> int:
-    """Check that the two files of each pair have as many lines, and that there are any.
+    """Check that the two files of each pair have the same number of lines, and at least one.
 
     Returns:
         The number of line pairs.
@@ -119,12 +120,12 @@ def check_alignment(corpus: Corpus) -> int:
 
 @dataclass(frozen=True)
 class Chunk:
-    """Some consecutive pairs of a pair of files.
+    """Consecutive pairs from a pair of files.
 
     Attributes:
-        path: What reports call the source.
+        path: Name of the source in reports.
         first: Line number of the first pair.
-        weight: How often its lines are to come.
+        weight: How often to repeat its lines.
         pairs: As they were read, or as they were judged.
     """
 
@@ -134,7 +135,7 @@ class Chunk:
     pairs: Sequence[Any]
 
     def __iter__(self) -> Iterator[tuple[int, str, Any]]:
-        """Yield line number, where it is, and the pair."""
+        """Yield line number, location, and pair."""
         for number, pair in enumerate(self.pairs, start=self.first):
             yield number, f"{self.path}:{number}", pair
 
@@ -156,7 +157,7 @@ def read_chunks(corpus: Corpus) -> Iterator[Chunk]:
 
 @dataclass(frozen=True)
 class _OfChunk:
-    """A judge of whole chunks."""
+    """Judges whole chunks."""
 
     judge: Judge
 
@@ -165,7 +166,7 @@ class _OfChunk:
 
 
 def copies(number: int, weight: float) -> int:
-    """How often line ``number`` (from 1) comes, so that the first n come n * weight times."""
+    """Return how often line ``number`` (from 1) is repeated: the first n come n * weight times."""
     return int(number * weight) - int((number - 1) * weight)
 
 
@@ -174,8 +175,8 @@ class Cleaner:
 
     Args:
         options: What to keep of the training text.
-        languages: Of source and target; ends of the two files' names that are written, too.
-        workers: Processes. Changes no result.
+        languages: Of source and target; suffixes of the two output files.
+        workers: Number of processes, which does not affect the result.
     """
 
     def __init__(
@@ -187,10 +188,10 @@ class Cleaner:
         self._evaluation = Seen()
 
     def write_evaluation(self, corpus: Corpus, folder: Path) -> None:
-        """Write a development or test corpus whole, and report what looks wrong with it.
+        """Write a development or test corpus completely, and report what is suspicious.
 
-        Punctuation and tokens are as in training: it is what the model is to see. A score needs
-        the text as it was: that is what the corpus's files have.
+        Punctuation and tokens are as in training, because this is the model's input. A score needs
+        the original text, which the corpus's files contain.
         """
         report = self.reports[corpus.name] = Report()
         rewrite = self._judge.judge.rewrite
@@ -207,7 +208,7 @@ class Cleaner:
         report.kept = report.read
 
     def write_training(self, corpus: Corpus, folder: Path) -> None:
-        """Write what is fit for training.
+        """Write the pairs that are suitable for training.
 
         Raises:
             DataError: If nothing is left.
@@ -239,7 +240,7 @@ class Cleaner:
         return in_parallel(self._judge, read_chunks(corpus), self.workers)
 
     def _reasons(self, verdicts: Sequence[Verdict], seen: Seen) -> Sequence[str | None]:
-        """What is wrong with each pair, by itself or because it is there already."""
+        """Return what is wrong with each pair, by itself or because it is a duplicate."""
         reasons = [verdict.reason for verdict in verdicts]
         if self.options.keep_duplicates:
             return reasons

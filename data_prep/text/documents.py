@@ -1,4 +1,4 @@
-"""Documents that hold parallel text: tables (TSV, CSV), translation memories (TMX), WMT's SGML."""
+"""Documents with parallel text: tables (TSV, CSV), translation memories (TMX), WMT's SGML."""
 
 import csv
 import re
@@ -15,18 +15,18 @@ from data_prep.core.program import DataError
 XML_LANGUAGE = "{http://www.w3.org/XML/1998/namespace}lang"
 SEGMENT_BEGINS = re.compile("<seg", re.IGNORECASE | re.ASCII)
 SEGMENT = re.compile("<seg[^>]*>(.*)</seg>", re.IGNORECASE | re.ASCII)
-CODES = ("bpt", "ept", "it", "ph", "ut")  # of TMX: they hold the formatting of another program
-EMBEDDED = "sub"  # of TMX: a text of its own within another, such as a footnote
-SEPARATORS = ",;\t"  # of CSV; spreadsheets write a semicolon where the comma is a decimal sign
-ROLES = ("source", "target")  # what headers call the columns, if not by language
+CODES = ("bpt", "ept", "it", "ph", "ut")  # of TMX: contain the formatting of another program
+EMBEDDED = "sub"  # of TMX: a separate text within another, such as a footnote
+SEPARATORS = ",;\t"  # of CSV; spreadsheets use a semicolon where the comma is a decimal sign
+ROLES = ("source", "target")  # names of columns in headers, if not the languages
 FIRST_TWO = (1, 2)  # columns
-SAMPLED = 100  # lines that tell how the columns of a CSV file are separated
+SAMPLED = 100  # lines from which to detect the separator of a CSV file
 Language = str
 Value = TypeVar("Value")
 
 
 def read_sgm(path: Path) -> Iterator[str]:
-    """Yield the segments of an SGML file of WMT's, in their order."""
+    """Yield the segments of a WMT SGML file, in their order."""
     number = 0
     for number, line in enumerate(read_lines(path), start=1):
         if not SEGMENT_BEGINS.search(line):
@@ -40,7 +40,7 @@ def read_sgm(path: Path) -> Iterator[str]:
 
 
 def _unescape(text: str) -> str:
-    """Only the entities that WMT's files have: the rest is text."""
+    """Replace only the entities of WMT's files; the rest is text."""
     for entity, sign in (("&lt;", "<"), ("&gt;", ">"), ("&quot;", '"'), ("&apos;", "'")):
         text = text.replace(entity, sign)
     return text.replace("&amp;", "&")
@@ -52,7 +52,7 @@ def read_table(
     """Yield two columns of a table.
 
     A first row that names both languages (`en` and `de`, or `source` and `target`) is a header.
-    What is not UTF-8 becomes U+FFFD, for the cleaning to judge.
+    What is not UTF-8 becomes U+FFFD and is judged by the cleaning.
 
     Args:
         path: The file, plain or gzip.
@@ -105,7 +105,7 @@ def _csv(path: Path) -> Iterator[tuple[int, Sequence[str]]]:
 
 
 def _separator(lines: Sequence[str]) -> str:
-    """Return the sign that parts all lines into the same number of columns."""
+    """Return the separator that divides all lines into the same number of columns."""
     for separator in SEPARATORS:
         rows = [row for row in csv.reader(lines, delimiter=separator) if row]
         whole = rows if len(lines) < SAMPLED else rows[:-1]  # a sample may end within a row
@@ -128,9 +128,9 @@ def _header(cells: Sequence[str], languages: Sequence[Language]) -> list[int]:
 def read_tmx(path: Path, languages: Sequence[Language]) -> Iterator[tuple[str, ...]]:
     """Yield the segments of a translation memory (TMX, plain or gzip) that has all languages.
 
-    ``de`` finds ``de-AT``, too, and ``pt-BR`` finds ``pt``, but never ``pt-PT``. Mark-up within a
+    ``de`` matches ``de-AT``, and ``pt-BR`` matches ``pt``, but never ``pt-PT``. Mark-up within a
     segment is left out. A text embedded in it (``<sub>``: a footnote, the text of a picture) is a
-    segment of its own, which follows if all languages have as many of them.
+    separate segment, which follows if all languages have the same number of them.
 
     Raises:
         DataError: If the file is damaged, or not a translation memory.
@@ -147,17 +147,17 @@ def read_tmx(path: Path, languages: Sequence[Language]) -> Iterator[tuple[str, .
                     yield tuple(texts[0] for texts in segments)
                     if len({len(texts) for texts in segments}) == 1:
                         yield from zip(*(texts[1:] for texts in segments), strict=True)
-                unit.clear()  # what was read does not stay in memory
+                unit.clear()  # free the memory
         except ElementTree.ParseError as error:
             raise DataError(f"{path}, line {error.position[0]}: not TMX ({error})") from error
         except RecursionError as error:
             raise DataError(f"{path}: not TMX (elements are nested too deeply)") from error
-        except (ValueError, LookupError) as error:  # encodings that the parser does not know
-            raise DataError(f"{path}: {error}; write it anew in UTF-8") from error
+        except (ValueError, LookupError) as error:  # encodings that the parser does not support
+            raise DataError(f"{path}: {error}; save it as UTF-8") from error
 
 
 def _variants(unit: ElementTree.Element) -> dict[Language, list[str]]:
-    """Return what a unit says in each language: its segment, and the texts embedded in it."""
+    """Return the texts of a unit in each language: its segment, and the texts embedded in it."""
     variants: dict[Language, list[str]] = {}
     for variant in unit:
         language = variant.get(XML_LANGUAGE) or variant.get("lang")
@@ -170,7 +170,7 @@ def _variants(unit: ElementTree.Element) -> dict[Language, list[str]]:
 
 
 def _in_language(values: Mapping[Language, Value], language: Language) -> Value | None:
-    """Return what is given for a language, for one of its regions, or for the whole of it."""
+    """Return the value for a language, for one of its regions, or for its main language."""
     code = _code(language)
     others = [other for other in values if other.startswith(f"{code}-")]  # of its regions
     found = (values[one] for one in (code, *others, code.split("-")[0]) if one in values)
@@ -182,7 +182,7 @@ def _code(language: Language) -> Language:
 
 
 def _text(element: ElementTree.Element) -> Iterator[str]:
-    """Yield what a reader sees of a text: no codes, and no other text embedded in it."""
+    """Yield the readable parts of a text, without codes and embedded texts."""
     yield element.text or ""
     for part in element:
         if _local(part) not in (*CODES, EMBEDDED):
@@ -191,5 +191,5 @@ def _text(element: ElementTree.Element) -> Iterator[str]:
 
 
 def _local(element: ElementTree.Element) -> str:
-    """Its name without a namespace."""
+    """Return the name without a namespace."""
     return str(element.tag).rpartition("}")[2]

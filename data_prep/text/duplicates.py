@@ -9,15 +9,15 @@ Hashes = NDArray[np.uint64]
 class Seen:
     """Remembers 64-bit hashes of pairs, as sorted arrays.
 
-    A Python set would take ten times the space. New hashes come in batches; arrays of like sizes
-    are merged, so that there are never many of them.
+    A Python set would take ten times the space. New hashes come in batches; arrays of similar sizes
+    are merged, so there are never many of them.
     """
 
     def __init__(self) -> None:
         self.runs: list[Hashes] = []
 
     def contains(self, hashes: Hashes) -> NDArray[np.bool_]:
-        """Say of each hash [n] whether it was added."""
+        """Return for each hash [n] whether it was added."""
         found = np.zeros(len(hashes), dtype=bool)
         for run in self.runs:
             place = np.searchsorted(run, hashes).clip(max=len(run) - 1)
@@ -25,7 +25,7 @@ class Seen:
         return found
 
     def add(self, hashes: Hashes) -> None:
-        """Remember hashes [n]."""
+        """Add hashes [n]."""
         if not len(hashes):
             return
         run = np.unique(hashes)
@@ -34,7 +34,7 @@ class Seen:
         self.runs.append(run)
 
     def add_new(self, hashes: Hashes) -> NDArray[np.bool_]:
-        """Remember hashes [n]; say of each whether it is new, also within these."""
+        """Add hashes [n]; return for each whether it is new, also among these."""
         new = ~self.contains(hashes)
         _, first = np.unique(hashes, return_index=True)
         firsts = np.zeros(len(hashes), dtype=bool)

@@ -1,4 +1,4 @@
-"""The YAML file of a mix of corpora: what it may say, and what is wrong with it."""
+"""The YAML file of a mix of corpora, and the errors in it."""
 
 import textwrap
 from collections.abc import Iterator
@@ -29,22 +29,22 @@ class Source:
     """One corpus. In `url`, `path` and `member`, `{language}` stands for each language in turn."""
 
     url: str | None = None
-    """Where it is on the web."""
+    """Address on the web."""
     path: str | None = None
-    """Where it is on disk, relative to the YAML file or `--source`; `.gz` may be left out."""
+    """Path on the disk, relative to the YAML file or `--source`; `.gz` can be omitted."""
     member: str | None = None
-    """Its file within an archive; `{role}` stands for `src` and `ref`."""
+    """File within an archive; `{role}` stands for `src` and `ref`."""
     format: str | None = None
-    """`lines`, `sgm`, `tsv`, `csv` or `tmx`; by the end of the file's name, if not given."""
+    """`lines`, `sgm`, `tsv`, `csv` or `tmx`; by default determined by the file's suffix."""
     columns: tuple[int, int] | None = None
-    """Of source and target in a table; if not given, those that its header names, or 1 and 2."""
+    """Of source and target in a table; by default those in its header, or 1 and 2."""
     weight: float = ranged(1.0, 1e-6, 1000)
-    """How often its lines come in the training text; 0.5 for every other one."""
+    """How often to repeat its lines in the training text; 0.5 for every second one."""
 
 
 @dataclass
 class Mix:
-    """A whole YAML file."""
+    """A complete YAML file."""
 
     languages: tuple[str, str]
     sources: dict[str, Source]
@@ -58,7 +58,7 @@ class Mix:
 
     @property
     def used(self) -> dict[str, Source]:
-        """The sources that a part names, each once."""
+        """The sources used by any part, each once."""
         names = dict.fromkeys(self.train + self.valid + self.test)
         return {name: self.sources[name] for name in names}
 
@@ -67,7 +67,7 @@ def read_mix(path: Path) -> Mix:
     """Read a YAML file.
 
     Raises:
-        DataError: If it is not as `Mix` says; the message names what is wrong.
+        DataError: If it is not a valid `Mix`; the message names the error.
     """
     try:
         schema = OmegaConf.structured(Mix)
@@ -87,12 +87,12 @@ def read_mix(path: Path) -> Mix:
 
 
 def _read_yaml(path: Path) -> str:
-    """Return the text of a YAML file that does not grow beyond measure when it is parsed."""
+    """Return the text of a YAML file that does not grow excessively when it is parsed."""
     with path.open("rb") as file:
         content = file.read(MOST_BYTES + 1)
     if len(content) > MOST_BYTES:
         raise DataError(
-            f"{path}: larger than {MOST_BYTES:,} bytes; this is no description of a mix"
+            f"{path}: larger than {MOST_BYTES:,} bytes; this is not a description of a mix"
         )
     try:
         text = content.decode("utf-8-sig")
@@ -111,7 +111,7 @@ def _read_yaml(path: Path) -> str:
 
 
 def _nodes(node: yaml.Node | None, known: dict[int, float]) -> float:
-    """Count the nodes below one, aliases written out; one that contains itself has no end."""
+    """Count the nodes below a node, with aliases written out; infinite if one contains itself."""
     if id(node) not in known:
         known[id(node)] = float("inf")  # until it is known
         parts: list[Any] = []
@@ -124,7 +124,7 @@ def _nodes(node: yaml.Node | None, known: dict[int, float]) -> float:
 
 
 def faults(mix: Mix) -> Iterator[str]:
-    """Yield what is wrong with a mix that types do not say."""
+    """Yield errors in a mix that types do not detect."""
     yield from outside(mix)
     for part, options in (("cleaning", mix.cleaning), ("vocabulary", mix.vocabulary)):
         yield from (f"{part}: {fault}" for fault in outside(options))
@@ -133,15 +133,15 @@ def faults(mix: Mix) -> Iterator[str]:
             yield f"{part} names no source"
     for name in [*mix.train, *mix.valid, *mix.test]:
         if name not in mix.sources:
-            yield f"no source is called {name!r}; there are {', '.join(mix.sources)}"
+            yield f"there is no source {name!r}; there are {', '.join(mix.sources)}"
     for name, source in mix.sources.items():
         if fault := name_fault(name):  # it becomes the name of a folder
             yield f"source {name!r} {fault}"
         yield from (f"source {name!r}: {fault}" for fault in _source_faults(source))
     if len(set(mix.languages)) != 2 or len(mix.languages) != 2:
-        yield f"languages are two, not {', '.join(mix.languages)}"
+        yield f"there must be two languages, not {', '.join(mix.languages)}"
     for language in mix.languages:
-        if fault := name_fault(language):  # it becomes the end of files' names
+        if fault := name_fault(language):  # it becomes a suffix of file names
             yield f"language {language!r} {fault}"
 
 
@@ -153,7 +153,7 @@ def _source_faults(source: Source) -> Iterator[str]:
         if not (getattr(source, key) or "").isprintable():
             yield f"{key} has a control character: {getattr(source, key)!r}"
     if source.format not in (None, *FORMATS):
-        yield f"format is one of {', '.join(FORMATS)}"
+        yield f"format must be one of {', '.join(FORMATS)}"
     columns = source.columns
     if columns is not None and (len(columns) != 2 or not all(one in COLUMNS for one in columns)):
-        yield f"columns are two numbers {COLUMNS}, not {columns}"
+        yield f"columns must be two numbers {COLUMNS}, not {columns}"

@@ -1,14 +1,14 @@
-"""Chooses words to be taught in one sentence pair each and asked for in others, and their pairs.
+"""Chooses words to teach in one sentence pair each and to ask for in others, and their pairs.
 
-A word of the target language is *unseen* if the text that a translator was trained on never has
-it. Its source word is the one that it occurs together with: the word of the source language with
-the greatest Dice coefficient
+A word of the target language is *unseen* if it never occurs in the text that a translator was
+trained on. Its source word is the word of the source language that it occurs together with, the one
+with the greatest Dice coefficient
 
     2 c(s, t) / (c(s) + c(t)),    c: number of sentence pairs with s, t, or both,
 
-provided that no other target word fits that source word better. One of the pairs that hold both
-words becomes the lesson; others are questions. No lesson holds another word that is asked for,
-and no question is a lesson: so each word is taught once.
+provided that no other target word fits that source word better. One of the pairs with both words
+becomes the lesson; others are questions. No lesson contains another word that is asked for, and no
+question is a lesson, so each word is taught once.
 """
 
 import re
@@ -26,24 +26,24 @@ WORD = re.compile(r"[^\W\d_]+(?:[-'\u2019][^\W\d_]+)*")  # letters, with hyphens
 
 @dataclass(frozen=True)
 class OneLookOptions:
-    """How many words are chosen, and which."""
+    """The number and kind of words to choose."""
 
     words: int = ranged(300, 1, 1_000_000)
-    """Words to be taught, at most."""
+    """Greatest number of words to teach."""
     questions: int = ranged(3, 1, 1000)
-    """Sentence pairs in which each is asked for, at most."""
+    """Greatest number of sentence pairs in which each is asked for."""
     others: int = ranged(500, 1, 1_000_000)
-    """Sentence pairs without any of the words, at most."""
+    """Greatest number of sentence pairs without any of the words."""
     min_letters: int = ranged(5, 1, 1000)
     """Shorter words are mostly function words and abbreviations."""
     max_pairs: int = ranged(20, 2, 1_000_000)
-    """Words in more sentence pairs than that are not rare."""
+    """Words in more sentence pairs than this are not rare."""
     max_words: int = ranged(60, 1, 1_000_000)
-    """Longer sentences say little of a single word."""
+    """Longer sentences reveal little about a single word."""
     min_dice: float = ranged(0.6, 0, 1)
     """Dice coefficient with the source word; 1 if the two only occur together."""
     seed: int = ranged(1, SEEDS.low, SEEDS.high)
-    """Of the choice."""
+    """Seed of the choice."""
 
 
 @dataclass(frozen=True)
@@ -58,12 +58,12 @@ class Asked:
 
 @dataclass(frozen=True)
 class OneLook:
-    """What is chosen.
+    """The choice.
 
     Attributes:
-        asked: Word by word, in the order of their lessons.
+        asked: In the order of their words and lessons.
         others: Positions of pairs with none of the words.
-        having: Positions of all pairs that hold one of the words.
+        having: Positions of all pairs with one of the words.
     """
 
     asked: Sequence[Asked]
@@ -71,15 +71,15 @@ class OneLook:
     having: Sequence[int]
 
     def lessons(self) -> list[int]:
-        """Return the positions of the pairs to be taught, each once."""
+        """Return the positions of the pairs to teach, each once."""
         return list(dict.fromkeys(one.lesson for one in self.asked))
 
     def questions(self) -> list[int]:
-        """Return the positions of the pairs to be translated, each once."""
+        """Return the positions of the pairs to translate, each once."""
         return list(dict.fromkeys(one.question for one in self.asked))
 
     def as_data(self) -> list[dict[str, Any]]:
-        """Return what is asked, with places among lessons and questions instead of positions."""
+        """Return what is asked, with indices of lessons and questions instead of positions."""
         lessons = {pair: place for place, pair in enumerate(self.lessons())}
         questions = {pair: place for place, pair in enumerate(self.questions())}
         return [
@@ -99,7 +99,7 @@ def words_of(line: str) -> list[str]:
 
 
 class PairsByWord:
-    """Sentence pairs, and in which of them each word is.
+    """Sentence pairs, indexed by their words.
 
     Args:
         pairs: Source and target.
@@ -129,9 +129,9 @@ class PairsByWord:
     def _best(
         self, word: str, index: dict[str, list[int]], others: dict[str, list[int]], side: int
     ) -> tuple[float, str] | None:
-        """Return the greatest Dice coefficient of a word, and with which word of the other side.
+        """Return the greatest Dice coefficient of a word, and the word of the other side.
 
-        Of several, it is the one that is spelled most alike, as names are.
+        If there are several, it is the one with the most similar spelling, as for names.
         """
         places = index[word]
         together = Counter(
@@ -150,11 +150,11 @@ def choose(pairs: Sequence[tuple[str, str]], known: set[str], options: OneLookOp
 
     Args:
         pairs: Source and target.
-        known: Words of the target language, in lower case, that are not to be chosen.
+        known: Words of the target language, in lower case, that must not be chosen.
         options: How many, and which.
 
     Returns:
-        The same for the same arguments.
+        The choice, which depends only on the arguments.
     """
     random = Random(options.seed)
     index = PairsByWord(pairs)
@@ -174,13 +174,13 @@ def choose(pairs: Sequence[tuple[str, str]], known: set[str], options: OneLookOp
         if len(chosen) == options.words:
             break
         if not taught.isdisjoint(index.of_target[word]):
-            continue  # it would be taught with another word, and so twice
+            continue  # it would be taught together with another word, and so twice
         source_word = index.source_word(word, options.min_dice)
         if source_word is None:
             continue
         both = sorted(usable & set(index.of_source[source_word]) & set(index.of_target[word]))
         random.shuffle(both)
-        # A lesson with another word that is asked for would be a second lesson for that one.
+        # A lesson with another word that is asked for would be a second lesson for that word.
         free = [p for p in both if chosen.keys().isdisjoint(words_of(pairs[p][1]))]
         if not free or len(both) < 2:
             continue
@@ -197,10 +197,10 @@ def choose(pairs: Sequence[tuple[str, str]], known: set[str], options: OneLookOp
 
 
 def _usable(pairs: Sequence[tuple[str, str]], max_words: int) -> Iterator[int]:
-    """Yield the places of pairs that are neither empty nor too long, nor came before."""
+    """Yield the positions of pairs that are neither empty, nor too long, nor repeated."""
     seen: set[str] = set()
     for place, pair in enumerate(pairs):
-        new = seen.isdisjoint(pair)  # either side: a question is not to be a lesson's translation
+        new = seen.isdisjoint(pair)  # either side: a question must not be a lesson's translation
         seen.update(pair)
         if new and all(0 < len(line.split()) <= max_words for line in pair):
             yield place

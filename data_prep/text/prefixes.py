@@ -1,4 +1,4 @@
-"""Text as command lines name it: by the beginning of two files' names, or as one document."""
+"""Text on command lines: by the prefix of two files' names, or as one document."""
 
 from collections.abc import Iterable
 from itertools import combinations
@@ -12,18 +12,18 @@ from data_prep.text.sources import BILINGUAL, extraction
 
 
 def is_document(prefix: str) -> bool:
-    """Whether this is a file that holds both languages, and not the beginning of two names."""
+    """Return whether this is a file with both languages, and not the prefix of two names."""
     kinds = tuple(f".{kind}" for kind in BILINGUAL)
     return prefix.removesuffix(".gz").endswith(kinds) and Path(prefix).is_file()
 
 
 def pair_of(prefix: str, languages: tuple[str, str], out: Path) -> tuple[Path, Path]:
-    """Return the two files of a prefix, or those that `extractions` makes of a document.
+    """Return the two files of a prefix, or those that `extractions` creates from a document.
 
     Args:
         prefix: `corpus/train` for `corpus/train.en` and `corpus/train.de`, or `terms.tmx`.
         languages: Of source and target.
-        out: Folder of all that is made.
+        out: Folder for all output.
 
     Raises:
         DataError: If a file is missing.
@@ -36,7 +36,7 @@ def pair_of(prefix: str, languages: tuple[str, str], out: Path) -> tuple[Path, P
 
 
 def extractions(prefixes: Iterable[str], languages: tuple[str, str]) -> list[Stage]:
-    """Return the stages that make plain text of those prefixes that are documents.
+    """Return the stages that extract plain text from documents.
 
     Raises:
         DataError: If two documents have the same name.

@@ -1,4 +1,4 @@
-"""What is wrong with a pair of lines by itself, and the form that lines are brought to."""
+"""Checks a pair of lines by itself, and normalises lines."""
 
 import functools
 import hashlib
@@ -14,53 +14,53 @@ from sacremoses import MosesPunctNormalizer, MosesTokenizer
 
 from data_prep.core.ranges import ranged
 
-# Added to both lengths before they are compared: "Yes." and "Selbstverständlich." are a fine
-# pair, ten times as long ones of the same ratio are not.
+# Added to both lengths before they are compared: "Yes." and "Selbstverständlich." are a good pair,
+# but ten times longer ones with the same ratio are not.
 RATIO_SMOOTHING = 10  # characters
 # Languages of short lines are guesses, and names or numbers have none. Of 30,000 lines of news,
-# talk, parliament and Wikipedia, these limits call two wrong, both full of Latin names.
+# talk, parliament and Wikipedia, these limits reject two by mistake, both full of Latin names.
 SHORTEST_WITH_LANGUAGE = 40  # characters
 SURE_OF_LANGUAGE = 0.9
-REPLACEMENT = "\ufffd"  # what stands for bytes that are not UTF-8
+REPLACEMENT = "\ufffd"  # replaces bytes that are not UTF-8
 BROKEN, MOJIBAKE = "broken encoding", "mojibake"
 
 
 @dataclass(frozen=True)
 class CleaningOptions:
-    """What to keep of the training text. The defaults drop a pair only if it is hardly usable."""
+    """Which training text to keep. The defaults drop a pair only if it is hardly usable."""
 
     max_words: int = ranged(250, 1)
-    """Sentence-aligned text has hardly any longer lines; they would fill a batch alone."""
+    """Sentence-aligned text has hardly any longer lines; one would fill a batch alone."""
     max_characters: int = ranged(2000, 1)
-    """The same limit for text without spaces, and for junk without any."""
+    """The same limit for text without spaces, and for junk."""
     max_ratio: float = ranged(4.0, 1, inf)
-    """Longer to shorter side, in characters + 10: beyond, one side is not a translation."""
+    """Longer to shorter side, in characters + 10; above it, one side is not a translation."""
     keep_duplicates: bool = False
     """Keep repeated training pairs and those that are also in the development or test text."""
     check_encoding: bool = True
-    """Drop what was read in a wrong encoding some time ago: `fÃ¼r`, or the sign U+FFFD."""
+    """Drop text that was once read in a wrong encoding: `fÃ¼r`, or the character U+FFFD."""
     check_language: bool = False
-    """Drop long lines that are surely of another language; takes most of the time."""
+    """Drop long lines that are certainly in another language; takes most of the time."""
     normalise_punctuation: bool = False
-    """As Moses does: quotation marks, dashes, spaces before signs."""
+    """As in Moses: quotation marks, dashes, spaces before punctuation."""
     tokenise: bool = False
-    """Spaces between words and signs, as Moses does. sentencepiece does not need it."""
+    """Spaces between words and punctuation, as in Moses; sentencepiece does not need it."""
 
 
 class Verdict(NamedTuple):
-    """What becomes of a pair."""
+    """The result for a pair."""
 
     source: str
     target: str
     reason: str | None
     """What is wrong with it, or None."""
     hash: int
-    """64 bits that stand for the pair."""
+    """64 bits that represent the pair."""
 
 
 def normalise(line: str) -> str:
-    """Bring a line to NFC, and control characters and runs of white space to one space."""
-    if not line.isprintable():  # a quick test that nearly all lines pass
+    """Convert a line to NFC, and control characters and runs of white space to one space."""
+    if not line.isprintable():  # a quick test that almost all lines pass
         line = "".join(" " if unicodedata.category(sign) == "Cc" else sign for sign in line)
     return " ".join(unicodedata.normalize("NFC", line).split())
 
@@ -70,8 +70,8 @@ class Judge:
     """Judges pairs, in any process.
 
     Attributes:
-        options: What is wrong.
-        languages: Of source and target, as ISO 639-1 calls them.
+        options: What to reject.
+        languages: Of source and target, in ISO 639-1.
     """
 
     options: CleaningOptions
@@ -89,7 +89,7 @@ class Judge:
         return verdicts
 
     def fault(self, source: str, target: str) -> str | None:
-        """Say what is wrong with a normalised pair, or None if it is fine."""
+        """Return what is wrong with a normalised pair, or None."""
         options = self.options
         if not source or not target:
             return "empty"
@@ -111,7 +111,7 @@ class Judge:
         return None
 
     def rewrite(self, *lines: str) -> list[str]:
-        """Apply Moses's programs, as far as they are wanted."""
+        """Apply the requested programs of Moses."""
         result = list(lines)
         for side, language in enumerate(self.languages):
             if self.options.normalise_punctuation:
@@ -122,12 +122,12 @@ class Judge:
 
 
 def is_mojibake(line: str) -> bool:
-    """Whether a line was read in a wrong encoding some time ago."""
+    """Return whether a line was once read in a wrong encoding."""
     return not line.isascii() and is_bad(line)
 
 
 def is_other_language(line: str, language: str) -> bool:
-    """Whether a line is surely of another language; False of one that nobody can identify."""
+    """Return whether a line is certainly in another language; False if it cannot be identified."""
     if len(line) < SHORTEST_WITH_LANGUAGE:
         return False
     identifier = _identifier()
@@ -138,7 +138,7 @@ def is_other_language(line: str, language: str) -> bool:
 
 
 def pair_hash(source: str, target: str) -> int:
-    """Return 64 bits that stand for a pair."""
+    """Return 64 bits that represent a pair."""
     digest = hashlib.blake2b(f"{source}\n{target}".encode(), digest_size=8).digest()
     return int.from_bytes(digest)
 
@@ -155,5 +155,5 @@ def _punctuation(language: str) -> Callable[[str], str]:
 
 @functools.cache
 def _tokeniser(language: str) -> Callable[[str], str]:
-    # No escapes: what people read and sentencepiece sees is text.
+    # No escapes: people and sentencepiece read plain text.
     return functools.partial(MosesTokenizer(language).tokenize, return_str=True, escape=False)

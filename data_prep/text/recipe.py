@@ -28,14 +28,14 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Recipe:
-    """What is made of which text.
+    """What to prepare from which text.
 
     Attributes:
         corpora: Training, development and test text, more test texts.
         languages: Of source and target.
-        cleaning: What to keep of the training text.
+        cleaning: Which training text to keep.
         vocabulary: How to learn the sentencepiece model.
-        shards: Folders to share the training text out among, one of which fairseq reads at a time.
+        shards: Number of folders for the training text, of which fairseq reads one at a time.
     """
 
     corpora: Sequence[Corpus]
@@ -46,15 +46,15 @@ class Recipe:
 
     @property
     def names(self) -> list[str]:
-        """Of the corpora."""
+        """Names of the corpora."""
         return [corpus.name for corpus in self.corpora]
 
     def files(self, folder: Path) -> list[Path]:
-        """Of all corpora, those for training first, as the stages name them."""
+        """Return the files of all corpora, those for training first, as the stages name them."""
         return [folder / f"{name}.{suffix}" for name in self.names for suffix in self.languages]
 
     def data(self, out: Path) -> str:
-        """What fairseq calls its data: a folder, or several with colons between them."""
+        """Return fairseq's name for the data: a folder, or several separated by colons."""
         if self.shards == 1:
             return str(out / "data-bin")
         return ":".join(str(out / "data-bin" / f"shard{n}") for n in range(self.shards))
@@ -64,12 +64,12 @@ SEPARATORS = ",:"  # of paths, for fairseq-preprocess and fairseq-train
 
 
 def prepare(recipe: Recipe, out: Path, workers: int = 1) -> None:
-    """Prepare parallel text for fairseq, skipping what is done already.
+    """Prepare parallel text for fairseq, skipping finished stages.
 
     Args:
-        recipe: Of what, and how.
-        out: Folder for all that is made; see the head of `parallel.py`.
-        workers: Processes. Changes no result.
+        recipe: What to prepare.
+        out: Folder for all output; see the docstring of `parallel.py`.
+        workers: Number of processes, which does not affect the result.
 
     Raises:
         DataError: If the input is missing, misaligned, damaged, empty or not UTF-8.
@@ -79,28 +79,27 @@ def prepare(recipe: Recipe, out: Path, workers: int = 1) -> None:
 
 
 def readable_by_fairseq(out: Path) -> Path:
-    """The folder itself, if fairseq's programs do not take a part of its name for all of it.
+    """Return the folder, if fairseq's programs do not split its name.
 
     Raises:
-        DataError: If they would.
+        DataError: If they do.
     """
     if set(str(out)) & set(SEPARATORS):
         raise DataError(
-            f"{out}: fairseq would take a comma or colon in this name for its end; choose another "
-            "--out"
+            f"{out}: fairseq would split this name at its comma or colon; choose another --out"
         )
     return out
 
 
 def run(recipe: Recipe, workspace: Workspace, workers: int) -> None:
-    """The same in a workspace that is open already."""
+    """Prepare in a workspace that is already open."""
     for stage in stages(recipe, workspace.folder, workers):
         workspace.run(stage)
     logger.info("ready: %s", recipe.data(workspace.folder))
 
 
 def stages(recipe: Recipe, out: Path, workers: int) -> Iterator[Stage]:
-    """Yield the stages of the preparation, each when those before it are made."""
+    """Yield the stages of the preparation, each after the ones before it were run."""
     text, pieces, model_path = out / "text", out / "pieces", out / "spm.model"
     training, *evaluation = recipe.corpora
     train_files = recipe.files(text)[:2]
@@ -156,7 +155,7 @@ def stages(recipe: Recipe, out: Path, workers: int) -> Iterator[Stage]:
         clean,
     )
     vocabulary = {"sentencepiece": version("sentencepiece"), **asdict(recipe.vocabulary)}
-    # What was made before there was byte fallback stays: checkpoints depend on it.
+    # Vocabularies from before byte fallback are kept, because checkpoints depend on them.
     before_bytes = {key: vocabulary[key] for key in vocabulary if key != "byte_fallback"}
     yield Stage(
         "sentencepiece", vocabulary, train_files, ["spm.model"], learn, still_valid=[before_bytes]
@@ -168,14 +167,14 @@ def stages(recipe: Recipe, out: Path, workers: int) -> Iterator[Stage]:
 
 
 def copy_lines(files: Sequence[Path], copy: Path) -> None:
-    """Write the lines of files, plain or gzip, as they are."""
+    """Copy the lines of files, plain or gzip, unchanged."""
     with copy.open("w", encoding="utf-8") as output:
         for file in files:
             output.writelines(line + "\n" for line in read_lines(file))
 
 
 def share_out(recipe: Recipe, train: Path, folder: Path) -> list[Path]:
-    """Give each shard every n-th line of the training text: a bit of each of its sources.
+    """Give each shard every n-th line of the training text, and so a part of each source.
 
     Returns:
         Prefixes of the shards' files.
@@ -200,7 +199,7 @@ def share_out(recipe: Recipe, train: Path, folder: Path) -> list[Path]:
 
 
 def write_report(cleaner: Cleaner, folder: Path, names: Sequence[str]) -> None:
-    """Write what cleaning found as report.json and report.txt, and log the latter."""
+    """Write the findings of the cleaning as report.json and report.txt, and log the latter."""
     reports = {name: cleaner.reports[name] for name in names}
     as_data = {name: report.as_dict() for name, report in reports.items()}
     as_json = json.dumps(as_data, indent=1, ensure_ascii=False)

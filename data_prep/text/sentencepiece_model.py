@@ -1,4 +1,4 @@
-"""Trains a joint sentencepiece model and encodes text with it, the same for the same text."""
+"""Trains a joint sentencepiece model and encodes text with it, deterministically."""
 
 import io
 import logging
@@ -16,52 +16,53 @@ from data_prep.core.ranges import ranged
 logger = logging.getLogger(__name__)
 
 ERRORS_ONLY = 2  # sentencepiece's log level
-THREADS = 4  # for training: constant, because it may change how sums are rounded
+THREADS = 4  # for training: constant, because it may affect how sums are rounded
 ENCODED_AT_ONCE = 10_000  # lines
-MAX_LINE_BYTES = 1 << 20  # sentencepiece skips longer lines; ours are cleaned already
-BYTES = 256  # values of a byte, each of which is a piece of a vocabulary with byte fallback
+MAX_LINE_BYTES = 1 << 20  # sentencepiece skips longer lines; ours are already cleaned
+BYTES = 256  # values of a byte, each a piece of a vocabulary with byte fallback
 
 
 @dataclass(frozen=True)
 class SentencePieceOptions:
-    """How the vocabulary is learned."""
+    """Options of learning the vocabulary."""
 
     vocab_size: int = ranged(8000, 1, 1_000_000)
-    """Pieces of both languages together; small enough to see each often, in 100k pairs."""
+    """Pieces of both languages together; few enough to occur often in 100,000 pairs."""
     model_type: str = "bpe"
     """`bpe`, as in most published work, or `unigram`."""
     normalization: str = "identity"
-    """`identity`: text is NFC already and otherwise as it was. `nmt_nfkc` folds full-width forms,
-    ligatures and the like, which no detokeniser brings back."""
+    """`identity`: text is already NFC and otherwise unchanged. `nmt_nfkc` also converts full-width
+    forms, ligatures and so on, which no detokeniser restores."""
     character_coverage: float = ranged(1.0, 0.98, 1.0)
     """Every character is a piece; 0.9995 for Chinese or Japanese."""
     max_training_lines: int = ranged(5_000_000, 101)
-    """A larger corpus is sampled: the pieces hardly change beyond."""
+    """A larger corpus is sampled, because more text hardly changes the pieces."""
     seed: int = ranged(1, 0, 2**32 - 1)
-    """Of that sample."""
+    """Seed of that sample."""
     byte_fallback: bool = True
-    """256 pieces more, one for each byte, spell characters that the training text never has."""
+    """256 additional pieces, one per byte, spell characters that do not occur in training."""
 
     @property
     def pieces_for_bytes(self) -> int:
-        """How many pieces the vocabulary has beside the `vocab_size` that are learned."""
+        """Number of pieces of the vocabulary in addition to the `vocab_size` learned ones."""
         return BYTES if self.byte_fallback else 0
 
 
 def train_model(texts: Sequence[Path], model: Path, options: SentencePieceOptions) -> None:
     """Learn a sentencepiece model from text files and write it to a file.
 
-    A corpus too small for the wanted vocabulary gets a smaller one, and a warning says so.
+    If a corpus is too small for the vocabulary, it gets a smaller one, and a warning says so.
 
     Raises:
         DataError: If the vocabulary is smaller than the set of characters.
     """
     sentencepiece.set_random_generator_seed(options.seed)
-    # sentencepiece would not notice a full disk: so it writes to memory, and Python to disk.
+    # sentencepiece does not notice a full disk, so it writes to memory, and Python to the disk.
     serialised = io.BytesIO()
     try:
         sentencepiece.SentencePieceTrainer.train(
-            # Not the files themselves: the model would hold their paths, and so differ by folder.
+            # Lines, not files: otherwise the model would contain their paths, and differ between
+            # folders.
             sentence_iterator=(line for text in texts for line in read_lines(text)),
             model_writer=serialised,
             vocab_size=options.vocab_size + options.pieces_for_bytes,
@@ -96,12 +97,12 @@ def load_model(path: Path) -> sentencepiece.SentencePieceProcessor:
     """Load a sentencepiece model.
 
     Raises:
-        DataError: If the file is none.
+        DataError: If the file is not one.
     """
     try:
         return sentencepiece.SentencePieceProcessor(model_file=str(path))
     except (RuntimeError, OSError) as error:
-        raise DataError(f"{path}: not a sentencepiece model; make it anew") from error
+        raise DataError(f"{path}: not a sentencepiece model; create it again") from error
 
 
 def piece_names(model: sentencepiece.SentencePieceProcessor) -> list[str]:

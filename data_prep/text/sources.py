@@ -1,4 +1,4 @@
-"""Sources of a mix: fetched or found, and made into two plain text files each."""
+"""Sources of a mix: downloads or finds them, and converts each to two plain text files."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,18 +13,18 @@ from data_prep.core.stages import Stage
 from data_prep.text.documents import FIRST_TWO, read_sgm, read_table, read_tmx
 from data_prep.text.mix_config import FORMATS, Source
 
-BILINGUAL = ("tsv", "csv", "tmx")  # documents that hold both languages
-ROLES = ("src", "ref")  # what WMT calls the two sides of a test set in its file names
+BILINGUAL = ("tsv", "csv", "tmx")  # documents with both languages
+ROLES = ("src", "ref")  # WMT's names for the two sides of a test set
 
 
 @dataclass(frozen=True)
 class Place:
-    """Where the sources of a mix are.
+    """The location of the sources of a mix.
 
     Attributes:
-        folder: That paths are relative to.
-        out: Of all that is made.
-        downloads: What is fetched.
+        folder: To which paths are relative.
+        out: For all output.
+        downloads: Downloaded files.
     """
 
     folder: Path
@@ -32,7 +32,7 @@ class Place:
     downloads: Downloads
 
     def original(self, template: str, source: Source) -> Path:
-        """The file on disk, fetched if it has to be."""
+        """Return the file on the disk, after downloading it if necessary."""
         if source.url is not None:
             return self.downloads.get(template)
         path = self.folder / template
@@ -43,10 +43,10 @@ class Place:
 
 
 def originals(source: Source, languages: Sequence[str], place: Place) -> list[Path]:
-    """One file for both languages, or one for each.
+    """Return one file for both languages, or one for each.
 
     Raises:
-        DataError: If one is not there, or cannot be fetched.
+        DataError: If one is missing, or cannot be downloaded.
     """
     template = source.url or source.path or ""
     templates = dict.fromkeys(template.replace("{language}", lang) for lang in languages)
@@ -56,10 +56,10 @@ def originals(source: Source, languages: Sequence[str], place: Place) -> list[Pa
 def extraction(
     name: str, source: Source, files: Sequence[Path], languages: tuple[str, str]
 ) -> Stage:
-    """The stage that makes two plain text files of a source.
+    """Return the stage that converts a source to two plain text files.
 
     Raises:
-        DataError: If they are of no known kind.
+        DataError: If their format is unknown.
     """
     output = f"sources/{name}"
     kind = _format(name, source, files)
@@ -73,7 +73,7 @@ def extraction(
         texts = [inside / f"text.{language}" for language in languages]
         write_texts(kind, source, parts, texts, languages)
 
-    # What decides which text a source has; its weight does not.
+    # What determines the text of a source; its weight does not.
     options: dict[str, Any] = {"member": source.member, "format": source.format}
     options |= {"columns": source.columns or FIRST_TWO, "kind": kind, "languages": languages}
     return Stage(f"source {name}", options, files, [output], make)
@@ -81,7 +81,7 @@ def extraction(
 
 def _format(name: str, source: Source, files: Sequence[Path]) -> str:
     if is_archive(files[0]) and source.member is None:
-        raise DataError(f"source {name!r}: {files[0].name} is an archive; name its member")
+        raise DataError(f"source {name!r}: {files[0].name} is an archive; give its member")
     if source.format:
         return source.format
     ending = Path((source.member or files[0].name).removesuffix(".gz")).suffix[1:]
@@ -92,7 +92,7 @@ def _format(name: str, source: Source, files: Sequence[Path]) -> str:
 def _members(
     source: Source, files: Sequence[Path], languages: Sequence[str], folder: Path
 ) -> list[Path]:
-    """Unpack what is needed into a folder: one file for both languages or one for each."""
+    """Unpack the necessary files to a folder: one for both languages or one for each."""
     template = source.member or ""
     names = [
         template.replace("{language}", language).replace("{role}", role)
@@ -115,7 +115,7 @@ def write_texts(
     texts: Sequence[Path],
     languages: Sequence[str],
 ) -> None:
-    """Write what a source says in each language, line by line.
+    """Write the text of a source in each language, line by line.
 
     Raises:
         DataError: If it is damaged, or one file is needed for each language.
@@ -123,8 +123,8 @@ def write_texts(
     if kind in BILINGUAL:
         if len(parts) != 1:
             raise DataError(
-                f"{parts[0]}: one {kind} file holds both languages; take {{language}} and {{role}} "
-                "out of its name"
+                f"{parts[0]}: one {kind} file contains both languages; remove {{language}} and "
+                f"{{role}} from its name"
             )
         [part] = parts
         both = (
@@ -142,5 +142,5 @@ def write_texts(
         if kind == "sgm":
             text.write_text("".join(line + "\n" for line in read_sgm(part)), "utf-8")
             continue
-        with text.open("wb") as copy:  # bytes: cleaning judges them
+        with text.open("wb") as copy:  # bytes: the cleaning judges them
             copy.writelines(line + b"\n" for line in read_byte_lines(part))

@@ -1,10 +1,10 @@
-"""How fast text is prepared, and how much memory it takes.
+"""Measure the speed of preparing text, and the memory that it takes.
 
     python -m data_prep.text.throughput --lines 1000000
 
-Makes text up, and prepares it with one process and with two, each time in a process of its own, so
-that the peak of its memory can be told. Speeds are those of whole stages, reading and writing
-included; the last column is how much faster two processes are.
+Generates text, and prepares it with one process and with two, each time in a separate process, so
+that the peak of its memory can be measured. Speeds are those of whole stages, including reading and
+writing; the last column is the speed-up of two processes.
 """
 
 import argparse
@@ -44,7 +44,7 @@ WORKERS = (1, 2)
 
 
 class Measured(NamedTuple):
-    """Of one stage."""
+    """Measurements of one stage."""
 
     seconds: float
     peak_mib: float
@@ -52,7 +52,7 @@ class Measured(NamedTuple):
 
 
 def make_text(folder: Path, lines: int) -> None:
-    """Write `text.en` and `text.de`: words by Zipf's law, each line's in the same number."""
+    """Write `text.en` and `text.de`: words by Zipf's law, lines with equal numbers of words."""
     random = np.random.default_rng(SEED)
     letters = np.array(list("abcdefghijklmnopqrstuvwxyzäöü"))
     words = np.array(
@@ -70,7 +70,7 @@ def make_text(folder: Path, lines: int) -> None:
 
 
 def clean(folder: Path, workers: int, check_language: bool = False) -> None:
-    """The first stage."""
+    """Run the first stage."""
     pair = (folder / "text.en", folder / "text.de")
     options = CleaningOptions(check_language=check_language)
     out = folder / "out"
@@ -79,12 +79,12 @@ def clean(folder: Path, workers: int, check_language: bool = False) -> None:
 
 
 def clean_languages(folder: Path, workers: int) -> None:
-    """The same with a look at the language of each line."""
+    """Run the first stage with a language check of each line."""
     clean(folder, workers, check_language=True)
 
 
 def encode(folder: Path, workers: int) -> None:
-    """The third stage, for one language."""
+    """Run the third stage, for one language."""
     encode_file(load_model(folder / "spm.model"), folder / "text.en", folder / "pieces", workers)
 
 
@@ -92,7 +92,7 @@ STEPS = {"clean": clean, "clean, languages checked": clean_languages, "pieces": 
 
 
 def measured(step: Callable[[Path, int], None], folder: Path, workers: int) -> Measured:
-    """Do it in a new process."""
+    """Run a step in a new process, and measure it."""
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe()
     process = context.Process(target=_report, args=(step, folder, workers, theirs))
@@ -115,7 +115,7 @@ def _report(
 
 
 def table(lines: int) -> Iterator[str]:
-    """Measure all steps, and yield what to show."""
+    """Measure all steps, and yield the lines of the table."""
     yield (
         f"{'':<26}" + "".join(f"{f'{n} process(es)':>18}{'peak':>10}" for n in WORKERS) + f"{'':>9}"
     )
@@ -135,12 +135,14 @@ def table(lines: int) -> Iterator[str]:
 def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     """Parse the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=HelpFormatter)
-    parser.add_argument("--lines", type=Range(1, 10**9), default=1_000_000, help="lines to make up")
+    parser.add_argument(
+        "--lines", type=Range(1, 10**9), default=1_000_000, help="number of lines to generate"
+    )
     return parser.parse_args(arguments)
 
 
 def main(arguments: argparse.Namespace) -> None:
-    """Measure, tell."""
+    """Measure and print."""
     logger.info("%d processor cores", os.cpu_count() or 1)
     for line in table(arguments.lines):
         sys.stdout.write(line + "\n")

@@ -16,23 +16,23 @@ from data_prep.toy.lexicon import NAMES, Lexicon, Name
 
 # Lowest and highest number of occurrences in the training text.
 BUCKETS = ((0, 0), (1, 1), (2, 5), (6, 20), (21, 100), (101, sys.maxsize))
-MOST_SENTENCES = 10_000_000  # of each part: they are drawn before any is written
-LEAST_NAMES, MOST_NAMES = 10, 50_000  # so that there are some of each kind, and all differ
-TRIES = 10_000  # draws of a sentence that is new, before the language is called too small
-FAMILIAR = 20  # of each kind: the most frequent names, which alone stand beside a tested one
+MOST_SENTENCES = 10_000_000  # of each part, because they are drawn before any is written
+LEAST_NAMES, MOST_NAMES = 10, 50_000  # so that there are some of each kind, and all are different
+TRIES = 10_000  # attempts to draw a new sentence before the language is called too small
+FAMILIAR = 20  # of each kind: the most frequent names, which accompany tested ones
 
 DrawName = Callable[[str], Name]
 
 
 @dataclass(frozen=True)
 class Sizes:
-    """How large the language is, and how many sentences of it are made."""
+    """Sizes of the language and of the parts."""
 
     train: int = ranged(12_000, 1, MOST_SENTENCES)
     valid: int = ranged(500, 1, MOST_SENTENCES)
     test: int = ranged(1_000, 1, MOST_SENTENCES)
     held_out: int = ranged(100, 1, MOST_NAMES)
-    """Names to be taught."""
+    """Names to teach."""
     words: int | None = None
     """Ordinary words of each kind; None for all."""
     names: int = ranged(NAMES, LEAST_NAMES, MOST_NAMES)
@@ -44,10 +44,10 @@ class Sizes:
 
 
 class Writer:
-    """Draws sentences that are all different, with names as often as Zipf's law wants.
+    """Draws sentences that are all different, with names that follow Zipf's law.
 
     Args:
-        seed: Decides everything.
+        seed: Determines everything.
         lexicon: The words.
     """
 
@@ -58,7 +58,7 @@ class Writer:
         self.seen: set[str] = set()
 
     def zipf(self, allowed: Callable[[Name], bool] = lambda name: True) -> DrawName:
-        """Return a function that draws names: the one of rank r with a weight of 1 / r."""
+        """Return a function that draws names; the weight of rank r is 1 / r."""
         pools = {}
         for kind, names in self.lexicon.names.items():
             ranked = [(name, 1 / rank) for rank, name in enumerate(names, start=1) if allowed(name)]
@@ -66,14 +66,14 @@ class Writer:
         return lambda kind: self.random.choices(pools[kind][0], cum_weights=pools[kind][1])[0]
 
     def sentence(self, draw_name: DrawName, about: Name | None = None) -> Clause:
-        """Draw a sentence that was not drawn before.
+        """Draw a new sentence.
 
         Args:
-            draw_name: Where its names come from.
-            about: A name that it is to contain.
+            draw_name: Draws its names.
+            about: A name that it must contain.
 
         Raises:
-            DataError: If the language seems to have no further sentence.
+            DataError: If the language seems to have no more sentences.
         """
         for _ in range(TRIES):
             waiting = [about] if about else []
@@ -87,7 +87,7 @@ class Writer:
                 self.seen.add(text)
                 return clause
         raise DataError(
-            f"after {len(self.seen):,} sentences, {TRIES:,} more draws bring none that is new; ask "
+            f"after {len(self.seen):,} sentences, {TRIES:,} more draws give no new one; ask "
             "for fewer, or for more --words and --names"
         )
 
@@ -99,7 +99,7 @@ def make_corpus(writer: Writer, sizes: Sizes) -> tuple[dict[str, list[Clause]], 
         The sentences of each part, and the held-out names, in the order of `teach` and `recall`.
 
     Raises:
-        DataError: If there are not enough names that training lacks.
+        DataError: If not enough names are missing from training.
     """
     anyone = writer.zipf()
     bar = tqdm(range(sizes.train), "drawing sentences", unit=" sentences", disable=None)
@@ -132,7 +132,7 @@ def make_corpus(writer: Writer, sizes: Sizes) -> tuple[dict[str, list[Clause]], 
 def names_by_bucket(
     writer: Writer, counts: Counter[Name], excluded: set[Name], number: int
 ) -> list[Name]:
-    """Choose names to test, as many of each bucket of frequencies as of any other."""
+    """Choose names to test, the same number from each range of frequencies."""
     names = [name for name in writer.lexicon.all_names() if name not in excluded]
     buckets = [[n for n in names if low <= counts[n] <= high] for low, high in BUCKETS]
     buckets = [bucket for bucket in buckets if bucket]

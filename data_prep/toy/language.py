@@ -175,7 +175,7 @@ class Speaker:
 
     Args:
         lexicon: The words.
-        random: Where all chance comes from.
+        random: Source of all randomness.
     """
 
     def __init__(self, lexicon: Lexicon, random: Random) -> None:

@@ -1,7 +1,7 @@
 """The lexicon of the toy corpus: English words, their invented counterparts, and names.
 
 Everything follows from the seed. No two entries share a form in the target language, so every
-target word can be traced back to one English word.
+target word can be traced to one English word.
 """
 
 from collections.abc import Sequence
@@ -24,7 +24,7 @@ TENSES = {"present": "a", "past": "i", "future": "u"}
 NUMBERS = (False, True)  # plural?
 VOWELS = "aeiou"
 
-NAMES = 4000  # most occur seldom or never: Zipf's tail
+NAMES = 4000  # most occur seldom or never: the tail of Zipf's law
 KINDS = {"person": 0.5, "place": 0.3, "product": 0.2}  # of names, and their shares
 NAME_ENDINGS = {
     "person": ("a", "in", "el", "or", "is", "an", "eth", "o"),
@@ -43,7 +43,7 @@ POSTPOSITIONS = {
     "without": "nu",
     "for": "mi",
 }
-# Determiners of which the target has a stem that takes the noun's ending ...
+# Determiners for which the target has a stem with the noun's ending ...
 ARTICLES = {"the": "l", "a": "t", "some": "t", "this": "d", "these": "d"}
 # ... and those that never change.
 NUMERALS = {"two": "bi", "three": "sel", "many": "mur"}
@@ -129,9 +129,9 @@ class Lexicon:
     """All words of both languages.
 
     Args:
-        seed: Decides every target word and all names.
-        words: Ordinary words of each kind, the most frequent ones; None for all there are.
-        names: How many names, of all kinds together.
+        seed: Determines all target words and names.
+        words: Number of ordinary words of each kind, the most frequent ones; None for all.
+        names: Number of names of all kinds together.
 
     Attributes:
         nouns: {"people" | "things" | "places": nouns, the more frequent first}.
@@ -160,7 +160,7 @@ class Lexicon:
         self.names = {kind: self._names(kind, round(names * KINDS[kind])) for kind in KINDS}
 
     def entries(self) -> list[Noun | Adjective | Verb]:
-        """Return all ordinary words but the function words."""
+        """Return all ordinary words except function words."""
         nouns = [noun for nouns in self.nouns.values() for noun in nouns]
         verbs = [verb for verbs in self.verbs.values() for verb in verbs]
         return [*nouns, *self.adjectives, *verbs]
@@ -170,7 +170,7 @@ class Lexicon:
         return [name for names in self.names.values() for name in names]
 
     def target_words(self) -> list[str]:
-        """Return every form of every target word, so that a dictionary can hold them all."""
+        """Return every form of every target word, for a dictionary."""
         agreeing = {*ARTICLES.values(), RELATIVE_STEM}
         return [
             *(stem + each for stem in sorted(agreeing) for each in ENDINGS),
@@ -193,7 +193,7 @@ class Lexicon:
         ]
 
     def _invent(self, *choices: Sequence[str]) -> str:
-        """Put together a word that is not taken yet, one part of each choice."""
+        """Combine parts, one of each choice, to a new word."""
         while True:
             word = "".join(self._random.choice(parts) for parts in choices)
             if word not in self._taken:
@@ -201,7 +201,7 @@ class Lexicon:
                 return word
 
     def _stem(self) -> str:
-        # All stems have five letters: so no form of one can be a form of another.
+        # All stems have five letters, so no form of one can be a form of another.
         return self._invent("bdfgklmnprstvz", VOWELS, "dglmnrstvz", VOWELS, "bdfgklnprstvz")
 
     def _noun(self, entry: str) -> Noun:

@@ -1,7 +1,7 @@
-"""The ordinary words of the toy corpus, English side: what the lexicon is made of.
+"""The ordinary words of the toy corpus in English, from which the lexicon is made.
 
-Plain lists, the more frequent words first. `word:form` gives a form that the rule would miss: the
-past tense of a verb, the plural of a noun.
+Plain lists, with the more frequent words first. `word:form` gives an irregular form: the past tense
+of a verb, the plural of a noun.
 """
 
 PEOPLE = """

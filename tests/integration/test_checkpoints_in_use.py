@@ -96,7 +96,7 @@ def test_other_memory_is_named_on_resume(trained: Training, tmp_path: Path) -> N
     shutil.copy(trained.last, tmp_path / "checkpoint_last.pt")
     options = [*training_options(tmp_path, 30), "--memory-size", 99]
     done = fairseq("train", trained.data, *options)
-    assert_one_line(done, "its memory has 64 slots of 8", "--memory-size 64")
+    assert_one_line(done, "its memory has 64 slots of width 8", "--memory-size 64")
 
 
 def test_missing_checkpoint_is_named(trained: Training, tmp_path: Path) -> None:

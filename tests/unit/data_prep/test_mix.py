@@ -184,7 +184,7 @@ def test_two_workers_make_the_same(tmp_path: Path, described: dict[str, Any]) ->
     [
         ({"path": "nowhere.{language}"}, r"nowhere\.en: no such file, nor nowhere\.en\.gz"),
         ({"path": "one.de"}, "one file for two languages"),
-        ({"path": "one.zip"}, "one.zip is an archive; name its member"),
+        ({"path": "one.zip"}, "one.zip is an archive; give its member"),
     ],
 )
 def test_files_that_do_not_fit_are_named(
@@ -241,7 +241,7 @@ def test_text_for_each_language_may_be_called_csv(
 
 def test_a_document_for_each_language_is_refused(tmp_path: Path, described: dict[str, Any]) -> None:
     described["sources"]["one"]["format"] = "tsv"
-    with pytest.raises(DataError, match="one tsv file holds both languages"):
+    with pytest.raises(DataError, match="one tsv file contains both languages"):
         prepare(tmp_path, described)
 
 

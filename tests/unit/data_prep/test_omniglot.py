@@ -147,7 +147,7 @@ def test_a_truncated_archive_is_refused(official: Path, tmp_path: Path) -> None:
 
 def test_one_archive_is_not_taken_for_both(official: Path, tmp_path: Path) -> None:
     for source in ("images_background.zip", "images_evaluation.zip"):
-        with pytest.raises(DataError, match="give the folder that holds both archives"):
+        with pytest.raises(DataError, match="give the folder with both archives"):
             archives.prepare(official / source, tmp_path / "out", SIZE)
 
 

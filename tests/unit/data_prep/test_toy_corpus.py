@@ -124,5 +124,5 @@ def test_a_language_without_further_sentences_says_so(
     mute = writer()
     only = mute.sentence(mute.zipf())
     monkeypatch.setattr(mute.speaker, "sentence", lambda draw_name: only)
-    with pytest.raises(DataError, match=r"after 1 sentences, .* bring none that is new"):
+    with pytest.raises(DataError, match=r"after 1 sentences, .* give no new one"):
         mute.sentence(mute.zipf())

@@ -21,7 +21,7 @@ def killed(_: int) -> None:
 
 
 def test_a_killed_process_is_told_in_a_line() -> None:
-    with pytest.raises(DataError, match="a process was killed, perhaps for want of memory"):
+    with pytest.raises(DataError, match="a process was killed, perhaps for lack of memory"):
         list(in_parallel(killed, [1, 2], workers=2))
 
 

@@ -14,7 +14,7 @@ from data_prep.core.program import DataError, comma_separated, given_path, run_p
     [
         (DataError("a.en, line 3: not UTF-8"), 1, "a.en, line 3: not UTF-8"),
         (OSError(errno.EACCES, "Permission denied", "out"), 1, "out: Permission denied"),
-        (KeyboardInterrupt(), 130, "Interrupted. Run the same command again to go on."),
+        (KeyboardInterrupt(), 130, "Interrupted. Run the same command again to continue."),
     ],
 )
 def test_error_becomes_one_line_and_a_status(

@@ -88,7 +88,7 @@ def test_folders_of_the_users_are_never_replaced(
     own = tmp_path / "a" / "corpus.txt"
     own.parent.mkdir()
     own.write_text("all my work")
-    with pytest.raises(DataError, match=r"a: this program did not make it and will not replace it"):
+    with pytest.raises(DataError, match=r"a: this program did not make it and does not replace it"):
         chain(tmp_path, own if inside else source, made)
     assert not made and own.read_text() == "all my work"
 
@@ -99,7 +99,7 @@ def test_not_even_in_a_folder_that_was_made_here(
     chain(tmp_path, source, made)
     own = tmp_path / "a" / "corpus.txt"
     own.write_text("all my work")
-    with pytest.raises(DataError, match="will not replace it"):
+    with pytest.raises(DataError, match="does not replace it"):
         chain(tmp_path, own, made)
     assert own.read_text() == "all my work"
 
@@ -242,7 +242,7 @@ def test_a_manifest_that_is_none_is_refused(
 ) -> None:
     chain(tmp_path / "out", source, made)
     (tmp_path / "out" / "manifest.json").write_text(content)
-    with pytest.raises(DataError, match=r"manifest\.json: does not say what was made here"):
+    with pytest.raises(DataError, match=r"manifest\.json: is not a record of finished stages"):
         chain(tmp_path / "out", source, made)
     assert (tmp_path / "out" / "a" / "copy").exists()
 

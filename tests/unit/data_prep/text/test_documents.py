@@ -103,7 +103,7 @@ def test_a_packed_translation_memory_that_is_cut_short(tmp_path: Path, cut: int)
 def test_a_translation_memory_in_an_encoding_that_is_not_known(tmp_path: Path) -> None:
     path = tmp_path / "x.tmx"
     path.write_text(TMX.replace("UTF-8", "shift_jis"))
-    with pytest.raises(DataError, match=r"x\.tmx: .*write it anew in UTF-8"):
+    with pytest.raises(DataError, match=r"x\.tmx: .*save it as UTF-8"):
         list(read_tmx(path, ("en", "de")))
 
 

@@ -36,10 +36,10 @@ def write(folder: Path, described: dict[str, Any]) -> Path:
 @pytest.mark.parametrize(
     ("change", "error"),
     [
-        ({"train": ["two"]}, "no source is called 'two'; there are one, dev, test"),
+        ({"train": ["two"]}, "there is no source 'two'; there are one, dev, test"),
         ({"train": []}, "train names no source"),
-        ({"languages": ["de", "de"]}, "languages are two, not de, de"),
-        ({"languages": ["de"]}, "languages are two, not de"),
+        ({"languages": ["de", "de"]}, "there must be two languages, not de, de"),
+        ({"languages": ["de"]}, "there must be two languages, not de"),
         ({"shard": 2}, "Key 'shard' not in 'Mix'"),
         ({"shards": "many"}, "many.*could not be converted to Integer"),
         ({"cleaning": {"max_word": 3}}, "max_word"),
@@ -85,10 +85,13 @@ def test_mistakes_are_named(
         ({"path": "one.{language}", "weight": float("nan")}, "weight: nan is not from"),
         ({"path": "one.{language}", "weight": float("inf")}, "weight: inf is not from"),
         ({"path": "one.{language}", "weight": 1e18}, r"weight: 1e\+18 is not from"),
-        ({"path": "one.{language}", "columns": [0, 1]}, "columns are two numbers from 1"),
-        ({"path": "one.{language}", "columns": [1, 10**12]}, "columns are two numbers from 1"),
+        ({"path": "one.{language}", "columns": [0, 1]}, "columns must be two numbers from 1"),
+        ({"path": "one.{language}", "columns": [1, 10**12]}, "columns must be two numbers from 1"),
         ({"path": "one.{language}", "columns": [1, 2, 3]}, "columns"),
-        ({"path": "one.{language}", "format": "doc"}, "format is one of lines, sgm, tsv, csv, tmx"),
+        (
+            {"path": "one.{language}", "format": "doc"},
+            "format must be one of lines, sgm, tsv, csv, tmx",
+        ),
     ],
 )
 def test_mistakes_in_a_source_are_named(
