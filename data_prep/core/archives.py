@@ -43,9 +43,7 @@ def unpack(archive: Path, members: Mapping[str, Path]) -> None:
     missing = [name for name in members if name not in seen]
     if missing:
         others = ", ".join(seen[:SHOWN]) + (", ..." if len(seen) > SHOWN else "")
-        raise DataError(
-            f"{archive}: has no file {missing[0]!r}, only {others or 'no files at all'}"
-        )
+        raise DataError(f"{archive}: has no file {missing[0]!r}, but {others or 'none at all'}")
 
 
 def _untar(archive: Path, members: Mapping[str, Path]) -> list[str]:

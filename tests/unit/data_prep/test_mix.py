@@ -202,7 +202,7 @@ def test_a_dry_run_shows_the_plan_and_does_nothing(
     described["sources"]["one"] = {"url": "http://nowhere.invalid/a.tgz", "member": "x.{language}"}
     out = prepare(tmp_path, described, "--dry-run")
     shown = capsys.readouterr().out
-    assert "train  one: http://nowhere.invalid/a.tgz (to be fetched)" in shown
+    assert "train  one: http://nowhere.invalid/a.tgz (to be downloaded)" in shown
     assert "vocab_size 90" in shown
     assert not out.exists()
 
