@@ -25,10 +25,11 @@ from omegaconf.errors import OmegaConfBaseException
 
 from fairseq_plugins.errors import InputError
 from fairseq_plugins.host import running
-from fairseq_plugins.modules.options import Allowed, Range, check, refusal
+from fairseq_plugins.modules.options import Allowed, OneOf, Range, check, refusal
 
 LAST = "checkpoint_last.pt"  # value of --restore-file if it is not given
 DRAWN = ("algorithmic", "omniglot")  # tasks whose examples do not come from a corpus
+PIECES = ("@@ ", "subword_nmt", "sentencepiece", "wordpiece", "letter", "silence", "_EOW", "none")
 ONE_OR_MORE, NONE_OR_MORE = Range(least=1), Range(least=0)
 
 FAIRSEQ: Mapping[str, Mapping[str, Allowed]] = {
@@ -61,7 +62,9 @@ FAIRSEQ: Mapping[str, Mapping[str, Allowed]] = {
         "max_len_b": NONE_OR_MORE,
         "min_len": NONE_OR_MORE,
         "temperature": Range(above=0),
+        "unkpen": Range(),
     },
+    "common_eval": {"post_process": OneOf(PIECES)},
 }
 
 
@@ -82,7 +85,15 @@ def check_arguments(cfg: DictConfig) -> None:
                     raise InputError(refusal(name, number, allowed))
     for part, kind in _parts(cfg):
         check_part(part, kind)
+    _check_encoders(cfg)
     _check_alignment(cfg)
+    if cfg.get("generation") is not None:
+        _check_search(cfg.generation)
+    overrides = OmegaConf.select(cfg, "common_eval.model_overrides")
+    if overrides is not None and not isinstance(_literal(overrides), dict):
+        raise InputError(
+            f"--model-overrides {overrides}: must be a dict of Python: {{'dropout': 0}}"
+        )
 
 
 def check_part(options: Any, kind: type) -> None:
@@ -124,6 +135,28 @@ def check_training(cfg: DictConfig) -> None:
     _check_checkpoints(cfg.checkpoint)
     _check_texts(cfg)
     _check_schedule(cfg)
+
+
+def _check_encoders(cfg: DictConfig) -> None:
+    """Check that what splits text into pieces has what it needs."""
+    for group in ("bpe", "tokenizer"):
+        part = cfg.get(group)
+        for name in OmegaConf.missing_keys(part) if isinstance(part, DictConfig) else ():
+            option = name.rpartition(".")[2].replace("_", "-")
+            raise InputError(f"--{group} {part._name}: give --{option}")
+
+
+def _check_search(cfg: DictConfig) -> None:
+    """Check options of the beam search that do not go together."""
+    if cfg.max_len_a == 0 and cfg.min_len > cfg.max_len_b:
+        raise InputError(
+            f"--min-len {cfg.min_len}: translations have at most --max-len-b {cfg.max_len_b} "
+            "tokens; give a smaller --min-len or a larger --max-len-b"
+        )
+    if cfg.diverse_beam_groups > 0 and cfg.beam % cfg.diverse_beam_groups:
+        raise InputError(
+            f"--diverse-beam-groups {cfg.diverse_beam_groups}: does not divide --beam {cfg.beam}"
+        )
 
 
 def _check_alignment(cfg: DictConfig) -> None:
@@ -192,12 +225,18 @@ def _check_texts(cfg: DictConfig) -> None:
             raise InputError(f"--{option} {text}: must be an object of JSON: '{{\"beam\": 4}}'")
 
 
-def _are_betas(text: str) -> bool:
+def _literal(text: str) -> Any:
+    """Return the constant of Python that a text is; None if it is none."""
     try:
-        first, second = ast.literal_eval(text)
-        return all(0 <= beta < 1 for beta in (first, second))
-    except (ValueError, SyntaxError, TypeError):
-        return False
+        return ast.literal_eval(text)
+    except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
+        return None
+
+
+def _are_betas(text: str) -> bool:
+    betas = _literal(text)
+    numbers = isinstance(betas, tuple | list) and len(betas) == 2
+    return numbers and all(isinstance(b, int | float) and 0 <= b < 1 for b in betas)
 
 
 def _is_object(text: str) -> bool:

@@ -16,9 +16,11 @@ import pytest
 import torch
 from fairseq import options
 from fairseq.criterions import CRITERION_DATACLASS_REGISTRY, CRITERION_REGISTRY
+from fairseq.dataclass.configs import GenerationConfig
 from fairseq.dataclass.utils import convert_namespace_to_omegaconf
 from fairseq.models import ARCH_MODEL_REGISTRY, MODEL_DATACLASS_REGISTRY
 from fairseq.tasks import TASK_DATACLASS_REGISTRY, TASK_REGISTRY
+from omegaconf import OmegaConf
 
 import fairseq_plugins
 from fairseq_plugins.data.omniglot import OmniglotImages
@@ -233,6 +235,7 @@ def test_a_training_without_size_of_its_batches_is_refused(plain: Any) -> None:
 )
 def test_options_of_fairseq_have_ranges(plain: Any, group: str, name: str, value: float) -> None:
     cfg = deepcopy(plain)
+    cfg.generation.max_len_a = 1  # so that every --min-len and --max-len-b leave a length
     listed = name in ("lr", "update_freq")
     cfg[group] = {**(cfg[group] or {}), name: [value] if listed else value}
     if value in FAIRSEQ[group][name]:
@@ -244,13 +247,37 @@ def test_options_of_fairseq_have_ranges(plain: Any, group: str, name: str, value
 
 
 @pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--max-len-b", 0], "--min-len 1: translations have at most --max-len-b 0 tokens"),
+        (["--min-len", 10**6], "--min-len 1000000: translations have at most --max-len-b 200"),
+        (["--beam", 2, "--diverse-beam-groups", 3], "--diverse-beam-groups 3: does not divide"),
+        (["--unkpen", "nan"], "--unkpen nan: must be a finite number"),
+        (["--model-overrides", "{"], "--model-overrides {: must be a dict of Python"),
+        (["--remove-bpe", "nosuch"], "--post-process nosuch: must be one of @@ "),
+        (["--bpe", "sentencepiece"], "--bpe sentencepiece: give --sentencepiece-model"),
+    ],
+)
+def test_searches_that_cannot_be_are_refused_in_one_line(arguments: list, message: str) -> None:
+    def configured(*more: object) -> Any:
+        given = ["data", "--path", "x.pt", *map(str, more)]
+        parser = options.get_generation_parser()
+        return convert_namespace_to_omegaconf(options.parse_args_and_arch(parser, given))
+
+    check_arguments(configured("--remove-bpe", "--beam", 2, "--diverse-beam-groups", 2))
+    with pytest.raises(InputError, match=message) as caught:
+        check_arguments(configured(*arguments))
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
     ("program", "refused"), [("fairseq-interactive", True), ("fairseq-generate", False)]
 )
 def test_soft_alignment_is_not_for_interactive_use(
     plain: Any, monkeypatch: pytest.MonkeyPatch, program: str, refused: bool
 ) -> None:
     cfg = deepcopy(plain)
-    cfg.generation = {"print_alignment": "soft"}
+    cfg.generation = OmegaConf.structured(GenerationConfig(print_alignment="soft"))
     monkeypatch.setattr(sys, "argv", [f"/usr/bin/{program}"])
     expected = pytest.raises(InputError, match="hard alignments only") if refused else nullcontext()
     with expected:
