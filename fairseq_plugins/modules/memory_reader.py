@@ -10,12 +10,15 @@ There are two ways, alone or together (``MemoryReader(mode=...)``):
 
 Taught slots are mixed in separately. The learned gate has not seen them, and a lesson should be
 followed where its own sentence occurs again and ignored elsewhere. Therefore they are trusted by
-similarity alone, with h = LESSON max(0, (s - LIKE) / (1 - LIKE)) for the similarity s of the
-nearest,
+similarity alone. With the distance d = 1 - q . K of the nearest one, and d' of the nearest slot
+of any kind with another value,
+
+    h = LESSON max(0, 1 - d / D),    D = min(1 - LIKE, CLOSER d')
 
     p(y) = (1 - h) ((1 - g) softmax(z)_y + g sum_{i: V_i = y} w_i) + h sum_{j: V_j = y} v_j
 
-where i are the neighbours that were not taught, and j those that were.
+where i are the neighbours that were not taught, j those that were, and v is a softmax of
+SHARPNESS q . K / D.
 """
 
 from dataclasses import dataclass
@@ -31,8 +34,8 @@ MODES = ("embed", "interpolate", "both")
 # For taught slots; chosen on sets of lessons (docs/memory.md has the table).
 LESSON = 0.95
 LIKE = 0.995
-SHARPNESS = 1000.0
-"""v is a softmax of this times the similarities: a difference of 0.001 gives a factor of e."""
+CLOSER = 0.1  # how much nearer than any other value: some networks make all queries alike
+SHARPNESS = 5.0
 _SMALLEST = 1e-7
 
 
@@ -128,20 +131,23 @@ def mix_memory(log_probs: Tensor, extra: dict) -> Tensor:
     return log_probs if reading is None else reading.mix_all(log_probs)
 
 
-def lesson_shares(similarities: Tensor, taught: Tensor) -> tuple[Tensor, Tensor]:
-    """Compute how far lessons are trusted.
+def lesson_shares(hits: MemoryHits, taught: Tensor) -> tuple[Tensor, Tensor]:
+    """Say how far lessons are trusted.
 
     Args:
-        similarities: [N, k] of the neighbours.
-        taught: [N, k] bool, which neighbours are slots of lessons.
+        hits: k answers to each of N queries.
+        taught: [N, k] bool, which of them are slots of lessons.
 
     Returns:
-        h [N, 1], and v [N, k], which is 0 for other slots.
+        h [N, 1], and v [N, k], 0 for those that are none.
     """
-    likeness = similarities.masked_fill(~taught, -1.0)
-    nearest = likeness.amax(dim=1, keepdim=True)  # [N, 1]
-    share = LESSON * ((nearest - LIKE) / (1 - LIKE)).clamp(0.0, 1.0)
-    weights = torch.softmax(SHARPNESS * likeness, dim=1).masked_fill(~taught, 0.0)
+    likeness = hits.similarities.masked_fill(~taught, -1.0)
+    nearest, place = likeness.max(dim=1, keepdim=True)  # [N, 1]
+    others = (hits.values != hits.values.gather(1, place)) & (hits.slots >= 0)
+    rival = hits.similarities.masked_fill(~others, -1.0).amax(dim=1, keepdim=True)
+    far = (CLOSER * (1 - rival)).clamp(min=_SMALLEST, max=1 - LIKE)
+    share = LESSON * (1 - (1 - nearest) / far).clamp(0.0, 1.0)
+    weights = torch.softmax(SHARPNESS * likeness / far, dim=1).masked_fill(~taught, 0.0)
     return share, weights / weights.sum(dim=1, keepdim=True).clamp(min=_SMALLEST)
 
 
@@ -273,7 +279,7 @@ class MemoryReader(nn.Module):
         taught = self.memory.taught(hits.slots)
         assert taught is not None
         gate = gate.sigmoid().unsqueeze(1)
-        share, of_lessons = lesson_shares(hits.similarities, taught)
+        share, of_lessons = lesson_shares(hits, taught)
         weights = torch.zeros_like(hits.similarities).scatter(1, order, of_others.exp())
         weights = (1 - share) * gate * weights + share * of_lessons
         total = weights.sum(dim=1, keepdim=True).clamp(min=_SMALLEST)

@@ -174,16 +174,17 @@ class LoadedCheckpoint:
                 return_freed_memory()
 
     @torch.no_grad()
-    def decode(self, sample: dict, ask: bool = True) -> "Decoded":
+    def decode(self, sample: dict, ask: bool = True, exact: bool = False) -> "Decoded":
         """Decode the references of a sample.
 
         Args:
             sample: of the task.
             ask: False to compute the queries only, without a search, unless queries depend on
-                    earlier answers.
+                earlier answers.
+            exact: True to compute in float32, as fairseq-generate does by default.
         """
         searching = nullcontext() if ask else self.model.decoder.questions_only()
-        with searching, context(self.autocast, self.device):
+        with searching, context("none" if exact else self.autocast, self.device):
             logits, extra = self.model(**sample["net_input"])
         real = sample["target"] != self.task.target_dictionary.pad()  # [batch, time]
         pad = self.task.source_dictionary.pad()

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from fairseq_plugins.memory import KeyValueMemory
+from fairseq_plugins.memory import KeyValueMemory, MemoryHits
 from fairseq_plugins.modules.memory_reader import (
     LESSON,
     LIKE,
@@ -319,11 +319,34 @@ def test_lessons_and_the_rest_make_one_distribution() -> None:
     assert bool(torch.isfinite(gate).all())
 
 
-def test_share_of_a_lesson_follows_its_formula() -> None:
-    near = 1 - (1 - LIKE) / 4
-    similarities = torch.tensor([[1.0, near, 0.5], [0.90, 0.80, 0.1], [1.0, 1.0, 1.0]])
-    taught = torch.tensor([[False, True, True], [True, True, False], [False, False, False]])
-    share, weights = lesson_shares(similarities, taught)
-    assert share.squeeze(1).tolist() == pytest.approx([LESSON * 3 / 4, 0.0, 0.0], abs=1e-4)
-    assert weights[0].tolist() == pytest.approx([0.0, 1.0, 0.0], abs=1e-6)
-    assert weights[2].tolist() == [0.0, 0.0, 0.0]
+def answers(similarities: list[float], values: list[int]) -> MemoryHits:
+    """Answers to one query, from slots 0, 1, 2."""
+    slots = torch.arange(len(values)).unsqueeze(0)
+    return MemoryHits(
+        torch.tensor([values]), torch.tensor([similarities]), slots, torch.zeros(1, len(values))
+    )
+
+
+@pytest.mark.parametrize(
+    ("similarities", "values", "taught", "share"),
+    [
+        # A quarter of the way to LIKE, and no other value near.
+        ([1 - (1 - LIKE) / 4, 0.5, 0.1], [3, 4, 4], [True, False, False], LESSON * 3 / 4),
+        ([1.0, 0.9, 0.8], [3, 4, 3], [False, True, True], 0.0),  # too far
+        ([1.0, 1.0, 1.0], [3, 4, 5], [False, False, False], 0.0),
+        # Another value at a distance of 0.01, whoever says it: a tenth of that is allowed.
+        ([1 - 0.0005, 0.99, 0.1], [3, 4, 4], [True, True, False], LESSON / 2),
+        ([1 - 0.0005, 0.99, 0.1], [3, 4, 4], [True, False, False], LESSON / 2),
+        ([1 - 0.0005, 0.99, 0.1], [3, 3, 4], [True, True, False], LESSON * 0.9),
+        ([1 - 0.0005, 0.999, 0.1], [3, 4, 4], [True, True, False], 0.0),
+    ],
+)
+def test_share_of_a_lesson_follows_its_formula(
+    similarities: list[float], values: list[int], taught: list[bool], share: float
+) -> None:
+    found, weights = lesson_shares(answers(similarities, values), torch.tensor([taught]))
+    assert found.item() == pytest.approx(share, abs=2e-3)
+    assert weights.sum().item() == pytest.approx(1.0 if any(taught) else 0.0, abs=1e-4)
+    assert not weights[~torch.tensor([taught])].any()
+    if any(taught):
+        assert weights.argmax().item() == taught.index(True)
