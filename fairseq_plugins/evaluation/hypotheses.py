@@ -2,6 +2,7 @@
 
 import logging
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -29,6 +30,8 @@ class Generation:
     cpu: bool = False
     remove_bpe: str | None = None
     """The segmentation that fairseq-generate is to undo; None leaves subwords as they are."""
+    options: Sequence[object] = ()
+    """Further options of fairseq-generate."""
 
 
 def read_lines(path: Path) -> list[str]:
@@ -107,5 +110,6 @@ def translate(checkpoint: Path, generation: Generation, output: Path | None = No
         command += ["--remove-bpe", generation.remove_bpe]
     if generation.cpu:
         command += ["--cpu"]
+    command += generation.options
     run(command, output, generation.threads)
     return output

@@ -51,6 +51,9 @@ TRAINING = [
     "--batch-size", "32",
     "--autocast", AUTOCAST,
 ]  # fmt: skip
+# At most 2 words for each source word, and 5: a network of this size does not always find an end,
+# and one endless sentence costs a point of BLEU.
+LENGTH = ("--max-len-a", "2", "--max-len-b", "5")
 UPDATES = re.compile(r'"num_updates": "(\d+)"')
 
 
@@ -213,7 +216,7 @@ def teach(plan: Plan, threads: int) -> list[Recall]:
 
 def translate(plan: Plan, checkpoint: Path, subset: str, threads: int) -> list[str]:
     """Return translations by ``fairseq-generate``, in the order of the corpus."""
-    how = Generation(plan.data, subset, threads=threads, cpu=True)
+    how = Generation(plan.data, subset, threads=threads, cpu=True, options=LENGTH)
     log = plan.log(f"generate_{checkpoint.parent.name}_{checkpoint.stem}_{subset}")
     return read_hypotheses(_text(generate(checkpoint, how, log)).splitlines())
 
