@@ -1,8 +1,8 @@
-"""What an accelerator makes of the memory and its models, in minutes: ``make gpu``.
+"""Speed of the memory and its models on an accelerator, in minutes: ``make gpu``.
 
-Each part runs in a process of its own with a time limit, so that one that hangs or runs out of
-memory costs only itself. Results are written as they come, as JSON, and shown as a table. With
-``--quick`` everything is tiny and runs on a CPU too: that is how the parts are tested.
+Each part runs in a separate process with a time limit, so that one that hangs or runs out of memory
+does not affect the others. Results are written as JSON as they arrive, and shown as a table. With
+``--quick`` everything is tiny and also runs on a CPU, which is how the parts are tested.
 """
 
 import multiprocessing
@@ -37,7 +37,7 @@ class Scale:
     quick: bool
 
     def pick(self, full: Any, quick: Any) -> Any:
-        """Choose between the size for an accelerator and that for a test."""
+        """Return the size for an accelerator or that for a test."""
         return quick if self.quick else full
 
 
@@ -45,7 +45,7 @@ class Scale:
 
 
 def search(scale: Scale, slots: int, dim: int) -> Results:
-    """Time exact search, and a whole step of the memory, beside the matrix product alone."""
+    """Time exact search, and a whole step of the memory, and compare with the matrix product."""
     slots, queries = scale.pick(slots, 500), scale.pick(4096, 32)
     sizes = MemorySizes(slots, dim, queries, neighbors=32, device=scale.device, budget_mb=2048)
     step = Step(sizes)
@@ -66,9 +66,9 @@ def search(scale: Scale, slots: int, dim: int) -> Results:
 
 
 def training(scale: Scale, memory: bool) -> Results:
-    """Time the training of the published GNMT on random text of WMT's shape.
+    """Time the training of the published GNMT on random text with the shape of WMT's.
 
-    Batches grow until the card is full or the speed no longer does.
+    Batches grow until the card is full or the speed no longer increases.
     """
     name = "gnmt_memory_wmt" if memory else "gnmt_wmt"
     units, layers, vocabulary = scale.pick(1024, 16), scale.pick(4, 2), scale.pick(32_000, 200)
@@ -97,7 +97,7 @@ def training(scale: Scale, memory: bool) -> Results:
 
 
 def decoding(scale: Scale) -> Results:
-    """Time beam search with a memory of a million slots beside the same memory emptied."""
+    """Time beam search with a memory of a million slots, and with the same memory emptied."""
     sentences, length = scale.pick(64, 8), scale.pick(20, 4)
     slots, width = scale.pick(1 << 20, 64), scale.pick(128, 8)
     units, layers, vocabulary = scale.pick(512, 16), 2, scale.pick(10_000, 200)
@@ -121,7 +121,7 @@ def decoding(scale: Scale) -> Results:
 
 
 def drawings(scale: Scale) -> Results:
-    """Time the training of the classifier of drawings beside the same network in plain PyTorch."""
+    """Time the training of the classifier of drawings, and of the same network in plain PyTorch."""
     classes, slots, updates = scale.pick(256, 4), scale.pick(4096, 16), scale.pick(20, 1)
     autocast = scale.pick("bfloat16", "none")
     with TemporaryDirectory() as folder:
@@ -133,13 +133,13 @@ def drawings(scale: Scale) -> Results:
 
 
 def _median(contender: Callable[[int], Any], turns: int = 7) -> float:
-    """Seconds of a turn, after two that warm up."""
+    """Return the median seconds of a turn, after two turns of warm-up."""
     seconds = [contender(number).seconds for number in range(turns + 2)][2:]
     return sorted(seconds)[turns // 2]
 
 
 def _profile(contender: Training, scale: Scale) -> Results:
-    """Say where an update's time goes: kernels by kind, as shares of the wall clock."""
+    """Return shares of the time of an update: kernels by type, relative to the wall clock."""
     if not scale.device.startswith("cuda"):
         return {}
     activities = [torch.profiler.ProfilerActivity.CUDA]
@@ -165,15 +165,15 @@ PARTS: dict[str, tuple[Callable[..., Results], tuple, float]] = {
     "decoding": (decoding, (), 90),
     "drawings": (drawings, (), 60),
 }
-"""Function, arguments, and limit in seconds of each part."""
+"""Function, arguments, and time limit in seconds of each part."""
 
 
 def run_parts(names: Sequence[str], scale: Scale, output: Path | None) -> dict[str, Results]:
-    """Run parts one after the other; write and return what each found, or why it did not.
+    """Run parts one after another; write and return the result of each, or its error.
 
     Args:
         names: in ``PARTS``.
-        scale: of all.
+        scale: of all parts.
         output: JSON file to write after each part; None for none.
     """
     results: dict[str, Results] = {"machine": describe(scale.device)}
@@ -188,7 +188,7 @@ def run_parts(names: Sequence[str], scale: Scale, output: Path | None) -> dict[s
 
 
 def describe(device: str) -> Results:
-    """Name the machine: card, its capability, torch."""
+    """Describe the machine: card, its capability, torch."""
     if not device.startswith("cuda"):
         return {"device": "CPU", "torch": torch.__version__}
     major, minor = torch.cuda.get_device_capability()
@@ -211,7 +211,7 @@ def results_table(results: dict[str, Results]) -> str:
 
 
 def _apart(function: Callable[..., Results], given: tuple, limit: float) -> Results:
-    """Call a function in a fresh process, which is ended at its limit."""
+    """Call a function in a new process, which is ended at its time limit."""
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe()
     process = context.Process(target=_answer, args=(theirs, function, given))
@@ -220,7 +220,7 @@ def _apart(function: Callable[..., Results], given: tuple, limit: float) -> Resu
     try:
         if ours.poll(limit):
             return ours.recv()
-        return {"error": f"not done after {limit:.0f} s"}
+        return {"error": f"not finished after {limit:.0f} s"}
     except EOFError:
         return {"error": "the process died"}
     finally:

@@ -1,8 +1,8 @@
-"""Measuring how fast something is beside a rival, on a machine that is never quite at rest.
+"""Compares the speed of something with a rival, on a machine that is never quite idle.
 
-Whatever else a computer does slows it down, for a moment or for minutes. So two contenders take
-turns at the same work, each turn of one is compared with the turn of the other beside it, and the
-median of these ratios is the result: a disturbance hits both, or is an outlier.
+Other work of the computer slows everything down, for a moment or for minutes. Therefore two
+contenders take turns at the same work, each turn of one is compared with the adjacent turn of the
+other, and the median of these ratios is the result: a disturbance affects both, or is an outlier.
 """
 
 import gc
@@ -24,15 +24,15 @@ from fairseq_plugins.program import start
 
 @dataclass(frozen=True)
 class Turn:
-    """What one contender did in one turn."""
+    """The result of one turn of a contender."""
 
     seconds: float
     work: float = 1.0
-    """How many units of work: words, sentences, steps."""
+    """Number of units of work: words, sentences, steps."""
 
     @property
     def speed(self) -> float:
-        """Units of work a second."""
+        """Units of work per second."""
         return self.work / self.seconds
 
 
@@ -41,7 +41,7 @@ Contender = Callable[[int], Turn]
 
 
 class Stopwatch:
-    """Times the block it guards, up to the end of what it started on an accelerator.
+    """Times a block, including what it started on an accelerator.
 
     Example::
 
@@ -71,7 +71,7 @@ class Stopwatch:
 
 @dataclass(frozen=True)
 class Effort:
-    """How long two contenders take turns: both limits must be reached."""
+    """How long two contenders take turns; both limits must be reached."""
 
     seconds: float
     turns: int = 5
@@ -79,7 +79,7 @@ class Effort:
 
 @dataclass(frozen=True)
 class Duel:
-    """Two contenders that took turns at the same work."""
+    """Two contenders after taking turns at the same work."""
 
     title: str
     ours: str
@@ -87,13 +87,13 @@ class Duel:
     our_turns: Sequence[Turn]
     rival_turns: Sequence[Turn]
     unit: str
-    """Of work."""
+    """Of the work."""
     details: dict[str, Any] = field(default_factory=dict)
-    """What else should be known about it."""
+    """Further information about the comparison."""
 
     @property
     def time_ratios(self) -> list[float]:
-        """Our time over the rival's for the same work, turn by turn."""
+        """Our time divided by the rival's for the same work, turn by turn."""
         pairs = zip(self.our_turns, self.rival_turns, strict=True)
         return [rival.speed / our.speed for our, rival in pairs]
 
@@ -104,11 +104,11 @@ class Duel:
 
     @property
     def speed_ratio(self) -> float:
-        """Median of the ratios of our speed to the rival's: 2 means twice as fast."""
+        """Median of our speed divided by the rival's: 2 means twice as fast."""
         return statistics.median(1 / ratio for ratio in self.time_ratios)
 
     def as_json(self) -> dict[str, Any]:
-        """Everything that was measured, and the ratios."""
+        """Return all measurements, and the ratios."""
         return {
             "title": self.title,
             "unit": self.unit,
@@ -138,18 +138,18 @@ def duel(
     unit: str,
     **details: Any,
 ) -> Duel:
-    """Let two contenders take turns; who begins changes from turn to turn.
+    """Let two contenders take turns, alternating who begins.
 
     Args:
         title: what is compared.
         ours: name and contender.
         rival: name and contender.
-        effort: how long.
+        effort: how long they take turns.
         unit: of work.
-        details: noted in the result.
+        details: stored with the result.
 
     Returns:
-        All turns, but for a first one of each that warms up.
+        All turns, except the first one of each, which is a warm-up.
     """
     contenders = (ours[1], rival[1])
     turns: tuple[list[Turn], list[Turn]] = ([], [])
@@ -168,7 +168,7 @@ def duel(
 
 @contextmanager
 def _no_collection() -> Iterator[None]:
-    """Python's cycle collector strikes whoever happens to be running."""
+    """Turn off Python's cycle collector, which would delay whichever contender is running."""
     gc.collect()
     gc.disable()
     try:
@@ -178,12 +178,12 @@ def _no_collection() -> Iterator[None]:
 
 
 class Apart:
-    """A contender in a process of its own, as a user would run it.
+    """A contender in a separate process, as a user would run it.
 
     It shares neither the memory allocator's settings nor the threads of this process.
 
     Args:
-        make: makes the contender there; must be importable by name, with arguments that pickle.
+        make: creates the contender there; must be importable by name, with arguments that pickle.
     """
 
     def __init__(self, make: Callable[[], Contender]) -> None:
@@ -194,10 +194,10 @@ class Apart:
         theirs.close()
 
     def __call__(self, number: int) -> Turn:
-        """Have a turn there.
+        """Run a turn in the process.
 
         Raises:
-            RuntimeError: if the process has died; it told why on stderr.
+            RuntimeError: if the process has died; its stderr has the reason.
         """
         try:
             self._pipe.send(number)

@@ -1,4 +1,4 @@
-"""One step of a full memory, and the rival to beat: a matrix product and a top-k alone."""
+"""One step of a full memory, and the rival to beat: a matrix product and a top-k."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -11,37 +11,37 @@ from fairseq_plugins.benchmarks.duel import Contender, Stopwatch, Turn
 from fairseq_plugins.memory import KeyValueMemory
 
 NUM_VALUES = 8000
-KNOWN = 0.5  # share of the queries that ask for something that is in the memory
-NOISE = 0.3  # length of the noise on such a query, against its key's 1
+KNOWN = 0.5  # share of the queries whose answer is in the memory
+NOISE = 0.3  # length of the noise on such a query, relative to its key
 KEYS_A_CLUSTER = 16
-ROUNDING = 2e-6  # of similarities in float32; what is nearer counts as a tie
+ROUNDING = 2e-6  # of similarities in float32; closer values count as ties
 RIVAL_BUDGET = 4 << 30  # bytes of similarities that the rival may hold at once
 
 
 @dataclass(frozen=True)
 class MemorySizes:
-    """What a memory and its queries are like."""
+    """Sizes of a memory and its queries."""
 
     slots: int
     dim: int = 128
     queries: int = 480
     neighbors: int = 256
     dtype: str = "auto"
-    """Of the memory's coarse product; the rival computes in float32."""
+    """Number format of the memory's coarse product; the rival computes in float32."""
     clustered: bool = False
-    """Keys lie in clusters of about 16, as those of one word do, instead of anywhere."""
+    """Whether keys lie in clusters of about 16, like those of one word, instead of anywhere."""
     budget_mb: int = 64
     device: str = "cpu"
     seed: int = 1
 
 
 class Step:
-    """A full memory and an endless supply of queries and targets.
+    """A full memory, with an endless supply of queries and targets.
 
     Half of the queries are near a stored key and have its value as target; the others are new.
 
     Args:
-        sizes: of all.
+        sizes: of the memory and its queries.
         age_noise: of the memory.
     """
 
@@ -67,14 +67,14 @@ class Step:
         return F.normalize(numbers, dim=1)
 
     def _keys(self, count: int) -> Tensor:
-        """Unit vectors [count, dim] like those in the memory."""
+        """Return unit vectors [count, dim] like those in the memory."""
         if self._centers is None:
             return self._directions(count)
         chosen = torch.randint(len(self._centers), (count,), generator=self.generator)
         return F.normalize(self._centers[chosen] + NOISE * self._directions(count), dim=1)
 
     def batch(self) -> tuple[Tensor, Tensor]:
-        """New queries [queries, dim] that want a gradient, and targets [queries]."""
+        """Return new queries [queries, dim] that require a gradient, and targets [queries]."""
         n = self.sizes.queries
         known = int(KNOWN * n)
         slots = torch.randint(self.sizes.slots, (known,), generator=self.generator)
@@ -86,7 +86,7 @@ class Step:
         return query.requires_grad_(), target
 
     def run(self, _: int) -> Turn:
-        """Ask, learn, and write: all that training does with a memory."""
+        """Query, learn, and write, as in training."""
         query, target = self.batch()
         memory = self.memory
         with Stopwatch(self.sizes.device) as watch:
@@ -97,14 +97,14 @@ class Step:
         return Turn(watch.seconds)
 
     def search(self, _: int) -> Turn:
-        """Only ask."""
+        """Query only."""
         query = self.batch()[0].detach()
         with Stopwatch(self.sizes.device) as watch:
             self.memory.query(query)
         return Turn(watch.seconds)
 
     def rival(self, k: int, dtype: torch.dtype = torch.float32) -> Contender:
-        """``torch.mm`` of queries and keys into preallocated space, and ``topk(k)`` if k > 0."""
+        """Return ``torch.mm`` into preallocated space, and ``topk(k)`` if k > 0, as a contender."""
         sizes = self.sizes
         keys = self.memory.keys.detach().to(dtype, copy=True).t()
         rows = max(1, min(sizes.queries, RIVAL_BUDGET // (sizes.slots * dtype.itemsize)))
@@ -124,7 +124,7 @@ class Step:
 
 @torch.no_grad()
 def fill(memory: KeyValueMemory, keys: Tensor, values: Tensor) -> None:
-    """Give all slots of a memory these unit keys [S, D] and values [S], the first the oldest."""
+    """Fill all slots of a memory with unit keys [S, D] and values [S], the first the oldest."""
     slots = torch.arange(memory.size, device=memory.keys.device)
     memory.clear()
     memory.keys.copy_(keys)
@@ -139,16 +139,16 @@ def fill(memory: KeyValueMemory, keys: Tensor, values: Tensor) -> None:
 def check(sizes: MemorySizes, steps: int = 2) -> list[str]:
     """Compare whole steps with brute force in float64.
 
-    Neighbours whose similarities differ by less than float32's rounding may change places.
+    Neighbours whose similarities differ by less than float32's rounding may be swapped.
 
     Args:
         sizes: of memory and queries.
-        steps: how many, each with the memory that the last one left.
+        steps: number of steps, each with the memory after the previous one.
 
     Returns:
-        What is wrong, one line each; nothing if all is right.
+        The errors, one line for each; nothing if all is correct.
     """
-    step = Step(sizes, age_noise=0.0)  # without noise, who is forgotten is no question of luck
+    step = Step(sizes, age_noise=0.0)  # without noise, the evicted slot does not depend on chance
     return [problem for number in range(steps) for problem in _check(step, f"step {number + 1}")]
 
 
@@ -189,7 +189,7 @@ def _check(step: Step, where: str) -> Iterator[str]:
 
 
 class _Expected:
-    """What a step of a full memory without age noise has to give, from the definitions."""
+    """The results of a step of a full memory without age noise, from the definitions."""
 
     def __init__(self, memory: KeyValueMemory, query: Tensor, target: Tensor) -> None:
         leaf = query.double().requires_grad_()

@@ -1,4 +1,4 @@
-"""The classifier of drawings at work: what its benchmark times."""
+"""The classifier of drawings, as timed by its benchmark."""
 
 import json
 from pathlib import Path
@@ -17,11 +17,11 @@ from fairseq_plugins.modules.one_shot import neighborhood_loss
 SPLIT = "all"
 DRAWERS, SIZE, KEY_DIM = 20, 28, 64
 TEMPERATURE, RATE = 0.1, 0.002
-NETWORK = "wide"  # that of the shipped configuration
+NETWORK = "wide"  # that of the published configuration
 
 
 def make_drawings(folder: Path, classes: int) -> None:
-    """Write a prepared folder with made-up drawings; only their number and size matter."""
+    """Write a prepared folder with random drawings; only their number and size matter."""
     rng = np.random.default_rng(SEED)
     images = rng.integers(256, size=(classes, DRAWERS, SIZE, SIZE), dtype=np.uint8)
     names = [f"character{number}" for number in range(classes)]
@@ -33,15 +33,15 @@ def make_drawings(folder: Path, classes: int) -> None:
 
 
 class OneShotTraining(Trained):
-    """A contender that trains with fairseq's Trainer; its work is in drawings.
+    """A contender that trains with fairseq's Trainer; its unit of work is drawings.
 
     Args:
         folder: of the drawings.
-        classes: a batch, with two drawings of each.
+        classes: in a batch, with two drawings of each.
         slots: of the memory.
         autocast: number format.
-        updates: a turn.
-        asks: whether the memory is asked, and written to.
+        updates: per turn.
+        asks: whether the memory is queried and written to.
         device: ``cpu`` or ``cuda``.
     """
 
@@ -61,7 +61,7 @@ class OneShotTraining(Trained):
 
 
 class ContiguousEmbedder(ConvEmbedder):
-    """The same network, whose maps lie one after the other in memory, as torch has them."""
+    """The same network with torch's default layout, where maps follow each other in memory."""
 
     layout = torch.contiguous_format
 
@@ -72,7 +72,7 @@ class PlainTraining:
     Args:
         dataset: the batches.
         autocast: number format.
-        updates: a turn.
+        updates: per turn.
         device: ``cpu`` or ``cuda``.
         kind: of embedder.
     """
@@ -89,7 +89,7 @@ class PlainTraining:
         self.device = device
 
     def __call__(self, number: int) -> Turn:
-        """Train on the batches of this turn; the work is in drawings."""
+        """Train on the batches of this turn; the unit of work is drawings."""
         first = number * self.updates
         samples = [self.dataset[index] for index in range(first, first + self.updates)]
         with Stopwatch(self.device) as watch:

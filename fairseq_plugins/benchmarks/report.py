@@ -1,4 +1,4 @@
-"""What the benchmarks share: a description of the machine, and their reports."""
+"""Shared by all benchmarks: a description of the machine, and reports."""
 
 import argparse
 import logging
@@ -19,7 +19,7 @@ from fairseq_plugins.number_formats import native_bfloat16
 
 logger = logging.getLogger(__name__)
 
-IDLE_LOAD = 0.5  # processes that wait for a core; more than this, and somebody else is at work
+IDLE_LOAD = 0.5  # processes that wait for a core; above this, the machine is busy
 
 
 def run(
@@ -30,9 +30,9 @@ def run(
     """Set up the process, measure, and report.
 
     Args:
-        args: the command line.
+        args: parsed command line.
         measure: makes all comparisons.
-        quick: arguments that take the place of others with ``--quick``.
+        quick: arguments that replace others with ``--quick``.
 
     Returns:
         A table for people; all numbers go to ``args.json``.
@@ -43,10 +43,10 @@ def run(
     if args.quick:
         vars(args).update(quick)
     if args.json and not args.json.parent.is_dir():
-        raise InputError(f"--json {args.json}: there is no folder {args.json.parent}; make it")
+        raise InputError(f"--json {args.json}: there is no folder {args.json.parent}; create it")
     if args.device == "cuda" and not torch.cuda.is_available():
         raise InputError("--device cuda: torch finds no GPU here; use --device cpu")
-    allocator.keep_freed_memory()  # as our task does; so it is the same for all that runs here
+    allocator.keep_freed_memory()  # as in our task, so it is the same for everything that runs here
     if args.threads:
         torch.set_num_threads(args.threads)
     about = machine(args.device)
@@ -62,17 +62,17 @@ def run(
 def write(
     path: Path, duels: Sequence[Duel], about: dict[str, Any], settings: dict[str, Any]
 ) -> None:
-    """Write all numbers to a JSON file, whole or not at all."""
+    """Write all numbers to a JSON file, completely or not at all."""
     results = [duel.as_json() for duel in duels]
     write_json(path, {"machine": about, "settings": settings, "results": results})
 
 
 def machine(device: str) -> dict[str, Any]:
-    """Describe what is measured on; warn if it is busy."""
+    """Describe the machine; warn if it is busy."""
     load = os.getloadavg()[0]
     if load > IDLE_LOAD:
         logger.warning(
-            "Other programs are at work here (load %.1f): the numbers will mean little", load
+            "Other programs are busy here (load %.1f): the numbers will mean little", load
         )
     about: dict[str, Any] = {
         "processor": _processor(),
@@ -90,12 +90,12 @@ def machine(device: str) -> dict[str, Any]:
 
 
 def measurable(number_format: str, device: str, title: str) -> bool:
-    """Tell whether a number format can be measured on a device; log what is left out.
+    """Return whether a number format can be measured on a device; log what is left out.
 
     Args:
-        number_format: ``float32`` or ``bfloat16``. What is emulated says nothing about speed.
+        number_format: ``float32`` or ``bfloat16``. The speed of emulated formats means nothing.
         device: ``cpu`` or ``cuda``.
-        title: of the comparison that is left out otherwise.
+        title: of the comparison, for the log.
     """
     if number_format != "bfloat16" or native_bfloat16(device):
         return True
@@ -113,7 +113,7 @@ def _processor() -> str:
 
 
 def duels_table(duels: Sequence[Duel]) -> str:
-    """One line a duel: both speeds, and the ratios with their range."""
+    """Return a row for each duel: both speeds, and the ratios with their range."""
     heads = ("", "ours", "speed", "rival", "speed", "time", "speed", "time from-to")
     rows = [heads] + [
         (

@@ -1,4 +1,4 @@
-"""Measures of translations, drawings and algorithms."""
+"""Metrics of translations, drawings and algorithms."""
 
 from fairseq_plugins import registered
 

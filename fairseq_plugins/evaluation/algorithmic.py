@@ -1,7 +1,8 @@
-"""How well a model has learned an algorithm: by length, by rarity of the symbols, and for life.
+"""Measures how well a model has learned an algorithm: by length, by rarity, and over its life.
 
-Nothing has to be decoded: greedy decoding gets a symbol right if, and only if, it is the likeliest
-one after the right symbols before it, so a sequence is right if all of its symbols are.
+Nothing has to be decoded: greedy decoding gets a symbol right if and only if it is the most
+probable one after the correct symbols before it, so a sequence is correct if all of its symbols
+are.
 """
 
 import math
@@ -21,17 +22,17 @@ from fairseq_plugins.errors import InputError
 from fairseq_plugins.memory import memories_in
 from fairseq_plugins.progress import Progress
 
-LIFE_TEXT = 2  # number of the text of the life-long test; those before it are the task's
+LIFE_TEXT = 2  # number of the text for repeated symbols; lower ones are the task's
 
 
 @dataclass(frozen=True)
 class Right:
-    """Shares of right answers, in per cent.
+    """Shares of correct answers, in per cent.
 
     Attributes:
-        sequences: right from beginning to end.
+        sequences: entirely correct ones.
         symbols: of all but the end.
-        asked: symbols that are f of another one; those of other tasks have none.
+        asked: symbols that are f of another one; other tasks have none.
         copied: symbols that are as in the source.
     """
 
@@ -41,7 +42,7 @@ class Right:
     copied: float
 
     def as_dict(self) -> dict[str, float]:
-        """Those that there are: JSON has no NaN."""
+        """Return those that exist: JSON has no NaN."""
         return {name: share for name, share in asdict(self).items() if not math.isnan(share)}
 
 
@@ -53,7 +54,7 @@ class Solver:
         device: to compute on.
 
     Raises:
-        InputError: if the task is another one.
+        InputError: if it was trained with another task.
     """
 
     def __init__(self, path: Path, device: str = "cpu") -> None:
@@ -66,17 +67,17 @@ class Solver:
 
     @property
     def rare(self) -> RareSymbols:
-        """The texts of the task.
+        """Texts of the task.
 
         Raises:
-            InputError: if it is another algorithm's.
+            InputError: if it has another algorithm.
         """
         if self.task.rare is None:
-            raise InputError("only --algorithm rare_symbols has symbols that are rare")
+            raise InputError("only --algorithm rare_symbols has rare symbols")
         return self.task.rare
 
     def batches(self, draw: Callable, length: int, count: int, batch_size: int) -> Iterator[dict]:
-        """Samples with examples 0 to ``count`` - 1."""
+        """Yield samples with examples 0 to ``count`` - 1."""
         words = self.task.source_dictionary
         dataset = AlgorithmicDataset(draw, lambda _: length, words, 1, batch_size)
         starts = range(0, count, batch_size)
@@ -87,7 +88,7 @@ class Solver:
 
     @torch.no_grad()
     def solve(self, sample: dict) -> tuple[Tensor, Any]:
-        """Which symbols are right [batch, time], without the end; and the model's output."""
+        """Return which symbols but the end are correct [batch, time], and the model's output."""
         output = self.model(**sample["net_input"])
         answer = self.model.get_normalized_probs(output, log_probs=True, sample=sample).argmax(-1)
         return (answer == sample["target"])[:, :-1], output
@@ -96,7 +97,7 @@ class Solver:
 def by_length(
     solver: Solver, lengths: Sequence[int], sequences: int, batch_size: int
 ) -> dict[int, Right]:
-    """Shares of right answers for each length of an algorithm's examples."""
+    """Return shares of correct answers for each length of an algorithm's examples."""
     result = {}
     for length in lengths:
         subset = f"test_{length}"
@@ -110,14 +111,14 @@ def by_length(
 def by_rarity(
     solver: Solver, text: int, sequences: int, length: int, batch_size: int
 ) -> dict[str, Right]:
-    """Shares of right answers for rare symbols, by how often training asked for f of them.
+    """Return shares of correct answers for rare symbols, by how often training asked for f of them.
 
     Args:
         solver: of rare symbols.
         text: number of the test text.
-        sequences: for each bucket; all symbols of a sequence are from one.
+        sequences: number for each bucket; all symbols of a sequence are from one bucket.
         length: n, symbols of a sequence.
-        batch_size: sequences at a time.
+        batch_size: number of sequences in a batch.
     """
     rare, result = solver.rare, {}
     for bucket, numbers in rare.buckets.items():
@@ -136,32 +137,32 @@ def by_rarity(
 
 
 def lifelong(solver: Solver, symbols: int, showings: int, length: int) -> dict[int, float]:
-    """The k-th time that f of a symbol is asked for which training never asked for.
+    """Measure repeated symbols for which training never asked for f.
 
     Sequences come one at a time. Each is first solved, then written to the memory, if there is one.
 
     Args:
-        solver: of rare symbols; its memory is not the same afterwards.
-        symbols: that are shown.
-        showings: how often each is.
+        solver: of rare symbols; its memory changes.
+        symbols: number of symbols.
+        showings: of each symbol.
         length: n, symbols of a sequence.
 
     Returns:
-        Per cent right at each showing, counted from 1.
+        Percentage correct at each showing, counted from 1.
 
     Raises:
-        InputError: if training left too few symbols out.
+        InputError: if training has seen too many symbols.
     """
     rare = solver.rare
     unseen = rare.buckets["0"]
     if len(unseen) < max(symbols, length):
         raise InputError(
-            f"training never asked for f of {len(unseen)} symbols only, and {symbols} are wanted, "
-            f"in sequences of {length}; ask for fewer"
+            f"training left out f of only {len(unseen)} symbols, but {symbols} are needed, in "
+            f"sequences of {length}; ask for fewer"
         )
     rng = np.random.default_rng((rare.seed, LIFE_TEXT))
     chosen = rng.choice(unseen, symbols, replace=False)
-    # In every round each symbol is once in a sequence, and f of it is asked for half the time.
+    # In every round each symbol occurs once in a sequence, and f of it is asked for half the time.
     rounds = [rng.permutation(chosen) for _ in range(2 * showings + 4)]
     examples = [
         rare.example(rng.integers(2, size=len(part)), part)
@@ -186,7 +187,7 @@ def lifelong(solver: Solver, symbols: int, showings: int, length: int) -> dict[i
             if "memory" not in output[1]:
                 raise InputError(
                     "the memory had not joined in yet when this checkpoint was written "
-                    "(--memory-from-update); take a later one, or fill its memory"
+                    "(--memory-from-update); use a later one, or fill its memory"
                 )
             reading, target = output[1]["memory"], sample["target"]
             solver.memory.write(reading.query, target[reading.positions])
@@ -195,7 +196,7 @@ def lifelong(solver: Solver, symbols: int, showings: int, length: int) -> dict[i
 
 @torch.no_grad()
 def watch(solver: Solver, length: int) -> tuple[list[np.ndarray], np.ndarray | None, list[str]]:
-    """A Neural GPU at work on one example.
+    """Run a Neural GPU on one example, and return its states.
 
     Args:
         solver: of a Neural GPU.
@@ -206,7 +207,7 @@ def watch(solver: Solver, length: int) -> tuple[list[np.ndarray], np.ndarray | N
         and the source's symbols.
 
     Raises:
-        InputError: if the model is another one.
+        InputError: if the model is not a Neural GPU.
     """
     encoder, decoder = solver.model.encoder, solver.model.decoder
     cores = [part.core for part in (encoder, decoder) if hasattr(part, "core")]
@@ -237,7 +238,7 @@ def watch(solver: Solver, length: int) -> tuple[list[np.ndarray], np.ndarray | N
 
 
 def asked_for(words: Any, sample: dict) -> Tensor:
-    """Where f is asked for [batch, time] bool: the bits up to there have an odd sum."""
+    """Return where f is asked for [batch, time] bool: the bits so far have an odd sum."""
     bits = sample["net_input"]["src_tokens"][:, 0:-1:2] == words.index("1")
     return bits.long().cumsum(dim=1) % 2 == 1
 
@@ -268,7 +269,7 @@ def _moved(sample: dict, device: torch.device) -> dict:
 
 
 def shares_table(shares: Mapping[Any, Right], first: str) -> str:
-    """One line for each key."""
+    """Return a table with a row for each key."""
     columns = ("sequences", "symbols", "asked", "copied")
     lines = [f"{first:<10}" + "".join(f"{name:>11}" for name in columns)]
     for key, share in shares.items():

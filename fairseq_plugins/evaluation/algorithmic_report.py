@@ -1,4 +1,4 @@
-"""All that is measured of a model that learned an algorithm."""
+"""Everything that is measured of a model that learned an algorithm."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -17,16 +17,16 @@ TEST_TEXT = 1
 
 @dataclass(frozen=True)
 class Measures:
-    """What is measured.
+    """What to measure.
 
     Attributes:
-        lengths: of examples, a line each.
-        rarity: rare symbols by how often training asked for f of them.
-        lifelong: symbols that training never asked for, which come again and again.
-        sequences: for each line of a table.
-        symbols: for ``lifelong``.
+        lengths: of examples, one row for each.
+        rarity: whether to measure rare symbols by how often training asked for f of them.
+        lifelong: whether to measure repeated symbols for which training never asked.
+        sequences: number for each row of a table.
+        symbols: number of symbols for ``lifelong``.
         showings: of each symbol, for ``lifelong``.
-        batch_size: sequences at a time.
+        batch_size: number of sequences in a batch.
     """
 
     lengths: Sequence[int] = ()
@@ -40,14 +40,14 @@ class Measures:
 
 @dataclass(frozen=True)
 class AlgorithmicReport:
-    """Shares of right answers, in per cent; empty where nothing was measured."""
+    """Shares of correct answers, in per cent; empty for what was not measured."""
 
     lengths: Mapping[int, Right] = field(default_factory=dict)
     rarity: Mapping[str, Right] = field(default_factory=dict)
     lifelong: Mapping[int, float] = field(default_factory=dict)
 
     def __str__(self) -> str:
-        """A table for each measure."""
+        """Return a table for each measure."""
         parts = [shares_table(self.lengths, "length")] if self.lengths else []
         parts += [shares_table(self.rarity, "seen")] if self.rarity else []
         if self.lifelong:
@@ -56,7 +56,7 @@ class AlgorithmicReport:
         return "\n".join(parts)
 
     def as_json(self) -> dict:
-        """Everything that was measured, for programs."""
+        """Return all measurements, for programs."""
         tables: dict[str, Mapping] = {"lengths": self.lengths, "rarity": self.rarity}
         found: dict[str, dict] = {
             name: {key: share.as_dict() for key, share in shares.items()}
@@ -70,11 +70,11 @@ def evaluate(solver: Solver, measures: Measures) -> AlgorithmicReport:
     """Measure.
 
     Args:
-        solver: of the model; its memory is not the same after ``measures.lifelong``.
+        solver: of the model; ``measures.lifelong`` changes its memory.
         measures: what to measure.
 
     Raises:
-        InputError: if the model's algorithm has nothing of the kind.
+        InputError: if the measure does not suit the model's algorithm.
     """
     length, size = solver.task.cfg.max_length, measures.batch_size
     lengths, rarity, life = {}, {}, {}

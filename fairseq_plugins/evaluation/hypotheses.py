@@ -1,4 +1,4 @@
-"""Getting translations: from files, from fairseq-generate's output, or from a checkpoint."""
+"""Reads translations from files or fairseq-generate's output, or makes them with a checkpoint."""
 
 import logging
 import re
@@ -23,7 +23,7 @@ class Generation:
     """How checkpoints translate."""
 
     data: Path | None = None
-    """Folder that fairseq-preprocess wrote."""
+    """Folder written by fairseq-preprocess."""
     subset: str = "test"
     beam: int = 5
     threads: int = 1
@@ -38,7 +38,7 @@ def read_lines(path: Path) -> list[str]:
     """Read a UTF-8 file; lines end with ``\\n`` and nothing else.
 
     Raises:
-        InputError: if it is not UTF-8, naming the line.
+        InputError: if it is not UTF-8; names the line.
         OSError: if it cannot be opened.
     """
     lines = path.read_bytes().removesuffix(b"\n").split(b"\n")
@@ -52,25 +52,25 @@ def read_lines(path: Path) -> list[str]:
 
 
 def hypotheses(path: Path, count: int, remove_bpe: str | None, generation: Generation) -> list[str]:
-    """Translations as words, in the order of the corpus.
+    """Return translations as words, in the order of the corpus.
 
     Args:
-        path: a text file with a translation a line; what fairseq-generate wrote, of which the
-            best of each sentence is taken; or a checkpoint, ``*.pt``, which translates first.
-        count: of sentences there must be.
+        path: a text file with one translation per line; output of fairseq-generate, of which the
+            best for each sentence is used; or a checkpoint, ``*.pt``, which translates first.
+        count: required number of sentences.
         remove_bpe: name of the subword segmentation to undo, as for fairseq-generate.
         generation: how a checkpoint translates.
 
     Raises:
-        InputError: if it has another number of sentences, or is in subwords.
+        InputError: if the number of sentences differs, or they are in subwords.
     """
     lines = read_lines(translate(path, generation) if path.suffix == ".pt" else path)
     if any(GENERATED.match(line) for line in lines):
         lines = read_hypotheses(lines)
     if len(lines) != count:
         raise InputError(
-            f"{path}: holds {len(lines)} translations for {count} references; give the "
-            "references of the same corpus, or see whether translating went to its end"
+            f"{path}: contains {len(lines)} translations for {count} references; give the "
+            "references of the same corpus, or check whether the translation was completed"
         )
     lines = [post_process(line, remove_bpe) for line in lines]
     for name, mark in SUBWORD_MARKS.items():
@@ -83,15 +83,15 @@ def translate(checkpoint: Path, generation: Generation, output: Path | None = No
     """Translate with fairseq-generate.
 
     Returns:
-        Its output, written beside the checkpoint if no place is given.
+        Its output, beside the checkpoint by default.
 
     Raises:
-        InputError: if it fails, or it was not said what to translate.
+        InputError: if it fails, or there is nothing to translate.
     """
     if generation.data is None:
         raise InputError(f"{checkpoint}: to translate with a checkpoint, add --data DATA-BIN")
     task = read_checkpoint(checkpoint)["cfg"]["task"]
-    # Languages that training found out from its data are not noted; translating finds them too.
+    # Languages that training detected in its data are not stored; translating detects them again.
     languages = [
         word
         for option, name in (("--source-lang", "source_lang"), ("--target-lang", "target_lang"))

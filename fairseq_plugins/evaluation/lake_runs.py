@@ -1,6 +1,6 @@
 """Lake's one-shot classification runs, in their official layout.
 
-A folder ``all_runs``, or a zip file with it, holds ``run01`` to ``run20``, each with
+A folder ``all_runs``, or a zip file with it, contains ``run01`` to ``run20``, each with
 ``training/class01.png`` ... ``class20.png``, ``test/item01.png`` ... ``item20.png`` and
 ``class_labels.txt``, whose lines name a test drawing and the training drawing of the same class.
 See Lake, Salakhutdinov, Tenenbaum (2015), and their "3-year progress report" (2019).
@@ -33,7 +33,7 @@ class Run:
         name: ``run01`` and so on.
         training: [classes, size, size] uint8, ink is 255.
         test: [items, size, size].
-        labels: [items] int64, which training drawing is of the same class.
+        labels: [items] int64, the training drawing of the same class.
     """
 
     name: str
@@ -80,7 +80,7 @@ def _read_run(
     files: dict[str, Callable[[], bytes]], run: PurePosixPath, path: Path, size: int
 ) -> Run:
     def image(name: str) -> np.ndarray:
-        # The lines say run01/test/item01.png, from the folder above.
+        # Lines have the form run01/test/item01.png, relative to the folder above.
         place = (run.parent / name).as_posix()
         if place not in files:
             raise InputError(f"{path}: no {place}, which {run / LABELS} names; fetch it again")
@@ -102,7 +102,7 @@ def _read_run(
                 f"{path}, {run / LABELS}, line {number}: not a test and a training drawing; "
                 "fetch it again"
             )
-    folder = run / "training"  # all that it holds is shown, whether or not it is asked for
+    folder = run / "training"  # all of its drawings are shown, whether or not they are asked for
     shown = sorted(
         PurePosixPath(name).relative_to(run.parent).as_posix()
         for name in files

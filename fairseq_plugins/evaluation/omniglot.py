@@ -1,7 +1,7 @@
-"""All that is measured of a network that knows classes of drawings again.
+"""Everything that is measured of a network that recognises classes of drawings.
 
 Embeds all drawings once, then measures: N-way K-shot, the k-th showing, what is remembered after
-many writes, and Lake's runs. Of networks that learn within an episode, only the k-th showing is
+many writes, and Lake's runs. For networks that learn within an episode, only the k-th showing is
 measured.
 """
 
@@ -33,7 +33,7 @@ logger = logging.getLogger(__name__)
 
 WRITES = (0, 10, 30, 100, 300, 1000, 3000, 10_000)
 MEMORY_SIZES = (1024, 8192)
-HEADINGS = {  # of N-way K-shot, by the rule
+HEADINGS = {  # of N-way K-shot tables, by rule
     NEAREST: "the nearest slot names the class",
     VOTE: "all slots vote, weighted by their similarity",
 }
@@ -42,13 +42,13 @@ PROTOCOLS = tuple(Protocol(ways, shots) for ways in (5, 20) for shots in (1, 5))
 
 @dataclass(frozen=True)
 class Drawings:
-    """Which drawings a network is tested with.
+    """The drawings to test a network with.
 
     Attributes:
-        data: folder that data_prep.omniglot made.
-        split: division of the characters; None for that of the training, else vinyals.
+        data: folder created by data_prep.omniglot.
+        split: of the characters; None for that of the training, or vinyals.
         part: of the split.
-        image_size: in pixels; None for that of the training, else 28.
+        image_size: in pixels; None for that of the training, or 28.
     """
 
     data: Path
@@ -59,16 +59,16 @@ class Drawings:
 
 @dataclass(frozen=True)
 class Measures:
-    """What is measured.
+    """What to measure.
 
     Attributes:
-        protocols: ways, shots and the rule; the same rule in all of them.
-        episodes: for each protocol.
-        showings: numbers of classes, for each accuracy at the k-th showing.
-        showings_episodes: for ``showings``.
-        lifelong: what is remembered after up to 10,000 writes.
-        lake: Lake's 20 runs, their folder or zip file; None leaves them out.
-        views: slightly distorted views of each drawing, to be averaged.
+        protocols: ways, shots and the rule, which is the same for all.
+        episodes: number for each protocol.
+        showings: numbers of classes for which to measure accuracy at the k-th showing.
+        showings_episodes: number for ``showings``.
+        lifelong: whether to measure what is remembered after up to 10,000 writes.
+        lake: folder or zip file of Lake's 20 runs; None to leave them out.
+        views: number of slightly distorted views of each drawing to average.
         seed: of the episodes.
     """
 
@@ -84,16 +84,16 @@ class Measures:
 
 @dataclass(frozen=True)
 class OmniglotReport:
-    """What was measured; empty or None where nothing was.
+    """The measurements; empty or None for what was not measured.
 
     Attributes:
-        setting: what was tested, on which drawings.
+        setting: the network and the drawings.
         few_shot: by protocol.
         showings: by heading, then by k; the k-th showing.
-        lifelong: right answers in per cent, by slots, then by writes since.
+        lifelong: correct answers in per cent, by slots, then by writes since.
         lake: of its runs.
         images: the drawings.
-        keys: their embeddings [classes, drawings, D]; None of networks without any.
+        keys: their embeddings [classes, drawings, D]; None for networks without any.
     """
 
     setting: Mapping[str, object]
@@ -105,7 +105,7 @@ class OmniglotReport:
     lake: Share | None = None
 
     def __str__(self) -> str:
-        """Everything for people."""
+        """Return all measurements for people."""
         lines = [HEADINGS[str(self.setting["rule"])]] if self.few_shot else []
         lines += [f"{name:<14} {share} %" for name, share in self.few_shot.items()]
         for ways, by_showing in self.showings.items():
@@ -123,12 +123,12 @@ class OmniglotReport:
         return "\n".join(lines)
 
     def as_json(self) -> dict:
-        """Everything for programs."""
+        """Return all measurements for programs."""
         showings: dict = {
             ways: {k: asdict(share) for k, share in by_showing.items()}
             for ways, by_showing in self.showings.items()
         }
-        if self.keys is None:  # its episodes are those of its training, of one kind
+        if self.keys is None:  # its episodes are like those of its training
             return {**self.setting, "showings": showings[None]}
         found = {
             **self.setting,
@@ -140,15 +140,15 @@ class OmniglotReport:
 
 
 def evaluate(path: Path | None, drawings: Drawings, measures: Measures) -> OmniglotReport:
-    """Measure a network on drawings of characters that it was never trained on.
+    """Evaluate a network on drawings of characters that it was not trained on.
 
     Args:
-        path: of its checkpoint; None compares plain pixels instead.
+        path: of its checkpoint; None to compare plain pixels.
         drawings: to test with.
         measures: what to measure.
 
     Raises:
-        InputError: if the network was trained on these characters, or cannot be measured so.
+        InputError: if the network was trained on these characters, or a measure does not suit it.
     """
     data = drawings.data
     split, images = part_to_test(path, data, drawings.split, drawings.part, drawings.image_size)
@@ -184,7 +184,7 @@ def evaluate(path: Path | None, drawings: Drawings, measures: Measures) -> Omnig
 
 
 def rule_of(protocols: Sequence[Protocol]) -> str:
-    """Return the one rule by which all protocols let a memory name classes."""
+    """Return the rule by which a memory names classes in all protocols."""
     (rule,) = {protocol.rule for protocol in protocols} or {VOTE}
     return rule
 
@@ -194,7 +194,7 @@ def _must_be_plain(path: Path, measures: Measures) -> None:
              "lake": measures.lake, "views": measures.views > 1}  # fmt: skip
     if any(given.values()):
         raise InputError(
-            f"{path}: learns within an episode, and is only asked for the k-th showing in "
+            f"{path}: learns within an episode, so only the k-th showing can be measured, in "
             f"episodes like those of its training; leave out "
             + " ".join(f"--{name}" for name, value in given.items() if value)
         )

@@ -1,4 +1,4 @@
-"""Which drawings a network is tested with: never, unawares, those that it was trained on."""
+"""Chooses the drawings to test a network with, never those that it was trained on."""
 
 from pathlib import Path
 
@@ -6,7 +6,7 @@ from fairseq_plugins.checkpoints.files import read_checkpoint
 from fairseq_plugins.data.omniglot import OmniglotImages, load_part, load_splits
 from fairseq_plugins.errors import InputError
 
-SPLIT, SIZE = "vinyals", 28  # of pixels, which were not trained
+SPLIT, SIZE = "vinyals", 28  # for pixels, which are not trained
 LAKE_SPLIT = "background-evaluation"
 
 
@@ -17,17 +17,17 @@ def part_to_test(
 
     Args:
         path: of its checkpoint; None for plain pixels.
-        data: folder that data_prep.omniglot made.
-        split: division of the characters; None for that of the training.
-        part: of it.
+        data: folder created by data_prep.omniglot.
+        split: of the characters; None for that of the training.
+        part: of the split.
         size: of the drawings, in pixels; None for that of the training.
 
     Returns:
         The split, and the drawings.
 
     Raises:
-        InputError: if the network was trained on other things, on drawings of another size, or on
-            some of these characters by another split.
+        InputError: if the network was trained on another task, on drawings of another size, or on
+            some of these characters in another split.
     """
     if path is None:
         return split or SPLIT, load_part(data, size or SIZE, split or SPLIT, part)
@@ -46,11 +46,11 @@ def part_to_test(
 
 
 def lake_must_be_unseen(path: Path | None, data: Path) -> None:
-    """Check that a network knows no character of the evaluation set, of which Lake's runs are.
+    """Check that a network was not trained on the evaluation set, from which Lake's runs come.
 
     Args:
         path: of its checkpoint; None for plain pixels.
-        data: folder that data_prep.omniglot made.
+        data: folder created by data_prep.omniglot.
 
     Raises:
         InputError: if it was trained on some of them.
@@ -64,11 +64,11 @@ def _must_be_unseen(
     path: Path, splits: dict, trained: str, split: str, part: str, option: str = "--split"
 ) -> None:
     if trained not in splits:
-        raise InputError(f"{path}: was trained by the split {trained}, which this data has not")
+        raise InputError(f"{path}: was trained on the split {trained}, which this data lacks")
     tested = splits.get(split, {"parts": {}})["parts"].get(part, [])
     seen = set(tested) & set(splits[trained]["parts"]["train"])
     if seen:
         raise InputError(
             f"{path}: was trained on {len(seen)} of the {len(tested)} characters of {split}, part "
-            f"{part}; leave out {option}, or take a network that was trained by that split"
+            f"{part}; leave out {option}, or use a network that was trained on that split"
         )

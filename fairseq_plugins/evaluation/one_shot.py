@@ -1,7 +1,7 @@
-"""How well embeddings of drawings tell classes apart that were seen once, and for how long.
+"""Measures how well embeddings of drawings distinguish classes seen once, and for how long.
 
-All measurements take embeddings ``keys`` [classes, drawings, D]; the same ones measure a trained
-network and plain pixels.
+All measurements use embeddings ``keys`` [classes, drawings, D], of a trained network or of plain
+pixels.
 """
 
 from collections.abc import Sequence
@@ -21,23 +21,23 @@ from fairseq_plugins.errors import InputError
 from fairseq_plugins.memory import KeyValueMemory
 from fairseq_plugins.progress import Progress
 
-NORMAL_95 = 1.96  # standard errors to each side of a mean that hold 95 % of a normal distribution
-AT_ONCE = 1000  # drawings to embed
-SHOWINGS = (1, 2, 3, 4, 5, 10)  # of a class, as both papers list them
+NORMAL_95 = 1.96  # standard errors around the mean that contain 95 % of a normal distribution
+AT_ONCE = 1000  # number of drawings embedded at once
+SHOWINGS = (1, 2, 3, 4, 5, 10)  # of a class, as in both papers
 INSTANCES = 10  # drawings of each class in an episode of showings
 PROBES = 100  # classes shown once in the life-long test
-DISTORTION = Distortion(shift=2, rotation=10, shear=0.2, scale=0.15)  # of further views
-PIXEL_TEMPERATURE = 100.0  # of votes by pixels: hardly more than the nearest neighbour
+DISTORTION = Distortion(shift=2, rotation=10, shear=0.2, scale=0.15)  # of additional views
+PIXEL_TEMPERATURE = 100.0  # of votes by pixels: close to the nearest neighbour
 
 
 @dataclass(frozen=True)
 class Share:
-    """A share of right answers, in per cent.
+    """A share of correct answers, in per cent.
 
     Attributes:
         mean: over episodes.
         interval: half the width of the 95 % interval of the mean.
-        episodes: how many.
+        episodes: number of episodes.
     """
 
     mean: float
@@ -46,14 +46,14 @@ class Share:
 
     @classmethod
     def of(cls, right: Tensor) -> "Share":
-        """From the share of right answers in each episode [episodes]."""
+        """Create it from the share of correct answers in each episode [episodes]."""
         count = len(right)
         spread = float(right.double().std()) if count > 1 else 0.0
         interval = 100 * NORMAL_95 * spread / count**0.5
         return cls(100 * float(right.double().mean()), interval, count)
 
     def __str__(self) -> str:
-        """For instance ``98.40 ± 0.12``."""
+        """Return for instance ``98.40 ± 0.12``."""
         return f"{self.mean:.2f} ± {self.interval:.2f}"
 
 
@@ -62,9 +62,9 @@ class Embedder:
 
     Args:
         path: of a checkpoint; None for pixels.
-        views: of each drawing that a network sees, whose embeddings are averaged: the drawing
-            itself, and others that are distorted a little.
-        data: folder that data_prep.omniglot made; that of the training may be gone.
+        views: number of views of each drawing whose embeddings are averaged: the drawing itself,
+            and slightly distorted ones.
+        data: folder created by data_prep.omniglot; that of the training may no longer exist.
 
     Raises:
         InputError: if the model in the checkpoint does not embed drawings.
@@ -81,14 +81,14 @@ class Embedder:
             memory = getattr(self.model, "memory", None)
             if not isinstance(memory, KeyValueMemory):
                 raise InputError(
-                    f"{path}: its model ({type(self.model).__name__}) asks no key-value memory "
-                    "about drawings; give a checkpoint of omniglot_convnet_memory"
+                    f"{path}: its model ({type(self.model).__name__}) does not query a key-value "
+                    "memory about drawings; give a checkpoint of omniglot_convnet_memory"
                 )
             self.temperature = memory.temperature
 
     @torch.no_grad()
     def __call__(self, images: np.ndarray) -> Tensor:
-        """Drawings [..., size, size] uint8 -> embeddings [..., D] float32."""
+        """Embed drawings [..., size, size] uint8 -> [..., D] float32."""
         pixels = to_float(images.reshape(-1, *images.shape[-2:]))
         if self.model is None:
             return pixels.view(*images.shape[:-2], -1)
@@ -100,7 +100,7 @@ class Embedder:
         return keys.view(*images.shape[:-2], -1)
 
     def _embed(self, pixels: Tensor, bar: Progress) -> Tensor:
-        """[N, size, size] -> unit vectors [N, D]."""
+        """Embed [N, size, size] as unit vectors [N, D]."""
         parts = []
         for part in pixels.split(AT_ONCE):
             parts.append(self.model(part)[0].float())
@@ -111,7 +111,7 @@ class Embedder:
 def few_shot(
     keys: Tensor, protocols: Sequence[Protocol], episodes: int, seed: int, temperature: float
 ) -> dict[str, Share]:
-    """N-way K-shot classification, one new memory an episode.
+    """Measure N-way K-shot classification, with a new memory for each episode.
 
     Raises:
         InputError: if a protocol needs more classes or drawings than there are.
@@ -120,7 +120,7 @@ def few_shot(
         if not protocol.fits(*keys.shape[:2]):
             raise InputError(
                 f"{protocol.name} with {protocol.queries} queries needs {protocol.ways} classes "
-                f"with {protocol.shots + protocol.queries} drawings each, and there are "
+                f"with {protocol.shots + protocol.queries} drawings each, but there are "
                 f"{keys.shape[0]} with {keys.shape[1]}; ask for less"
             )
     return {
@@ -130,23 +130,23 @@ def few_shot(
 
 
 def showings(keys: Tensor, ways: int, episodes: int, seed: int) -> dict[int, Share]:
-    """How often a class is named rightly when it is shown for the k-th time.
+    """Measure how often a class is named correctly when it is shown for the k-th time.
 
     Each episode shows ten drawings of each of ``ways`` classes in random order. Each drawing is
-    first classified by the memory, which begins empty, and then written with its class
+    first classified by the memory, which is empty at the start, and then written with its class
     (Santoro et al. 2016, table 1; Kaiser et al. 2017, table 2).
 
     Args:
         keys: [classes, drawings, D].
-        ways: classes in an episode.
-        episodes: how many.
+        ways: number of classes in an episode.
+        episodes: number of episodes.
         seed: of the draws.
 
     Returns:
-        k -> share of right answers, for k = 1, 2, 3, 4, 5, 10.
+        k -> share of correct answers, for k = 1, 2, 3, 4, 5, 10.
 
     Raises:
-        InputError: if there are fewer classes, or fewer drawings than ten.
+        InputError: if there are fewer classes, or fewer than ten drawings.
     """
     if ways > keys.shape[0] or keys.shape[1] < INSTANCES:
         raise InputError(
@@ -173,19 +173,19 @@ def showings(keys: Tensor, ways: int, episodes: int, seed: int) -> dict[int, Sha
 def retention(
     keys: Tensor, sizes: Sequence[int], writes: Sequence[int], seed: int
 ) -> dict[int, dict[int, float]]:
-    """How much of what was shown once is remembered after so many other writes.
+    """Measure how much of what was shown once is remembered after a number of other writes.
 
-    A hundred classes are shown once. Then drawings of all other classes are written, one by one;
-    whenever so many were, the memory is asked about other drawings of the hundred.
+    A hundred classes are shown once. Then drawings of all other classes are written, one by one,
+    and after each number of writes the memory is asked about other drawings of the hundred classes.
 
     Args:
         keys: [classes, drawings, D].
-        sizes: slots of the memories to try.
-        writes: after how many writes to ask, ascending.
+        sizes: numbers of slots of the memories to try.
+        writes: numbers of writes after which to ask, ascending.
         seed: of the draws.
 
     Returns:
-        Size -> writes -> right answers, in per cent.
+        Size -> writes -> correct answers, in per cent.
 
     Raises:
         InputError: if there are not more than a hundred classes.
@@ -193,7 +193,7 @@ def retention(
     if len(keys) <= PROBES:
         raise InputError(
             f"the life-long test needs more than {PROBES} classes, and there are {len(keys)}; "
-            "take another part of the data"
+            "use another part of the data"
         )
     classes, drawings = keys.shape[:2]
     rng = generator(seed, 0)
@@ -221,14 +221,14 @@ def retention(
 
 
 def lake_runs(runs: Sequence[tuple[Tensor, Tensor, Tensor]]) -> Share:
-    """Lake's 20-way classification within an alphabet.
+    """Measure Lake's 20-way classification within an alphabet.
 
     Args:
-        runs: embeddings of the training drawings [20, D], one a class, of the test drawings
-            [20, D], and the right class of each test drawing [20].
+        runs: embeddings of the training drawings [20, D], one per class, of the test drawings
+            [20, D], and the correct class of each test drawing [20].
 
     Returns:
-        Right answers; a run is an episode.
+        Correct answers; a run is an episode.
     """
     right = []
     for shown, asked, labels in runs:

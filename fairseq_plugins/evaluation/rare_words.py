@@ -1,13 +1,13 @@
-"""How many words a translation gets right, by how often training has shown them.
+"""Counts how many words a translation gets right, by how often they occur in training.
 
-BLEU hardly notices rare words; this is the number for which a memory is built.
+BLEU hardly reflects rare words; this is the metric for which a memory is built.
 """
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-# Lowest and highest number of occurrences in training; None: no limit.
+# Lowest and highest number of occurrences in training; None for no limit.
 FREQUENCIES: tuple[tuple[int, int | None], ...] = (
     (0, 0),
     (1, 1),
@@ -25,35 +25,35 @@ class Bucket:
     lowest: int
     highest: int | None
     total: int
-    """Words in the references."""
+    """Number of words in the references."""
     right: int
-    """Of those, words that the translation of the same sentence has too."""
+    """Number of these words that are also in the translation of the same sentence."""
 
     @property
     def label(self) -> str:
-        """The range, for people: ``0``, ``2-5``, ``>100``."""
+        """The range for people: ``0``, ``2-5``, ``>100``."""
         if self.highest is None:
             return f">{self.lowest - 1}"
         return str(self.lowest) if self.lowest == self.highest else f"{self.lowest}-{self.highest}"
 
     @property
     def accuracy(self) -> float:
-        """Share of words that are right, NaN if there are none."""
+        """Share of words that are correct; NaN if there are none."""
         return self.right / self.total if self.total else float("nan")
 
 
 def accuracy_by_frequency(
     hypotheses: Sequence[str], references: Sequence[str], training: Iterable[str]
 ) -> list[Bucket]:
-    """Count right words by their frequency in training.
+    """Count correct words by their frequency in training.
 
-    A word of a reference is right as often as its hypothesis has it too, at most as often as the
-    reference has it: min(count in reference, count in hypothesis), as in BLEU's clipped unigrams
-    but from the reference's side.
+    A word of a reference counts as correct as often as the hypothesis contains it, but at most as
+    often as the reference contains it: min(count in reference, count in hypothesis), like BLEU's
+    clipped unigrams but from the reference's side.
 
     Args:
-        hypotheses: one a sentence, words separated by spaces.
-        references: the same number.
+        hypotheses: one per sentence, words separated by spaces.
+        references: of the same number.
         training: target sentences of the training corpus.
 
     Returns:
@@ -75,5 +75,5 @@ def accuracy_by_frequency(
 
 
 def _lowest(frequency: int) -> int:
-    """The lower end of the range in which a frequency is."""
+    """Return the lower end of the range of a frequency."""
     return max(low for low, _ in FREQUENCIES if low <= frequency)

@@ -1,4 +1,4 @@
-"""Scores of translations: BLEU, chrF, rare words, and whether a difference is chance."""
+"""Scores translations: BLEU, chrF, rare words, and the significance of differences."""
 
 import math
 from collections.abc import Sequence
@@ -14,21 +14,21 @@ from fairseq_plugins.evaluation.spread import spread
 
 @dataclass(frozen=True)
 class Scores:
-    """Of one translation of a corpus."""
+    """Scores of one translation of a corpus."""
 
     name: str
     bleu: float
     chrf: float
     words: list[Bucket]
-    """By frequency in training; empty if that is not known."""
+    """By frequency in training; empty if it is unknown."""
 
     def numbers(self) -> dict[str, float]:
-        """All scores in percent by name, for tables and averages."""
+        """Return all scores in percent by name, for tables and averages."""
         words = {f"words {b.label}": 100 * b.accuracy for b in self.words}
         return {"BLEU": self.bleu, "chrF2": self.chrf} | words
 
     def as_json(self) -> dict:
-        """All scores and counts, for JSON."""
+        """Return all scores and counts, for JSON."""
         words = {
             b.label: {
                 "right": b.right,
@@ -44,16 +44,16 @@ class Scorer:
     """Scores translations of one corpus.
 
     Args:
-        references: one a sentence.
-        training: target sentences of the training corpus, to count words in; None to leave it.
-        tokenize: sacrebleu's tokenisation: ``13a`` for raw text, ``none`` for text whose words
-            are separated already. Words are counted in the same tokenisation.
+        references: one per sentence.
+        training: target sentences of the training corpus, for word frequencies; None for none.
+        tokenize: sacrebleu's tokenisation: ``13a`` for raw text, ``none`` for text whose words are
+            already separated. Words are counted with the same tokenisation.
     """
 
     def __init__(
         self, references: Sequence[str], training: Sequence[str] | None, tokenize: str
     ) -> None:
-        # Tokenised text is meant to be: no warning about it.
+        # Tokenised text is expected here: no warning about it.
         self.bleu, self.chrf = BLEU(tokenize=tokenize, force=True), CHRF()
         self.references = references
         self._reference_words = self._words(references)
@@ -72,19 +72,19 @@ class Scorer:
 
     @property
     def signatures(self) -> dict[str, str]:
-        """What is needed to repeat the scores, by metric; once something was scored."""
+        """Return sacrebleu's signatures by metric, once something was scored."""
         return {name: str(metric.get_signature()) for name, metric in self._metrics().items()}
 
     def significance(
         self, baseline: Sequence[str], system: Sequence[str], samples: int = 1000
     ) -> dict[str, float]:
-        """Paired bootstrap resampling (Koehn 2004).
+        """Test by paired bootstrap resampling (Koehn 2004).
 
         Returns:
-            For each metric p, the probability of so large a difference by chance. The random
-            numbers are sacrebleu's, with the seed that SACREBLEU_SEED says, or 12345.
+            For each metric p, the probability that a difference this large is due to chance. Random
+            numbers are sacrebleu's, with the seed in SACREBLEU_SEED, or 12345.
         """
-        if list(baseline) == list(system):  # where sacrebleu finds a significant difference
+        if list(baseline) == list(system):  # for which sacrebleu reports a significant difference
             return dict.fromkeys(self._metrics(), 1.0)
         test = PairedTest(
             [("baseline", baseline), ("system", system)],
@@ -105,10 +105,10 @@ class Scorer:
 
 
 def scores_table(groups: dict[str, list[Scores]]) -> str:
-    """Scores for people: a line a translation, and mean ± standard deviation of several.
+    """Return scores for people: a row per translation, and mean ± standard deviation of several.
 
     Args:
-        groups: translations by different seeds of one system, by the system's name.
+        groups: translations of one system with different seeds, by the system's name.
     """
     scores = [score for group in groups.values() for score in group]
     heads = list(scores[0].numbers())

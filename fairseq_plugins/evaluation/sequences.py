@@ -1,4 +1,4 @@
-"""How well networks that learn within an episode know a class when it is shown again."""
+"""Measures how well networks that learn within an episode recognise a class shown again."""
 
 from pathlib import Path
 
@@ -16,7 +16,7 @@ AT_ONCE = 50  # episodes
 
 
 def learns_within_episodes(path: Path) -> bool:
-    """Whether a checkpoint holds such a network, and not one that embeds drawings."""
+    """Return whether a checkpoint contains such a network, not one that embeds drawings."""
     return read_checkpoint(path)["cfg"]["task"].get("episodes") == "sequences"
 
 
@@ -24,20 +24,20 @@ def learns_within_episodes(path: Path) -> bool:
 def sequence_showings(
     path: Path, data: Path, images: OmniglotImages, episodes: int, seed: int
 ) -> dict[int, Share]:
-    """How often a class is named rightly when it is shown for the k-th time.
+    """Measure how often a class is named correctly when it is shown for the k-th time.
 
-    Classes, labels, drawings and their order are new in every episode, whose length, classes and
-    kind of labels are as in training.
+    Classes, labels, drawings and their order are new in every episode; its length, classes and type
+    of labels are as in training.
 
     Args:
         path: of the checkpoint.
-        data: folder that data_prep.omniglot made.
+        data: folder created by data_prep.omniglot.
         images: to test with.
-        episodes: how many.
+        episodes: number of episodes.
         seed: of the episodes.
 
     Returns:
-        k -> share of right answers.
+        k -> share of correct answers.
     """
     models, cfg = checkpoint_utils.load_model_ensemble([str(path)], {"data": str(data)})
     model, task = models[0].eval(), cfg.task

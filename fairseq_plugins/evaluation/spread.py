@@ -1,4 +1,4 @@
-"""Numbers of several seeds, in two."""
+"""Mean and deviation of numbers from several seeds."""
 
 import math
 import statistics
@@ -17,7 +17,7 @@ class Spread(NamedTuple):
 
 
 def spread(numbers: Iterable[float]) -> Spread:
-    """Of one number a seed; a single one deviates by nothing, and NaN makes both NaN."""
+    """Summarise one number per seed; a single one has deviation 0, and NaN makes both NaN."""
     found = list(numbers)
     mean = statistics.fmean(found)
     if math.isnan(mean):

@@ -13,9 +13,9 @@ class TranslationReport:
     """Scores of two systems, or of one.
 
     Attributes:
-        groups: translations of ``baseline`` and of ``system``, one a seed.
+        groups: translations of ``baseline`` and of ``system``, one per seed.
         signatures: sacrebleu's, by metric.
-        significance: for each pair of both p by metric, see :meth:`Scorer.significance`.
+        significance: p of each pair, by metric, see :meth:`Scorer.significance`.
     """
 
     groups: dict[str, list[Scores]]
@@ -23,7 +23,7 @@ class TranslationReport:
     significance: list[dict[str, float]]
 
     def __str__(self) -> str:
-        """Everything for people."""
+        """Return all scores for people."""
         lines = [scores_table({name: group for name, group in self.groups.items() if group})]
         lines += [f"{name}  {signature}" for name, signature in self.signatures.items()]
         for scores, result in zip(self.groups["system"], self.significance, strict=False):
@@ -32,20 +32,20 @@ class TranslationReport:
         return "\n".join(lines)
 
     def as_json(self) -> dict:
-        """Everything for programs."""
+        """Return all scores for programs."""
         numbers = {name: [s.as_json() for s in group] for name, group in self.groups.items()}
         return numbers | {"signatures": self.signatures, "significance": self.significance}
 
 
 @dataclass(frozen=True)
 class Scoring:
-    """How translations are scored.
+    """How to score translations.
 
     Attributes:
-        references: file of the correct translations, one a line.
-        training: target side of the training text, to count words in; None leaves this out.
+        references: file of the references, one per line.
+        training: target side of the training text, for word frequencies; None for none.
         tokenize: sacrebleu's tokenisation: ``13a`` for raw text, ``none`` for tokenised text.
-        remove_bpe: segmentation of the translations that is undone; None if they are words.
+        remove_bpe: segmentation of the translations to undo; None if they are words.
     """
 
     references: Path
@@ -57,17 +57,17 @@ class Scoring:
 def evaluate(
     systems: Sequence[Path], baselines: Sequence[Path], scoring: Scoring, generation: Generation
 ) -> TranslationReport:
-    """Score translations, and test whether a system differs from a baseline by more than chance.
+    """Score translations, and test whether the differences to a baseline are significant.
 
     Args:
-        systems: translations by one system, one a seed: text, output of fairseq-generate, or
+        systems: translations by one system, one per seed: text, output of fairseq-generate, or
             checkpoints.
-        baselines: by another system, as many, in pairs; or none.
-        scoring: how.
+        baselines: translations by another system, one for each of ``systems``; or none.
+        scoring: how to score.
         generation: how checkpoints translate.
 
     Raises:
-        InputError: if a translation does not fit the references.
+        InputError: if a translation does not match the references.
     """
     references = read_lines(scoring.references)
     training = read_lines(scoring.training) if scoring.training else None

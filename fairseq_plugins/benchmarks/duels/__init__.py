@@ -1,1 +1,1 @@
-"""Who is measured beside whom: a file for each benchmark."""
+"""What is compared with what: a file for each benchmark."""

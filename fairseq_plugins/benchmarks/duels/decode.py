@@ -1,4 +1,4 @@
-"""Speed of translation with a memory beside the same model without."""
+"""Compares the speed of translation with a memory and without."""
 
 import argparse
 import tempfile
@@ -10,14 +10,14 @@ from fairseq_plugins.benchmarks.translation import Decoding, arguments, make_cor
 
 
 def measure(args: argparse.Namespace) -> list[Duel]:
-    """All sizes of memory."""
+    """Measure all sizes of memory."""
     with tempfile.TemporaryDirectory() as folder:
         make_corpus(Path(folder), args.sentences, args.vocabulary)
         return [duel for slots in args.slots for duel in compare(args, Path(folder), slots)]
 
 
 def compare(args: argparse.Namespace, folder: Path, slots: int) -> list[Duel]:
-    """One size of memory against no memory, and against an empty one."""
+    """Compare one size of memory with no memory, and with an empty one."""
 
     def contender(arch: str, *more: object, empty: bool = False) -> Decoding:
         given = arguments(arch, args.units, args.layers, "none", "ours", *more)
@@ -25,7 +25,7 @@ def compare(args: argparse.Namespace, folder: Path, slots: int) -> list[Duel]:
 
     with_memory = partial(contender, "gnmt_memory", "--memory-size", slots)
     full = with_memory()
-    rivals = {"gnmt": contender("gnmt"), "empty memory": with_memory(empty=True)}
+    rivals = {"gnmt": contender("gnmt"), "an empty memory": with_memory(empty=True)}
     return [
         duel(
             f"{slots:,} slots, beside {name}",

@@ -1,4 +1,4 @@
-"""How long a full memory takes for one training step, beside a matrix product and a top-k alone."""
+"""Compares a training step of a full memory with a matrix product and a top-k."""
 
 import argparse
 import logging
@@ -15,13 +15,13 @@ logger = logging.getLogger(__name__)
 
 
 def measure(args: argparse.Namespace) -> list[Duel]:
-    """All sizes of memory, each with all numbers of neighbours."""
+    """Measure all sizes of memory, each with all numbers of neighbours."""
     pairs = product(args.slots, args.neighbors)
     return [duel for slots, neighbors in pairs for duel in _measure(args, slots, neighbors)]
 
 
 def _measure(args: argparse.Namespace, slots: int, neighbors: int) -> list[Duel]:
-    """One size of memory."""
+    """Measure one size of memory."""
     sizes = MemorySizes(slots, args.dim, args.queries, neighbors, args.dtype, args.clustered,
                         args.budget_mb, args.device)  # fmt: skip
     if args.check:
@@ -30,7 +30,7 @@ def _measure(args: argparse.Namespace, slots: int, neighbors: int) -> list[Duel]
 
 
 def right(sizes: MemorySizes) -> None:
-    """End the program if results are not those of brute force."""
+    """Exit if results differ from brute force."""
     problems = check(sizes)
     if problems:
         sys.exit("\n".join(f"error: {sizes.slots:,} slots: {problem}" for problem in problems))
@@ -38,7 +38,7 @@ def right(sizes: MemorySizes) -> None:
 
 
 def compare(sizes: MemorySizes, search: bool, effort: Effort) -> list[Duel]:
-    """One size against its rivals."""
+    """Compare one size with its rivals."""
     title = f"{sizes.slots:,} slots, k = {sizes.neighbors}"
     step = Step(sizes)
     whole = f"mm + topk({sizes.neighbors})", step.rival(sizes.neighbors)

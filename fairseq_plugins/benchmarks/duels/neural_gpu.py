@@ -1,4 +1,4 @@
-"""Training speed of the Neural GPU."""
+"""Compares the training speed of the Neural GPU."""
 
 import argparse
 import tempfile
@@ -17,7 +17,7 @@ from fairseq_plugins.benchmarks.report import measurable
 
 
 def measure(args: argparse.Namespace) -> list[Duel]:
-    """All comparisons."""
+    """Measure all comparisons."""
     effort, duels = Effort(args.seconds), []
     for name in FORMATS:
         title = f"CGRUs in {name}"

@@ -1,4 +1,4 @@
-"""Training speed of the one-shot classifier of drawings."""
+"""Compares the training speed of the one-shot classifier of drawings."""
 
 import argparse
 import tempfile
@@ -17,7 +17,7 @@ from fairseq_plugins.modules.convnet import ConvEmbedder
 
 
 def measure(args: argparse.Namespace) -> list[Duel]:
-    """All comparisons."""
+    """Measure all comparisons."""
     with tempfile.TemporaryDirectory() as folder:
         make_drawings(Path(folder), 4 * args.classes)
 
@@ -39,7 +39,7 @@ def measure(args: argparse.Namespace) -> list[Duel]:
         chosen = number_format(AUTO, args.device)
         rivals: dict[str, tuple[str, Contender]] = {
             "beside plain PyTorch": (f"plain, {chosen}", plain(AUTO)),
-            "beside a memory never asked": (f"no memory, {chosen}", ours(AUTO, asks=False)),
+            "beside a memory that is not queried": (f"no memory, {chosen}", ours(AUTO, asks=False)),
             "beside plain PyTorch, not channels_last": (
                 f"plain, {chosen}",
                 plain(AUTO, ContiguousEmbedder),

@@ -1,4 +1,4 @@
-"""Training speed: gnmt beside fairseq's built-in lstm, and gnmt_memory beside gnmt."""
+"""Compares training speed: gnmt with fairseq's built-in lstm, and gnmt_memory with gnmt."""
 
 import argparse
 import functools
@@ -24,12 +24,12 @@ class Model:
 
     @property
     def name(self) -> str:
-        """For the table."""
+        """Name in the table."""
         return f"{self.arch} {self.number_format}"
 
     @property
     def number_format(self) -> str:
-        """Of its products."""
+        """Number format of its products."""
         return "float32" if self.autocast == FLOAT else self.autocast
 
 
@@ -41,7 +41,7 @@ class Comparison:
     ours: Model
     rival: Model
     apart: bool = False
-    """Whether the rival has a process of its own, and so the system's memory allocator."""
+    """Whether the rival has a separate process, and so the system's memory allocator."""
 
 
 LSTM = Model("lstm", loss="fairseq's")
@@ -65,7 +65,7 @@ COMPARISONS = {
 
 
 def measure(args: argparse.Namespace) -> list[Duel]:
-    """All comparisons that were asked for."""
+    """Measure the selected comparisons."""
     chosen = [COMPARISONS[name] for name in args.only]
     if args.rival_allocator != "both":
         apart = args.rival_allocator == "default"
@@ -79,7 +79,7 @@ def measure(args: argparse.Namespace) -> list[Duel]:
 
 
 def compare(args: argparse.Namespace, folder: Path, comparison: Comparison) -> Duel:
-    """Train both in turns."""
+    """Train both in turn."""
 
     def contender(model: Model) -> functools.partial[Training]:
         more: list[object] = []

@@ -1,6 +1,6 @@
-"""Measure the speed of training, memory and translation against rivals in the same run.
+"""Measure the speed of the memory, training and translation against rivals in the same run.
 
     python scripts/benchmark.py WHAT --help
 
-explains a benchmark. Results go to stdout, --json FILE keeps all numbers.
+describes a benchmark. Results go to stdout; --json FILE stores all numbers.
 """

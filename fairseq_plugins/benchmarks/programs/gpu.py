@@ -1,10 +1,11 @@
-"""What an accelerator makes of the memory and its models.
+"""Measure the memory and its models on an accelerator.
 
     python scripts/benchmark.py gpu --json gpu.json
 
-Exact search over a million and over eight million slots beside the matrix product alone, training
-of the published GNMT without and with a memory of a million slots, decoding with that memory, and
-training on drawings. Each part has a time limit of its own, and results are written as they come.
+Measures exact search over one and over eight million slots, compared with the matrix product;
+training of the published GNMT with and without a memory of a million slots; decoding with that
+memory; and training on drawings. Each part has its own time limit, and results are written as they
+arrive.
 """
 
 import argparse
@@ -15,16 +16,16 @@ PARTS = ("search_1m_512", "search_8m_128", "training_gnmt", "training_gnmt_memor
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    """Say what is measured, and where."""
+    """Declare the arguments."""
     add = parser.add_argument
-    add("--device", choices=("cpu", "cuda"), default="cuda", help="where to compute")
+    add("--device", choices=("cpu", "cuda"), default="cuda", help="device to compute on")
     add("--only", nargs="+", choices=PARTS, default=list(PARTS), help="parts to measure (all)")
-    add("--quick", action="store_true", help="tiny sizes, to see that it works; also on a CPU")
-    add("--json", type=Path, metavar="FILE", help="write all numbers there, too")
+    add("--quick", action="store_true", help="use tiny sizes, to see that it works; also on a CPU")
+    add("--json", type=Path, metavar="FILE", help="JSON file for all numbers")
 
 
 def run(args: argparse.Namespace) -> str:
-    """Measure, tell."""
+    """Measure, and return the table."""
     import torch
 
     from fairseq_plugins.benchmarks.accelerator import Scale, results_table, run_parts

@@ -1,9 +1,9 @@
-"""Training speed of the one-shot classifier of drawings.
+"""Measure the training speed of the one-shot classifier of drawings.
 
     python scripts/benchmark.py omniglot --json omniglot.json
 
-With fairseq's Trainer and a full memory, beside: the same network and loss in a plain loop of
-PyTorch without a memory; the same Trainer whose memory is never asked; float32.
+Compares fairseq's Trainer with a full memory to the same network and loss in a plain PyTorch loop
+without a memory, to the same Trainer with a memory that is not queried, and to float32.
 """
 
 import argparse
@@ -15,16 +15,21 @@ QUICK = {"classes": 8, "memory_size": 64, "updates": 1, "seconds": 0.0}
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    """Say what is measured, and how long."""
+    """Declare the arguments."""
     add = parser.add_argument
-    add("--classes", type=positive, default=60, help="a batch, with two drawings of each")
+    add(
+        "--classes",
+        type=positive,
+        default=60,
+        help="number of classes in a batch, with two drawings of each",
+    )
     add("--memory-size", type=positive, default=8192, help="slots")
     add("--updates", type=positive, default=10, help="a turn")
     add_options(parser, seconds=20)
 
 
 def run(args: argparse.Namespace) -> str:
-    """Measure, tell."""
+    """Measure, and return the table."""
     from fairseq_plugins.benchmarks.duels.omniglot import measure
     from fairseq_plugins.benchmarks.report import run
 

@@ -1,12 +1,12 @@
-"""Training speed: gnmt beside fairseq's built-in lstm, and gnmt_memory beside gnmt.
+"""Measure training speed: gnmt against fairseq's built-in lstm, gnmt_memory against gnmt.
 
     python scripts/benchmark.py train --json train.json
 
-All have 256 units, 1 + 1 layers and one vocabulary of 8,000 for both languages, and train with
+All have 256 units, 1 + 1 layers and one vocabulary of 8,000 for both languages. They train with
 fairseq's own Trainer on the same batches of a generated corpus, with label-smoothed cross-entropy,
-gradient clipping and Adam. The lstm is fairseq's default, with an encoder of one direction (gnmt's
-has two). What our task does to the memory allocator of its process speeds up the lstm too: it is
-measured with and, in a process of its own, without.
+gradient clipping and Adam. The lstm is fairseq's default, with a unidirectional encoder (gnmt's is
+bidirectional). Our task's setting of the memory allocator also speeds up the lstm in its process,
+so the lstm is measured with it and, in a separate process, without.
 """
 
 import argparse
@@ -33,31 +33,41 @@ QUICK = {
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    """Say what is measured, and how long."""
+    """Declare the arguments."""
     add = parser.add_argument
     add("--only", nargs="+", choices=COMPARISONS, default=COMPARISONS, metavar="COMPARISON",
-        help=f"comparisons to make, among {', '.join(COMPARISONS)} (all)")  # fmt: skip
+        help=f"comparisons to make, of {', '.join(COMPARISONS)} (all)")  # fmt: skip
     add("--rival-allocator", choices=("both", "kept", "default"), default="both",
-        help="kept: the lstm only in this process, where freed memory is kept; "
-        "default: only in processes of its own, with the system's allocator")  # fmt: skip
+        help="kept: only the lstm in this process, where freed memory is kept; default: only the "
+        "lstm in separate processes, with the system's allocator")  # fmt: skip
     add("--rival-bidirectional", action="store_true", help="give the lstm an encoder like gnmt's")
     add("--units", type=positive, default=256, help="width of layers and embeddings")
-    add("--layers", type=positive, default=1, help="of encoder and of decoder")
-    add("--vocabulary", type=positive, default=8000, help="shared by both languages")
+    add("--layers", type=positive, default=1, help="number of layers of encoder and decoder")
+    add(
+        "--vocabulary",
+        type=positive,
+        default=8000,
+        help="size of the vocabulary, shared by both languages",
+    )
     add("--max-tokens", type=positive, default=4000, help="a batch")
     add("--memory-size", type=positive, default=8192, help="slots")
     add("--memory-key-dim", type=positive, default=128, help="width of keys")
     add("--updates", type=positive, default=3, help="a turn")
-    add("--warm-up", type=positive, default=10, help="updates before")
+    add("--warm-up", type=positive, default=10, help="updates before the measurement")
     add("--memory-warm-up", type=positive, default=300,
-        help="updates before of models with memory: one that has learned nothing asks the same "
-        "at every word, and its search cannot tell near from nearest")  # fmt: skip
-    add("--sentences", type=positive, default=20000, help="of the generated corpus")
+        help="updates before the measurement of models with a memory: an untrained one asks the "
+        "same query for every word, and its search is slower")  # fmt: skip
+    add(
+        "--sentences",
+        type=positive,
+        default=20000,
+        help="number of sentences of the generated corpus",
+    )
     add_options(parser, seconds=60)
 
 
 def run(args: argparse.Namespace) -> str:
-    """Measure, tell."""
+    """Measure, and return the table."""
     from fairseq_plugins.benchmarks.duels.train import measure
     from fairseq_plugins.benchmarks.report import run
 

@@ -33,8 +33,8 @@ def test_parts_that_hang_or_fail_cost_only_themselves(
     monkeypatch.setattr(accelerator, "PARTS", parts | {"search": PARTS["search_1m_512"]})
     output = tmp_path / "results.json"
     results = run_parts(["stuck", "broken", "search"], TINY, output)
-    assert results["stuck"]["error"] == "not done after 2 s"
+    assert results["stuck"]["error"] == "not finished after 2 s"
     assert results["broken"]["error"] == "ValueError: no such thing"
     assert results["search"]["search_ms"] > 0
     assert json.loads(output.read_text()) == results
-    assert "not done after 2 s" in results_table(results)
+    assert "not finished after 2 s" in results_table(results)

@@ -148,4 +148,4 @@ def test_a_busy_machine_is_told(
 ) -> None:
     monkeypatch.setattr("os.getloadavg", lambda: (3.0, 0.0, 0.0))
     assert benchmark_report.machine("cpu")["load_before"] == 3.0
-    assert "Other programs are at work" in caplog.text
+    assert "Other programs are busy" in caplog.text

@@ -70,7 +70,7 @@ def test_for_life_nothing_is_right_without_a_memory() -> None:
 
 
 def test_for_life_there_must_be_symbols_never_asked_for() -> None:
-    with pytest.raises(InputError, match="and 1000 are wanted, in sequences of"):
+    with pytest.raises(InputError, match="but 1000 are needed, in sequences of"):
         lifelong(Learner(None), 1000, 3, LENGTH)
 
 
