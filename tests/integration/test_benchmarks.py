@@ -66,7 +66,7 @@ def test_the_benchmark_of_training_measures_the_rival_only_where_wanted(tmp_path
 def test_the_benchmark_of_decoding_reports_both_ways_without_memory(tmp_path: Path) -> None:
     table, report = benchmark(tmp_path, "decode")
     check(report, table)
-    assert [result["rival"]["name"] for result in report["results"]] == ["gnmt", "empty memory"]
+    assert [result["rival"]["name"] for result in report["results"]] == ["gnmt", "an empty memory"]
 
 
 def test_the_benchmark_of_drawings_reports_all_rivals(tmp_path: Path) -> None:

@@ -42,7 +42,7 @@ def test_subwords_are_joined_on_demand_and_refused_otherwise(
 
 
 def test_wrong_number_of_translations_is_named(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"h\.txt: holds 2 translations for 3 references"):
+    with pytest.raises(InputError, match=r"h\.txt: contains 2 translations for 3 references"):
         read(tmp_path / "h.txt", "a\nb\n", 3)
 
 

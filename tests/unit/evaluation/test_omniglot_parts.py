@@ -82,7 +82,7 @@ def test_other_checkpoints_are_refused(data: Path) -> None:
     with pytest.raises(InputError, match="was not trained with --task omniglot"):
         part_to_test(checkpoint(data, source_lang="en"), data, None, "test", None)
     path = checkpoint(data, split="theirs", image_size=20)
-    with pytest.raises(InputError, match="was trained by the split theirs, which this data has"):
+    with pytest.raises(InputError, match="was trained on the split theirs, which this data lacks"):
         part_to_test(path, data, "one", "test", None)
 
 
