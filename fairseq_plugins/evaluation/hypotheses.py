@@ -29,9 +29,9 @@ class Generation:
     threads: int = 1
     cpu: bool = False
     remove_bpe: str | None = None
-    """The segmentation that fairseq-generate is to undo; None leaves subwords as they are."""
+    """The segmentation that fairseq-generate should undo; None to keep subwords."""
     options: Sequence[object] = ()
-    """Further options of fairseq-generate."""
+    """More options of fairseq-generate."""
 
 
 def read_lines(path: Path) -> list[str]:
