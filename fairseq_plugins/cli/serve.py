@@ -3,8 +3,8 @@
     fairseq-memory serve my-translator
     FAIRSEQ_MEMORY_TOKEN=... fairseq-memory serve my-translator --host 0.0.0.0
 
-Open the address that it prints. Clients of LibreTranslate work with it unchanged; /docs lists what
-else it can be asked. Without --host only this machine can reach it.
+Open the address that it prints. Clients of LibreTranslate work with it unchanged; /docs lists
+everything else that it offers. Without --host, only this machine can reach it.
 """
 
 import argparse
@@ -18,20 +18,20 @@ TOKEN = "FAIRSEQ_MEMORY_TOKEN"
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    """Say where."""
+    """Declare the arguments."""
     add_folder(parser)
     parser.add_argument("--host", default="127.0.0.1", help="name or address to listen at")
     parser.add_argument("--port", type=port, default=5000,
-                        help="port to listen at; 0: any that is free")  # fmt: skip
+                        help="port to listen at; 0 for any free port")  # fmt: skip
     parser.add_argument("--token",
-                        help="secret that clients have to know, needed for every --host that other "
+                        help="secret that clients must know; needed for every --host that other "
                         f"machines can reach; the environment variable {TOKEN} keeps it out of the "
                         "list of processes")  # fmt: skip
     add_device(parser)
 
 
 def run(args: argparse.Namespace) -> tuple[Iterator[str], Iterator[object]]:
-    """Serve, and yield the address."""
+    """Serve the translator, and yield its address."""
     return (f"Serving {args.folder} at {one}" for one in _addresses(args)), (
         {"address": one} for one in _addresses(args)
     )

@@ -1,4 +1,4 @@
-"""Fingerprints: whether two models ask a memory the same questions."""
+"""Fingerprints that show whether two models make the same queries."""
 
 import hashlib
 from collections.abc import Iterable, Mapping
@@ -11,13 +11,13 @@ from fairseq_plugins.memory.key_value_memory import KeyValueMemory
 
 
 def model_fingerprint(module: nn.Module) -> str:
-    """Tell models apart whose queries differ.
+    """Return a fingerprint that identifies models with the same queries.
 
-    Keys are only meaningful to the weights that made them. The fingerprint is the SHA-256 of
-    names, types, shapes and bytes of what is in the module's state dict: parameters and persistent
-    buffers. Two things are left out: the memories, and what its modules name as acting on answers
-    alone, in an attribute ``after_query`` (beginnings of names). So a reader whose trust in its
-    memory was calibrated still asks the same questions, and has the same fingerprint.
+    Keys are meaningful only to the weights that computed them. The fingerprint is the SHA-256 of
+    names, types, shapes and bytes in the module's state dict: parameters and persistent buffers.
+    Two things are left out: memories, and what acts on answers only, which modules list in an
+    attribute ``after_query`` (prefixes of names). So a reader whose trust in its memory was
+    calibrated still makes the same queries, and has the same fingerprint.
 
     Args:
         module: the model.
@@ -35,11 +35,11 @@ def model_fingerprint(module: nn.Module) -> str:
 
 
 def weights_fingerprint(state: Mapping[str, Any], left_out: Iterable[str]) -> str:
-    """:func:`model_fingerprint` from a state dict alone, as a checkpoint holds it.
+    """Compute :func:`model_fingerprint` from a state dict alone, as in a checkpoint.
 
     Args:
         state: of the model.
-        left_out: beginnings of the names that do not count.
+        left_out: prefixes of the names to leave out.
 
     Returns:
         64 hexadecimal digits.

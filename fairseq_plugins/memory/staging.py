@@ -1,4 +1,4 @@
-"""Pairs that wait until a memory commits them, all together."""
+"""Pairs that are staged until a memory commits all of them."""
 
 from dataclasses import dataclass, fields
 
@@ -8,13 +8,13 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class StagedPairs:
-    """What was staged at one time.
+    """Pairs that were staged at the same time.
 
     Attributes:
         query: [N, D], unit vectors.
         target: [N] int64.
         origin: [N] int64.
-        merge_slot: [N] int64, the best slot if it holds the target, else -1.
+        merge_slot: [N] int64, the best slot if its value is the target, otherwise -1.
     """
 
     query: Tensor
@@ -28,23 +28,23 @@ class StagedPairs:
 
 
 class Staging(list[StagedPairs]):
-    """All pairs that were staged since the last commit."""
+    """All pairs staged since the last commit."""
 
     def add(self, pairs: StagedPairs, chosen: Tensor | None) -> None:
         """Stage copies of some pairs.
 
         Args:
-            pairs: of which.
-            chosen: [N] bool; None means all.
+            pairs: to choose from.
+            chosen: [N] bool; None for all.
         """
         rows = slice(None) if chosen is None else chosen
         self.append(StagedPairs(*(part[rows].clone() for part in pairs.parts())))
 
     def take(self, keys: Tensor) -> tuple[Tensor, ...]:
-        """Return all pairs in one, part by part, and stage none any more.
+        """Return all staged pairs, field by field, and stage none.
 
         Args:
-            keys: [S, D], of the memory; tells the width and the device if there are no pairs.
+            keys: [S, D], of the memory; determines width and device if there are no pairs.
         """
         if not self:
             none = keys.new_empty(0, dtype=torch.int64)

@@ -1,10 +1,10 @@
-"""Measure whether one look is enough: teach words in one sentence each, ask for them in others.
+"""Evaluate whether one example is enough: teach words in one sentence, ask for them in others.
 
     fairseq-memory evaluate lessons my-translator one_look/medical
 
 The set is a folder with sentence pairs to teach, questions, and other sentences that must not
-change (`python -m data_prep.one_look` makes one from any parallel text). The translator folder and
-its own lessons stay as they are.
+change (`python -m data_prep.one_look` creates one from any parallel text). The translator folder
+and its own lessons stay unchanged.
 """
 
 import argparse
@@ -16,7 +16,7 @@ from fairseq_plugins.cli._translator import add_device, add_folder
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    """Say who is measured, on what, and against whom."""
+    """Declare the arguments."""
     add_folder(parser)
     add = parser.add_argument
     add("set", type=Path, help="folder with lessons, questions, asked.json and other sentences")
@@ -31,12 +31,12 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     add("--corpus", type=Path, metavar="PREFIX",
         help="also measure after writing sentence pairs of this text to the memory")  # fmt: skip
     add("--written", type=positive, default=10_000, metavar="N",
-        help="sentence pairs of --corpus that are written, at most")  # fmt: skip
+        help="greatest number of sentence pairs of --corpus to write")  # fmt: skip
     add_device(parser)
 
 
 def run(args: argparse.Namespace) -> tuple[str, object]:
-    """Measure."""
+    """Evaluate the translator."""
     from fairseq_plugins.evaluation.lessons import Measuring, measure_folder
     from fairseq_plugins.program import device
 

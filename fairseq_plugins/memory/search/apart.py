@@ -1,7 +1,7 @@
-"""A search among the slots that were taught, apart from one among all others.
+"""Separate searches among taught slots and among all others.
 
-What was taught must not push anything else out of the k neighbours: then a lesson would change
-answers that have nothing to do with it. So both kinds of slots have k neighbours of their own.
+Lessons must not push anything out of the k neighbours, because a lesson would then change unrelated
+answers. So both kinds of slots have k neighbours of their own.
 """
 
 import torch
@@ -15,14 +15,14 @@ class SearchApart:
     """Two searches over one memory.
 
     Args:
-        name: of the backend for all slots but those that were taught.
+        name: of the search for all slots that were not taught.
         dtype: see :class:`~.exact.ExactSearch`.
         budget_mb: see :class:`~.exact.ExactSearch`.
 
     Attributes:
         others: searches the slots that were not taught.
         lessons: searches copies of the keys that were.
-        taught: [P] int64, the slots of these; None if they are to be looked up.
+        taught: [P] int64, these slots; None if they must be looked up.
     """
 
     def __init__(self, name: str, dtype: str, budget_mb: int) -> None:
@@ -34,14 +34,14 @@ class SearchApart:
     def update(
         self, keys: Tensor, values: Tensor, pinned: Tensor, any_pinned: bool, changed: Tensor | None
     ) -> None:
-        """Learn that these are now the memory.
+        """Set the contents of the memory.
 
         Args:
             keys: [S, D].
-            values: [S] int64, -1 where a slot is empty.
+            values: [S] int64, -1 if a slot is empty.
             pinned: [S] bool, which slots were taught.
-            any_pinned: whether there is one.
-            changed: [C] int64, the only slots that differ from the last call; None means any.
+            any_pinned: whether any slot was taught.
+            changed: [C] int64, the only slots that differ from the last call; None for any slots.
         """
         if any_pinned:
             values = values.masked_fill(pinned, NOTHING)
@@ -54,10 +54,10 @@ class SearchApart:
         with torch.autocast(unit.device.type, enabled=False):
             return self.others.search(unit.detach(), k)
 
-    @torch.inference_mode(False)  # what is kept here must outlive a caller's inference mode
+    @torch.inference_mode(False)  # the contents must outlive a caller's inference mode
     def search_lessons(self, unit: Tensor, k: int) -> tuple[Tensor, Tensor]:
         """Return similarities and slots [N, k] of the nearest slots that were taught."""
-        if self.taught is None:  # not until somebody asks: lessons are often taught in a row
+        if self.taught is None:  # looked up on demand, because lessons are often taught in a row
             self.taught = torch.nonzero(self._pinned).squeeze(1)
             keys = self._keys[self.taught]
             self.lessons.update(keys, torch.zeros_like(self.taught))
@@ -66,10 +66,10 @@ class SearchApart:
         return similarities, self.taught[rows.clamp(min=0)].masked_fill(rows == NOTHING, NOTHING)
 
     def search(self, unit: Tensor, k: int) -> tuple[Tensor, Tensor]:
-        """Return similarities and slots of the k nearest of both kinds together.
+        """Return similarities and slots of the k nearest slots of each kind.
 
         Returns:
-            [N, 2 k], best first, ties to the lower slot; [N, k] if nothing was taught.
+            [N, 2 k], best first, with ties to the lower slot; [N, k] if nothing was taught.
         """
         similarities, slots = self.search_others(unit, k)
         if self.taught is not None and not len(self.taught):

@@ -1,4 +1,4 @@
-"""The server of a translator: an HTTP API, and the page on which a person works with it.
+"""The server of a translator: an HTTP API, and a page for people.
 
-It needs the packages of the extra ``server``. Only ``fairseq-memory serve`` imports it.
+It needs the packages of the extra ``server``. Only ``fairseq-memory serve`` imports this package.
 """

@@ -1,4 +1,4 @@
-"""The server's application: routes, what errors look like, and the guard before them."""
+"""The server's application: routes, error responses, and the guard in front of them."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -24,7 +24,7 @@ from fairseq_plugins.teaching.server.service import Served, Service
 from fairseq_plugins.teaching.server.worker import BusyError
 from fairseq_plugins.teaching.translator import Translator
 
-ABOUT = """Translate, teach and ask why.
+ABOUT = """Translate, teach and explain.
 
 Every error is an object with one text, `error`. If the server has a token, every request needs the
 header `Authorization: Bearer TOKEN`; for `/translate`, the parameter `api_key` will do as well.
@@ -32,7 +32,7 @@ header `Authorization: Bearer TOKEN`; for `/translate`, the parameter `api_key` 
 
 
 class Health(BaseModel):
-    """That the server is well."""
+    """Status of the server."""
 
     status: str
     waiting: int
@@ -40,14 +40,14 @@ class Health(BaseModel):
 
 
 def build(translator: Translator, token: str | None = None) -> tuple[ASGIApp, Service]:
-    """Build the application of a translator.
+    """Build the application for a translator.
 
     Args:
-        translator: that is served; it is closed when the application ends.
-        token: that clients have to know; None: only this machine is served.
+        translator: to serve; it is closed when the application ends.
+        token: that clients must know; None to serve this machine only.
 
     Returns:
-        The application, behind its guard, and what its routes share.
+        The application, behind its guard, and the service that its routes share.
     """
     served = Service(translator, Token(token))
 
@@ -63,7 +63,7 @@ def build(translator: Translator, token: str | None = None) -> tuple[ASGIApp, Se
     app.state.service = served
     for part in (translation_routes, lesson_routes, file_routes, page):
         app.include_router(part.router)
-    app.add_api_route("/health", health, summary="Say that the server is well", tags=["Server"])
+    app.add_api_route("/health", health, summary="Return the status of the server", tags=["Server"])
     app.state.page, app.state.docs = page.render_page(served), page.render_docs(app)
     for kind, handler in HANDLERS.items():
         app.add_exception_handler(kind, handler)
@@ -71,7 +71,7 @@ def build(translator: Translator, token: str | None = None) -> tuple[ASGIApp, Se
 
 
 async def health(served: Served) -> Health:
-    """It answers as long as requests are taken, whatever the translator is doing."""
+    """The server answers as long as it accepts requests, whatever the translator is doing."""
     return Health(status="ok", waiting=served.work.waiting)
 
 
@@ -98,7 +98,7 @@ async def _refused(_: Request, error: Exception) -> JSONResponse:
 
 
 async def _busy(_: Request, __: Exception) -> JSONResponse:
-    return _answer(503, "too many requests wait already; come again", **{"Retry-After": "5"})
+    return _answer(503, "too many requests are waiting; try again later", **{"Retry-After": "5"})
 
 
 async def _http(_: Request, error: Exception) -> JSONResponse:
@@ -107,11 +107,11 @@ async def _http(_: Request, error: Exception) -> JSONResponse:
 
 
 async def _gone(_: Request, __: Exception) -> JSONResponse:
-    return _answer(400, "the client went away")
+    return _answer(400, "the client disconnected")
 
 
 async def _ours(_: Request, __: Exception) -> JSONResponse:
-    return _answer(500, "something went wrong in the server; its log says what")
+    return _answer(500, "internal error of the server; see its log")
 
 
 HANDLERS = {

@@ -1,4 +1,4 @@
-"""Lessons in files of other programs, over HTTP: sent here, and fetched."""
+"""Import and export of lessons over HTTP, in files of other programs."""
 
 import tempfile
 from collections.abc import AsyncIterator, Iterator
@@ -18,7 +18,9 @@ from fairseq_plugins.teaching.server.service import Served
 router = APIRouter(tags=["Files"])
 
 CHUNK = 1 << 16  # bytes
-LINES = "application/x-ndjson"  # who accepts this is told how far an import is, line by line
+LINES = (
+    "application/x-ndjson"  # clients that accept this get the progress of an import, line by line
+)
 TYPES = {
     "tmx": "application/x-tmx+xml",
     "tsv": "text/tab-separated-values; charset=utf-8",
@@ -27,17 +29,17 @@ TYPES = {
 }
 ANY_FILE = {"content": {"application/octet-stream": {"schema": {"type": "string"}}}}
 FileName = Annotated[
-    str, Query(max_length=LONGEST_FIELD, description="Its suffix tells the format.")
+    str, Query(max_length=LONGEST_FIELD, description="Its suffix determines the format.")
 ]
 Origin = Annotated[
-    str | None, Query(max_length=LONGEST_FIELD, description="Left out: what the file says.")
+    str | None, Query(max_length=LONGEST_FIELD, description="By default, that in the file.")
 ]
-KeepGoing = Annotated[bool, Query(description="Take what can be read of a file with faults.")]
+KeepGoing = Annotated[bool, Query(description="Import the readable part of a file with errors.")]
 
 
 @router.post(
     "/lessons/import",
-    summary="Teach what a file says, as one change",
+    summary="Teach the contents of a file, as one change",
     response_model=Progress,
     openapi_extra={"requestBody": {"required": True, **ANY_FILE}},
 )
@@ -48,10 +50,10 @@ async def import_file(
     origin: Origin = None,
     keep_going: KeepGoing = False,
 ) -> Response:
-    """The body is the file as it is. A file with a fault changes nothing.
+    """The body is the file. A file with an error changes nothing.
 
-    With `Accept: application/x-ndjson` the answer is a line of JSON after each part. An import goes
-    on when its client goes away.
+    With `Accept: application/x-ndjson` the answer is a line of JSON after each part. An import
+    continues when its client disconnects.
     """
     if served.importing is not None and not served.importing.done():
         raise RefusedError(409, "another file is being imported; wait for it", {"Retry-After": "5"})
@@ -73,14 +75,14 @@ async def _lines(first: Progress, news: AsyncIterator[Progress]) -> AsyncIterato
 
 @router.get(
     "/lessons/export",
-    summary="Fetch lessons as a file that other programs read",
+    summary="Return lessons as a file for other programs",
     response_class=StreamingResponse,
     responses={200: ANY_FILE},
 )
 async def export_file(
     served: Served, selected: Selected, format: Literal["tmx", "tsv", "csv", "jsonl"] = "tmx"
 ) -> StreamingResponse:
-    """`POST /lessons/import` reads it back as the same lessons. All filters apply."""
+    """`POST /lessons/import` reads the file as the same lessons. All filters apply."""
     folder = tempfile.TemporaryDirectory(prefix="fairseq-memory-")
     path = Path(folder.name, f"lessons.{format}")
     await run_in_threadpool(served.translator.export_file, path, selected)
@@ -92,7 +94,7 @@ async def export_file(
 
 
 def _content(path: Path, folder: tempfile.TemporaryDirectory) -> Iterator[bytes]:
-    """The bytes of a file, whose folder is removed then, and also if nobody wants them all."""
+    """Yield the bytes of a file; remove its folder at the end, or if the client disconnects."""
     with folder, path.open("rb") as file:
         while some := file.read(CHUNK):
             yield some

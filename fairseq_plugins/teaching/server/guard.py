@@ -1,9 +1,9 @@
-"""What stands before every route: whose requests are let in, and how large they may be.
+"""The guard in front of every route: it decides which requests are accepted, and their size.
 
-Without a token only this machine is served, and a page of another site, which a browser on this
-machine may have open, is kept out twice: a name of its own that leads here (DNS rebinding) by the
-``Host`` header, and requests that it sends here by ``Origin``. With a token, nothing but the empty
-page and its parts is given to who does not know it.
+Without a token, only this machine is served, and pages of other sites that are open in a browser on
+this machine are kept out in two ways: by the ``Host`` header, if their own name leads here (DNS
+rebinding), and by ``Origin``, if they send requests here. With a token, clients that do not know it
+get only the empty page and its parts.
 """
 
 import asyncio
@@ -20,7 +20,7 @@ from fairseq_plugins.teaching.server.limits import LARGEST_BODY, LARGEST_FILE, S
 LOOPBACK = frozenset(["localhost", "127.0.0.1", "::1"])
 READING = frozenset(["GET", "HEAD", "OPTIONS"])
 IMPORT = "/lessons/import"
-# The same for everybody: the page without anything on it, its parts, what the API looks like.
+# The same for everybody: the empty page, its parts, and the description of the API.
 PUBLIC = frozenset(["/", "/docs", "/openapi.json", "/health", "/languages"])
 ASSETS = "/static/"
 # They check for themselves, because clients of LibreTranslate send the token in the body.
@@ -38,33 +38,33 @@ HEADERS = {
 
 
 class RefusedError(Exception):
-    """A request is not let in."""
+    """A request is rejected."""
 
     def __init__(self, status: int, reason: str, headers: Mapping[str, str] | None = None) -> None:
         super().__init__(reason)
         self.status, self.reason, self.headers = status, reason, headers
 
     def response(self) -> JSONResponse:
-        """What the client is told."""
+        """Return the response for the client."""
         return JSONResponse({"error": self.reason}, self.status, self.headers)
 
 
 class Token:
-    """The secret that clients have to know, if there is one."""
+    """The secret that clients must know, if there is one."""
 
     def __init__(self, secret: str | None) -> None:
         self._secret = None if secret is None else secret.encode()
 
     @property
     def needed(self) -> bool:
-        """Whether there is one."""
+        """Whether there is a secret."""
         return self._secret is not None
 
     def check(self, given: str | None) -> None:
-        """Compare in a time that tells nothing of the secret.
+        """Compare in constant time, which reveals nothing about the secret.
 
         Raises:
-            RefusedError: if it is needed and this is not it.
+            RefusedError: if a token is needed and this is not the one.
         """
         if self._secret is None:
             return
@@ -77,11 +77,11 @@ class Token:
 
 
 class Guard:
-    """Lets requests in, or not, and adds to answers what browsers have to heed.
+    """Accepts or rejects requests, and adds security headers to responses.
 
     Args:
-        app: what is behind it.
-        token: that clients have to know.
+        app: to protect.
+        token: that clients must know.
     """
 
     def __init__(self, app: ASGIApp, token: Token) -> None:
@@ -101,7 +101,7 @@ class Guard:
         await self.app(scope, exchange.receive, exchange.send)
 
     def _check(self, scope: Scope) -> int:
-        """Let a request in; return how many bytes it may have."""
+        """Accept a request, and return the number of bytes it may have."""
         headers, path = Headers(scope=scope), scope["path"]
         host = headers.get("host", "")
         if not self.token.needed and _name(host) not in LOOPBACK:
@@ -120,13 +120,13 @@ class Guard:
 
 
 def bearer(headers: Headers) -> str | None:
-    """The token that a request has in its headers."""
+    """Return the token in a request's headers."""
     kind, _, token = headers.get("authorization", "").partition(" ")
     return token.strip() if kind.lower() == "bearer" else None
 
 
 def _name(host: str) -> str | None:
-    """The name in a Host header, without its port."""
+    """Return the name in a Host header, without its port."""
     try:
         return urlsplit(f"//{host}").hostname
     except ValueError:
@@ -134,7 +134,7 @@ def _name(host: str) -> str | None:
 
 
 def _check_origin(headers: Headers, host: str) -> None:
-    """Refuse what a page of another site sends; programs that are no browsers send no Origin."""
+    """Reject requests from pages of other sites; programs other than browsers send no Origin."""
     origin = headers.get("origin")
     try:
         foreign = origin is not None and urlsplit(origin).netloc != host
@@ -145,12 +145,12 @@ def _check_origin(headers: Headers, host: str) -> None:
 
 
 class _Exchange:
-    """A request whose body is watched, and its answer, whose headers are added to.
+    """A request whose body is checked, and a response whose headers are extended.
 
     Args:
         scope: of the request.
-        receive: gives its body.
-        send: takes the answer.
+        receive: returns the body.
+        send: takes the response.
     """
 
     def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -160,13 +160,13 @@ class _Exchange:
         self._complete = self._begun = self._refused = False
 
     async def receive(self) -> Message:
-        """Give a part of the body, as long as it is not too large and does not stall."""
-        if self._complete:  # what comes now is that the client has gone
+        """Return a part of the body, unless it is too large or stalls."""
+        if self._complete:  # the next message is that the client has disconnected
             return await self._receive()
         try:
             message = await asyncio.wait_for(self._receive(), STALLED)
         except TimeoutError:
-            stalled = RefusedError(408, f"nothing came for {STALLED:.0f} s")
+            stalled = RefusedError(408, f"nothing was received for {STALLED:.0f} s")
             raise await self.refuse(stalled) from None
         self._size += len(message.get("body", b""))
         self._complete = not message.get("more_body", False)
@@ -175,14 +175,14 @@ class _Exchange:
         return message
 
     async def refuse(self, refused: RefusedError) -> RefusedError:
-        """Answer that it is refused, and take no other answer."""
+        """Send the rejection, and accept no other response."""
         if not self._begun:
             await refused.response()(self.scope, self._receive, self.send)
         self._refused = True
         return refused
 
     async def send(self, message: Message) -> None:
-        """Send a part of the answer."""
+        """Send a part of the response."""
         if self._refused:
             return
         if message["type"] == "http.response.start":
@@ -194,4 +194,4 @@ class _Exchange:
 
 
 def _too_large(largest: int) -> str:
-    return f"a request may have {largest:,} bytes"
+    return f"a request may have at most {largest:,} bytes"

@@ -1,4 +1,4 @@
-"""A file of lessons that a client sends, taught part by part while others are served."""
+"""Imports a file of lessons from a client, part by part, while others are served."""
 
 import asyncio
 import tempfile
@@ -18,30 +18,30 @@ AT_ONCE = 50  # entries taught before others are served again: less than a secon
 
 
 class Progress(BaseModel):
-    """How far an import is; the last one is complete, or has an error."""
+    """Progress of an import; the last one is complete, or has an error."""
 
     total: int
-    """Entries of the file."""
+    """Number of entries in the file."""
     report: ImportReport
     complete: bool = False
     error: str | None = None
 
 
 class Import:
-    """A file that is received, checked and taught, by a task of its own.
+    """A file that is received, checked and taught by a separate task.
 
-    It goes on to its end when nobody listens any more: half a file is taught only if the server
+    It continues to its end even if the client disconnects: half a file is taught only if the server
     itself ends.
 
     Args:
         served: the translator.
         body: of the file.
-        name: that it has for the client; nothing of it names anything on this machine.
-        origin: of the lessons; None for what the file says, or else its name.
-        keep_going: take what can be read of a file with faults.
+        name: given by the client; it names nothing on this machine.
+        origin: of the lessons; None for that in the file, or its name.
+        keep_going: whether to import the readable part of a file with errors.
 
     Raises:
-        InputError: if the format is not known.
+        InputError: if the format is unknown.
     """
 
     def __init__(
@@ -54,17 +54,19 @@ class Import:
     ) -> None:
         suffix = next((one for one in SUFFIXES if name.lower().endswith(one)), None)
         if suffix is None:
-            raise InputError(f"{name}: lessons are read from {', '.join(SUFFIXES)}")
+            raise InputError(
+                f"{name}: lessons are read from files that end in {', '.join(SUFFIXES)}"
+            )
         self._served, self._body, self._suffix = served, body, suffix
         self._name, self._origin, self._keep_going = name, origin, keep_going
         self._news: asyncio.Queue[Progress | Exception | None] = asyncio.Queue()
         self.task = asyncio.create_task(self._run())
 
     async def progress(self) -> AsyncIterator[Progress]:
-        """Yield how far it is, once it is known that the file has no fault, and after each part.
+        """Yield the progress, first when the file was checked, then after each part.
 
         Raises:
-            Exception: what went wrong before anything was taught.
+            Exception: the error, if it occurred before anything was taught.
         """
         last: Progress | None = None
         while (news := await self._news.get()) is not None:
@@ -97,8 +99,8 @@ class Import:
             return check_entries(path, self._served.translator.languages, self._keep_going)
         except FaultyFileError as fault:
             raise InputError(
-                f"{self._name}, line {fault.line}: {fault.reason}; nothing was taught. Mend the "
-                "file, or take the rest of it with keep_going"
+                f"{self._name}, line {fault.line}: {fault.reason}; nothing was taught. Correct the "
+                "file, or import the rest of it with keep_going"
             ) from fault
 
     async def _teach(self, path: Path, total: int) -> None:
@@ -107,12 +109,14 @@ class Import:
         report = ImportReport()
         while (found := await self._served.work(next, parts, None)) is not None:
             if self._served.ending:
-                raise InputError("the server ends; import the file again to teach the rest of it")
+                raise InputError(
+                    "the server is stopping; import the file again to teach the rest of it"
+                )
             report = replace(found, reasons=list(found.reasons))
             self._news.put_nowait(Progress(total=total, report=report))
         self._news.put_nowait(Progress(total=total, report=report, complete=True))
 
 
 def _reason(error: Exception) -> str:
-    """What a client is told once its import has begun."""
-    return str(error) if isinstance(error, InputError) else "something went wrong in the server"
+    """Return the message for a client whose import has begun."""
+    return str(error) if isinstance(error, InputError) else "internal error of the server"

@@ -1,4 +1,4 @@
-"""What languages are called, and which of two a text is in."""
+"""Names of languages, and detection of which of two languages a text is in."""
 
 import functools
 
@@ -29,15 +29,15 @@ class Detected(BaseModel):
 
 
 def name_of(code: str) -> str:
-    """Return the English name of a language, or its code where that is not known here."""
+    """Return the English name of a language, or its code if the name is unknown."""
     return NAMES.get(main_code(code), code)
 
 
 def detect(text: str, *languages: str) -> Detected:
-    """Say in which of some languages a text is; the first one if one of them is not known.
+    """Return which of some languages a text is in; the first one if one of them is unknown.
 
     Args:
-        text: to look at.
+        text: to examine.
         languages: their codes.
     """
     codes = {main_code(language): language for language in languages}

@@ -1,4 +1,4 @@
-"""Lessons over HTTP: taught, listed, edited, forgotten; what was done, and taken back."""
+"""Lessons over HTTP: teach, list, edit, forget, undo, history."""
 
 from typing import Annotated, Any
 
@@ -15,25 +15,25 @@ router = APIRouter(tags=["Lessons"])
 
 Text = Annotated[str, Field(max_length=LONGEST_TEXT)]
 Short = Annotated[str, Field(max_length=LONGEST_FIELD)]
-Filter = Annotated[str | None, Query(max_length=LONGEST_FIELD)]  # an empty one means nothing
+Filter = Annotated[str | None, Query(max_length=LONGEST_FIELD)]  # an empty one is ignored
 Shown = Annotated[int, Query(ge=1, le=MOST_SHOWN)]
 LessonId = Annotated[int, Field(ge=1, lt=1 << 31)]
 
 
 class NewLesson(BaseModel):
-    """What is to be taught."""
+    """A lesson to teach."""
 
     model_config = ConfigDict(extra="forbid")
 
     source: Text = Field(description="Sentence or term.", examples=["The cat sleeps."])
     target: Text = Field(description="Its translation.", examples=["Die Katze schläft."])
     origin: Short = Field("", description="Where it comes from.", examples=["termbase"])
-    note: Text = Field("", description="For people.")
-    author: Short = Field("", description="Who teaches it.")
+    note: Text = Field("", description="Comment for people.")
+    author: Short = Field("", description="Name of the teacher.")
 
 
 class Edit(BaseModel):
-    """What is to be changed of a lesson; the rest stays."""
+    """Changes to a lesson; fields without a value stay the same."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -45,14 +45,14 @@ class Edit(BaseModel):
 
 
 class Lessons(BaseModel):
-    """Some of the lessons that are meant."""
+    """Some of the selected lessons."""
 
     lessons: list[Lesson]
-    total: int = Field(description="How many are meant.")
+    total: int = Field(description="Number of selected lessons.")
 
 
 class Forgotten(BaseModel):
-    """How many lessons are forgotten."""
+    """Number of forgotten lessons."""
 
     lessons: int
 
@@ -97,7 +97,7 @@ async def lessons(
 
 @router.post("/lessons", summary="Teach a pair, which the next translation uses", status_code=201)
 async def teach(served: Served, lesson: NewLesson) -> Lesson:
-    """It is on disk when this answers. What is taught already is not taught again."""
+    """The lesson is on the disk when this answers. A known lesson is not taught again."""
     return await served.work(served.translator.teach, **lesson.model_dump())
 
 
@@ -105,36 +105,36 @@ async def teach(served: Served, lesson: NewLesson) -> Lesson:
 async def forget_all(
     served: Served, selected: Selected, dry_run: Annotated[bool, Query()] = False
 ) -> Forgotten:
-    """At least one filter is needed. With `dry_run` it only says how many are meant."""
+    """At least one filter is needed. With `dry_run`, it only counts the selected lessons."""
     if selected.everything:
-        raise InputError("say which lessons are to be forgotten: search, origin, author or time")
+        raise InputError("select the lessons to forget: by search, origin, author or time")
     forget = served.translator.forget_all
     return Forgotten(lessons=await served.work(forget, selected, dry_run))
 
 
 @router.get("/lessons/{id:int}", summary="Show a lesson")
 async def lesson(served: Served, id: LessonId) -> Lesson:
-    """Its id never changes, and is never given to another one."""
+    """Its id never changes, and is never reused."""
     return await run_in_threadpool(served.translator.lesson, id)
 
 
 @router.put("/lessons/{id:int}", summary="Correct a lesson")
 async def edit(served: Served, id: LessonId, changes: Edit) -> Lesson:
-    """What is not given stays as it is."""
+    """Fields without a value stay the same."""
     given: dict[str, Any] = changes.model_dump(exclude_none=True)
     return await served.work(served.translator.edit, id, **given)
 
 
 @router.delete("/lessons/{id:int}", summary="Forget a lesson")
 async def forget(served: Served, id: LessonId) -> Forgotten:
-    """The memory is then as if it had never been taught."""
+    """Afterwards the memory is as if it had never been taught."""
     await served.work(served.translator.forget, id)
     return Forgotten(lessons=1)
 
 
-@router.post("/undo", summary="Take back the last change, whatever it was")
+@router.post("/undo", summary="Undo the last change, whatever it was")
 async def undo(served: Served) -> Change:
-    """Called again, it takes back the one before. An import is one change."""
+    """The next call undoes the change before. An import is one change."""
     return await served.work(served.translator.undo)
 
 

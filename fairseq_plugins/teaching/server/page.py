@@ -1,4 +1,4 @@
-"""The page, its parts, and what the API looks like: read once, the same for everybody."""
+"""The page, its parts, and the description of the API: read once, the same for everybody."""
 
 import hashlib
 import mimetypes
@@ -32,11 +32,11 @@ class Asset:
     content: bytes
     type: str
     tag: str
-    """That browsers compare, to fetch it again only if it has changed."""
+    """Browsers compare it, to download the part again only if it has changed."""
 
 
 def _assets() -> dict[str, Asset]:
-    """The parts by their names: what else is asked for is not even looked for."""
+    """Return the parts by name; no other names are looked up."""
     found = {}
     for file in (resources.files(__package__) / "static").iterdir():
         content = file.read_bytes()
@@ -50,7 +50,7 @@ ASSETS = _assets()
 
 
 def _with_code(text: str) -> Markup:
-    """Set what is between backticks as code."""
+    """Format text between backticks as code."""
     parts = text.split("`")
     return Markup().join(
         Markup("<code>{}</code>").format(part) if number % 2 else part
@@ -62,7 +62,7 @@ TEMPLATES.filters["with_code"] = _with_code
 
 
 def render_page(served: Service) -> str:
-    """Return the page, without anything that was taught."""
+    """Return the page, without lessons."""
     source, target = served.translator.languages
     return TEMPLATES.get_template("page.html").render(
         source=source,
@@ -78,19 +78,19 @@ def render_page(served: Service) -> str:
 
 
 def render_docs(app: FastAPI) -> str:
-    """Return the API as a page that fetches nothing."""
+    """Return the description of the API as a page without external parts."""
     return TEMPLATES.get_template("docs.html").render(api=app.openapi())
 
 
 @router.get("/")
 async def page(request: Request) -> HTMLResponse:
-    """The page on which a translator works."""
+    """The page for translators."""
     return HTMLResponse(request.app.state.page)
 
 
 @router.get("/docs")
 async def docs(request: Request) -> HTMLResponse:
-    """The API for people."""
+    """The description of the API for people."""
     return HTMLResponse(request.app.state.docs)
 
 

@@ -1,4 +1,4 @@
-"""What all routes share: the translator, the thread that works with it, and who may use it."""
+"""Shared by all routes: the translator, the thread that works with it, and the token."""
 
 import asyncio
 from typing import Annotated
@@ -13,24 +13,24 @@ from fairseq_plugins.teaching.translator import Translator
 
 
 class Service:
-    """A translator that is served.
+    """A translator that is being served.
 
     Args:
-        translator: that nobody else in this process uses.
-        token: that clients have to know.
+        translator: which nothing else in this process uses.
+        token: that clients must know.
     """
 
     def __init__(self, translator: Translator, token: Token) -> None:
         self.translator, self.token = translator, token
         self.work = Worker(MOST_WAITING)
-        """Calls what needs the network, once all that came before is done."""
+        """Runs calls that need the network, once all earlier ones are done."""
         self.importing: asyncio.Task[None] | None = None
         """The last import; there is one at a time."""
         self.ending = False
-        """The server was told to end: what is begun is finished, and nothing long goes on."""
+        """Whether the server is stopping: it finishes what has begun, and starts nothing long."""
 
     async def close(self) -> None:
-        """Finish what is begun, and close the translator."""
+        """Finish what has begun, and close the translator."""
         self.ending = True
         if self.importing is not None:
             await self.importing
@@ -38,7 +38,7 @@ class Service:
         self.translator.close()
 
     def told(self, error: InputError) -> str:
-        """Return what a client is told of a mistake: not where things are on this machine."""
+        """Return the message of an error for a client, without paths on this machine."""
         place = self.translator.about.place_of_lessons(self.translator.folder)
         return str(error).removeprefix(f"{place}: ")
 

@@ -1,4 +1,4 @@
-"""Serving a translator at an address until the process is told to end."""
+"""Serves a translator at an address until the process is told to stop."""
 
 import ipaddress
 import logging
@@ -23,24 +23,24 @@ WAITING_CONNECTIONS = 128  # that the kernel keeps until they are accepted
 def serve(
     folder: Path, host: str, port: int, token: str | None = None, device: str = "cpu"
 ) -> Iterator[str]:
-    """Serve a translator folder until SIGTERM or SIGINT comes, and finish what is begun then.
+    """Serve a translator folder until SIGTERM or SIGINT, and finish what has begun by then.
 
     Args:
         folder: of the translator.
         host: name or address of this machine to listen at.
-        port: to listen at; 0: any that is free.
-        token: that clients have to know; needed for all addresses but those of this machine alone.
+        port: to listen at; 0 for any free port.
+        token: that clients must know; needed for all addresses that other machines can reach.
         device: to compute on.
 
     Yields:
-        The address, once it listens.
+        The address, once the server listens.
 
     Raises:
-        InputError: if the address cannot be had, or needs a token.
+        InputError: if the address is not available, or needs a token.
     """
     if token is not None and (len(token) < SHORTEST_TOKEN or not token.isascii()):
         raise InputError(
-            f"the token needs at least {SHORTEST_TOKEN} characters of ASCII; make one with "
+            f"the token needs at least {SHORTEST_TOKEN} ASCII characters; create one with "
             "python3 -c 'import secrets; print(secrets.token_urlsafe())'"
         )
     with _listening(host, port, token) as listening:
@@ -51,13 +51,13 @@ def serve(
         )  # fmt: skip
         logging.getLogger("uvicorn").setLevel(logging.WARNING)
         for sign in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(sign, lambda *_: None)  # uvicorn raises them anew when it has ended
+            signal.signal(sign, lambda *_: None)  # uvicorn raises them again when it has ended
         yield f"http://{_shown(host)}:{listening.getsockname()[1]}/"
         _Server(config, served).run(sockets=[listening])
 
 
 class _Server(uvicorn.Server):
-    """Also tells what is long that it has to come to an end."""
+    """A server that also tells long operations to stop."""
 
     def __init__(self, config: uvicorn.Config, served: Service) -> None:
         super().__init__(config)
@@ -69,15 +69,15 @@ class _Server(uvicorn.Server):
 
 
 def _listening(host: str, port: int, token: str | None) -> socket.socket:
-    """Take the address before the translator is loaded, which takes longer."""
+    """Bind the address before the translator is loaded, which takes longer."""
     try:
         family, _, _, _, address = socket.getaddrinfo(
             host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         )[0]
         if token is None and not ipaddress.ip_address(address[0]).is_loopback:
             raise InputError(
-                f"{host}: whoever reaches this address could read and change all lessons; protect "
-                "them with --token, or leave --host out to serve this machine alone"
+                f"{host}: everybody who reaches this address could read and change all lessons; "
+                "protect them with --token, or leave --host out to serve this machine only"
             )
         return socket.create_server(address[:2], family=family, backlog=WAITING_CONNECTIONS)
     except (OSError, OverflowError) as error:

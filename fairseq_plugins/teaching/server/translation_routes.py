@@ -1,4 +1,4 @@
-"""Translations over HTTP: as LibreTranslate gives them, and with what speaks for each word."""
+"""Translations over HTTP, as in LibreTranslate, and explanations of each word."""
 
 from typing import Annotated, Any, Literal, TypeVar
 from urllib.parse import parse_qs
@@ -23,17 +23,19 @@ Text = Annotated[str, Field(max_length=LONGEST_TEXT)]
 
 
 class Wanted(BaseModel):
-    """A translation that is wanted; what else LibreTranslate's clients may say is ignored."""
+    """A text to translate; other fields of LibreTranslate's clients are ignored."""
 
-    q: Text | list[Text] = Field(description="One text, or several.", examples=["The cat sleeps."])
+    q: Text | list[Text] = Field(description="One text or several.", examples=["The cat sleeps."])
     source: str = Field(AUTO, description="Language, or `auto`.", examples=["en"])
     target: str = Field(description="Language.", examples=["de"])
-    format: Literal["text", "html"] = Field("text", description="Tags stay in both.")
+    format: Literal["text", "html"] = Field(
+        "text", description="Tags are preserved in both formats."
+    )
     api_key: str | None = Field(None, description="The server's token, if it has one.")
 
 
 class Asked(BaseModel):
-    """A text whose language is asked for."""
+    """A text whose language to detect."""
 
     q: Text = Field(examples=["The cat sleeps."])
     api_key: str | None = Field(None, description="The server's token, if it has one.")
@@ -47,7 +49,7 @@ class Translated(BaseModel):
 
 
 class Language(BaseModel):
-    """A language, and those that it is translated to."""
+    """A language, and the languages it is translated to."""
 
     code: str
     name: str
@@ -55,15 +57,17 @@ class Language(BaseModel):
 
 
 class Explained(BaseModel):
-    """A text whose translation is to be explained."""
+    """A text whose translation to explain."""
 
     model_config = ConfigDict(extra="forbid")
 
     text: Text = Field(examples=["The cat sleeps."])
     beam: int = Field(5, ge=1, le=WIDEST_BEAM, description="Width of the search.")
-    exact: bool = Field(True, description="Sentences that were taught come as they were taught.")
+    exact: bool = Field(
+        True, description="Whether taught sentences are translated as they were taught."
+    )
     fuzzy: float | None = Field(
-        None, gt=0, le=1, description="Lessons whose source is so similar are named, too."
+        None, gt=0, le=1, description="Least similarity of lessons to list."
     )
 
 
@@ -71,14 +75,14 @@ Form = TypeVar("Form", Wanted, Asked)
 
 
 def _bodies(form: type[BaseModel]) -> dict[str, Any]:
-    """What OpenAPI is told of a body that may be JSON or a form."""
+    """Return the OpenAPI description of a body that may be JSON or a form."""
     schema = {"schema": form.model_json_schema()}
     content = {"application/json": schema, "application/x-www-form-urlencoded": schema}
     return {"requestBody": {"required": True, "content": content}}
 
 
 async def _body(request: Request, form: type[Form], served: Service) -> Form:
-    """Read a body that is JSON or a form, and check the token that may be in it."""
+    """Read a body that is JSON or a form, and check the token that it may contain."""
     raw = await request.body()
     try:
         if request.headers.get("content-type", "").startswith("application/json"):
@@ -89,7 +93,7 @@ async def _body(request: Request, form: type[Form], served: Service) -> Form:
                 {name: texts if len(texts) > 1 else texts[0] for name, texts in fields.items()}
             )
     except ValidationError as error:
-        served.token.check(bearer(request.headers))  # who does not know it learns nothing
+        served.token.check(bearer(request.headers))  # clients without it learn nothing
         raise RequestValidationError(error.errors()) from error
     except ValueError as error:
         raise InputError(f"the body is neither JSON nor a form ({error})") from error
@@ -104,7 +108,7 @@ async def _body(request: Request, form: type[Form], served: Service) -> Form:
     openapi_extra=_bodies(Wanted),
 )
 async def translate(served: Served, request: Request) -> Translated:
-    """White space, line ends, tags and placeholders stay as they are."""
+    """White space, line ends, tags and placeholders are preserved."""
     wanted = await _body(request, Wanted, served)
     source, target = served.translator.languages
     for given, known in ((wanted.source, source), (wanted.target, target)):
@@ -113,8 +117,8 @@ async def translate(served: Served, request: Request) -> Translated:
     texts = [wanted.q] if isinstance(wanted.q, str) else wanted.q
     if len(texts) > MOST_TEXTS or sum(map(len, texts)) > LONGEST_TEXT:
         raise InputError(
-            f"a request may have {MOST_TEXTS} texts with {LONGEST_TEXT:,} characters together; "
-            "send more in parts"
+            f"a request may have at most {MOST_TEXTS} texts with {LONGEST_TEXT:,} characters in "
+            "total; send more in parts"
         )
     found = [one.text for one in await served.work(served.translator.translate, texts)]
     detected = None
@@ -129,16 +133,16 @@ async def translate(served: Served, request: Request) -> Translated:
 
 @router.post(
     "/detect",
-    summary="Say which of the server's two languages a text is in",
+    summary="Detect which of the server's two languages a text is in",
     openapi_extra=_bodies(Asked),
 )
 async def detect_language(served: Served, request: Request) -> list[Detected]:
-    """As LibreTranslate answers; other languages are not thought of."""
+    """The answer has LibreTranslate's format; other languages are not considered."""
     asked = await _body(request, Asked, served)
     return [await run_in_threadpool(detect, asked.q, *served.translator.languages)]
 
 
-@router.get("/languages", summary="Say what is translated to what, as LibreTranslate does")
+@router.get("/languages", summary="List the languages, as in LibreTranslate")
 async def languages(served: Served) -> list[Language]:
     """The source language, with its one target, and the target language."""
     source, target = served.translator.languages
@@ -148,8 +152,8 @@ async def languages(served: Served) -> list[Language]:
     ]
 
 
-@router.post("/explain", summary="Translate, and say of every word where it comes from")
+@router.post("/explain", summary="Translate, and explain where every word comes from")
 async def explain(served: Served, wanted: Explained) -> Translation:
-    """The memory's share of each word, and what is remembered that speaks for it, best first."""
+    """The memory's share of each word, and what is remembered that supports it, best first."""
     how = wanted.model_dump(exclude={"text"})
     return await served.work(served.translator.explain, wanted.text, **how)

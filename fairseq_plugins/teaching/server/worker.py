@@ -1,4 +1,4 @@
-"""One thread that does all that needs the network: requests queue for it."""
+"""The thread that does everything that needs the network; requests queue for it."""
 
 import asyncio
 from collections.abc import Callable
@@ -10,14 +10,14 @@ Result = TypeVar("Result")
 
 
 class BusyError(Exception):
-    """Too many requests wait already."""
+    """Too many requests are already waiting."""
 
 
 class Worker:
-    """Makes calls one after the other, in the order in which they come, on a thread of its own.
+    """Runs calls one after another, in the order in which they come, on a separate thread.
 
     Args:
-        most: calls that may wait.
+        most: greatest number of calls that may wait.
     """
 
     def __init__(self, most: int) -> None:
@@ -37,11 +37,11 @@ class Worker:
             raise BusyError
         self.waiting += 1
         try:
-            # Who goes away does not stop what is begun, for nobody knows how far it is.
+            # A client that disconnects does not stop its call, which may be at any stage.
             return await asyncio.wrap_future(self._thread.submit(call, *args, **named))
         finally:
             self.waiting -= 1
 
     def close(self) -> None:
-        """Finish what waits."""
+        """Finish the waiting calls."""
         self._thread.shutdown()

@@ -199,7 +199,7 @@ def test_a_body_that_stalls(client: Client, monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(guard, "STALLED", 0.2)
     lines = "Host: localhost", "Content-Length: 100", "Content-Type: application/json"
     status, answer = raw(client, "POST /lessons HTTP/1.1", *lines)
-    assert (status, json.loads(answer)["error"]) == (408, "nothing came for 0 s")
+    assert (status, json.loads(answer)["error"]) == (408, "nothing was received for 0 s")
 
 
 def test_too_many_that_wait_are_told_to_come_again(
