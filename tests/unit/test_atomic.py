@@ -14,6 +14,7 @@ import pytest
 import torch
 
 from fairseq_plugins.atomic import making_folder, replacing, write_json, write_text
+from tests.programs import SOURCE
 
 PROGRAM = """
 from pathlib import Path
@@ -36,7 +37,7 @@ def test_a_link_stays_one(tmp_path: Path) -> None:
 
 
 def test_a_pipe_is_written_to() -> None:
-    done = subprocess.run([sys.executable, "-c", PROGRAM], capture_output=True, check=True)
+    done = subprocess.run([sys.executable, SOURCE, PROGRAM], capture_output=True, check=True)
     assert json.loads(done.stdout) == {"a": 1}
 
 
@@ -129,7 +130,7 @@ def test_what_a_killed_process_left_is_removed_by_the_next(tmp_path: Path) -> No
     other.touch()
     path.write_text("old")
     with subprocess.Popen(
-        [sys.executable, "-c", HANGS, str(path)], stdout=subprocess.PIPE, text=True
+        [sys.executable, SOURCE, HANGS, str(path)], stdout=subprocess.PIPE, text=True
     ) as writing:
         assert writing.stdout is not None and writing.stdout.readline() == "ready\n"
         write_text(path, "meanwhile")  # what somebody is at work at is left alone

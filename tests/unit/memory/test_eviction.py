@@ -66,9 +66,8 @@ def test_a_long_life_forgets_whom_the_oracle_forgets(
         count = int(random.integers(0, 9))
         query = torch.from_numpy(random.normal(size=(count, DIM))).float()
         target = torch.from_numpy(random.integers(0, VALUES, count))
-        oracle = Oracle.of(memory)
-        jitter = noise(torch.arange(memory.size), seed, number).numpy()
         if deed == "write":
+            jitter = noise(torch.arange(memory.size), seed, number).numpy()
             memory.commits.fill_(number)
             oracle = Oracle.of(memory)
             ranked = memory.query(query, neighbors=memory.size).slots.tolist()
