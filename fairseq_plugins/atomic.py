@@ -55,16 +55,16 @@ def replacing(path: Path | str) -> Iterator[Path]:
 
 @contextlib.contextmanager
 def making_folder(path: Path | str) -> Iterator[Path]:
-    """Let a folder be filled under another name, which becomes its own once it is complete.
+    """Create a folder under a temporary name and rename it when it is complete.
 
     Args:
-        path: of the folder; it is not there yet, or empty.
+        path: of the folder, which must not exist, or be empty.
 
     Yields:
         The folder to fill.
 
     Raises:
-        OSError: as :func:`replacing`.
+        OSError: as in :func:`replacing`.
     """
     with _under_another_name(path) as unfinished:
         unfinished.mkdir()
@@ -91,7 +91,7 @@ def write_json(path: Path | str, content: object) -> None:
 
 @contextlib.contextmanager
 def _under_another_name(path: Path | str) -> Iterator[Path]:
-    """Rename what is made under the name that this yields, or remove it if that fails."""
+    """Yield a temporary path; rename what is written there, or remove it after an error."""
     target = Path(path).resolve()
     unfinished = target.with_name(f".{target.name}.{os.getpid()}-{next(_numbers)}{UNFINISHED}")
     try:

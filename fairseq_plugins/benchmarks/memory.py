@@ -209,7 +209,7 @@ class _Expected:
     def _losses(
         self, memory: KeyValueMemory, unit: Tensor, slots: Tensor, target: Tensor
     ) -> Tensor:
-        """max(0, d_neg - d_pos + margin) [N]."""
+        """Compute max(0, d_neg - d_pos + margin) [N]."""
         recent = memory.recent[target].unsqueeze(1)
         pool = torch.cat([slots, torch.where(recent >= 0, recent, slots[:, :1])], dim=1)
         similarities = (memory.keys.double()[pool] @ unit.unsqueeze(2)).squeeze(2)  # [N, k + 1]

@@ -1,4 +1,4 @@
-"""Neural GPUs at work: what their benchmark times."""
+"""Neural GPUs, as timed by their benchmark."""
 
 from pathlib import Path
 
@@ -16,14 +16,14 @@ FORMATS = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 
 
 class Image:
-    """The size of a state, and what belongs to it.
+    """A random state, and the units that process it.
 
     Args:
-        batch: sequences.
+        batch: number of sequences.
         columns: n.
         height: h.
         maps: m.
-        layers: units of a step.
+        layers: number of units in a step.
         number_format: of the products.
         device: ``cpu`` or ``cuda``.
     """
@@ -39,13 +39,13 @@ class Image:
 
 
 class Computing:
-    """A contender that applies the stack n times, and goes back through all of it."""
+    """A contender that applies the stack n times, forward and backward."""
 
     def __init__(self, image: Image) -> None:
         self.image = image
 
     def __call__(self, number: int) -> Turn:
-        """Once there and back; the work is in steps."""
+        """Run one forward and backward pass; the unit of work is steps."""
         image = self.image
         short = image.number_format != torch.float32
         state = image.state.clone().requires_grad_()
@@ -60,7 +60,7 @@ class Computing:
 
 
 class Convolutions:
-    """A contender that does the convolutions of the same steps, forward and backward, only."""
+    """A contender that runs only the convolutions of the same steps, forward and backward."""
 
     def __init__(self, image: Image) -> None:
         self.image = image
@@ -73,7 +73,7 @@ class Convolutions:
         ]
 
     def __call__(self, number: int) -> Turn:
-        """As many as there and back; the work is in steps."""
+        """Run the same number of convolutions; the unit of work is steps."""
         with Stopwatch(self.image.device) as watch:
             for _ in range(self.image.columns):
                 for weight in self.weights:
@@ -87,15 +87,15 @@ class Convolutions:
 
 
 class RareSymbolsTraining(Trained):
-    """A contender that trains with fairseq's Trainer on rare symbols; its work is in sequences.
+    """A contender that trains with fairseq's Trainer on rare symbols, in units of sequences.
 
     Args:
-        folder: for what the trainer may write.
-        memory: slots; 0 for the same network without memory.
-        batch: sequences.
+        folder: for output of the trainer.
+        memory: number of slots; 0 for the same network without a memory.
+        batch: number of sequences.
         maps: m.
         autocast: number format.
-        updates: a turn.
+        updates: per turn.
         device: ``cpu`` or ``cuda``.
         warm_up: updates before the first turn.
     """
@@ -122,6 +122,6 @@ class RareSymbolsTraining(Trained):
             number += 1
 
     def sample(self, number: int) -> dict:
-        """The batch of an update."""
+        """Return the batch of an update."""
         size = self.dataset.batch_size
         return self.dataset.collater([self.dataset[number * size + row] for row in range(size)])

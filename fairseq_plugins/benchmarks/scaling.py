@@ -1,4 +1,4 @@
-"""What a memory that is the same on all ranks costs them: exchange, commit, space."""
+"""The cost of a memory that is the same on all ranks: exchange, commit, space."""
 
 import hashlib
 import json
@@ -19,20 +19,20 @@ from fairseq_plugins.memory import KeyValueMemory
 from fairseq_plugins.memory.collective import gather_rows
 
 VALUES = 32_000  # words of a vocabulary
-NUMBER_BYTES, INDEX_BYTES = 4, 8  # of a key's number; of a target, and of the slot to merge into
+NUMBER_BYTES, INDEX_BYTES = 4, 8  # of a number in a key; of a target, and of the slot to merge into
 WARM_UP = 2  # steps
-COUNTERS = Path("/proc/net/dev")  # of Linux
+COUNTERS = Path("/proc/net/dev")  # on Linux
 
 
 @dataclass(frozen=True)
 class Load:
-    """What a step brings.
+    """The work of a step.
 
     Attributes:
-        tokens: of each rank.
-        key_dim: D.
-        slots: S.
-        steps: to measure.
+        tokens: number of tokens of each rank.
+        key_dim: D, the width of keys.
+        slots: S, the number of slots.
+        steps: number of steps to measure.
     """
 
     tokens: int
@@ -41,27 +41,27 @@ class Load:
     steps: int
 
     def received(self, ranks: int) -> int:
-        """Bytes that each rank gets from the others in a commit."""
+        """Return the bytes that each rank receives from the others in a commit."""
         row = self.key_dim * NUMBER_BYTES + 2 * INDEX_BYTES
         return (ranks - 1) * self.tokens * row
 
     def memory_bytes(self) -> int:
-        """Of keys, values and ages; the search has a copy of the keys in bfloat16 beside them."""
+        """Return the bytes of keys, values and ages, without the search's copy of the keys."""
         return self.slots * (self.key_dim * (NUMBER_BYTES + NUMBER_BYTES // 2) + 2 * INDEX_BYTES)
 
 
 @dataclass(frozen=True)
 class Cost:
-    """Of one step, medians over steps.
+    """The cost of one step, as medians over steps.
 
     Attributes:
-        ranks: that took part.
+        ranks: number of ranks.
         exchange: seconds to gather all ranks' pairs.
-        commit: seconds of a commit, the exchange in it included.
+        commit: seconds of a commit, including the exchange.
         received: bytes for each rank, computed.
-        measured: bytes that went over the loopback network for each rank, everything included;
-            None where the system does not count them.
-        identical: whether all ranks end with the same memory.
+        measured: bytes sent over the loopback network per rank, including everything; None if the
+            system does not count them.
+        identical: whether all ranks have the same memory in the end.
     """
 
     ranks: int
@@ -73,7 +73,7 @@ class Cost:
 
 
 def measure(ranks: int, load: Load) -> Cost:
-    """Let as many processes share one memory, of one thread each, by gloo."""
+    """Let processes with one thread each share one memory, through gloo."""
     with TemporaryDirectory() as folder:
         mp.spawn(_rank, (ranks, load, free_port(), folder), nprocs=ranks)
         found = [json.loads(Path(folder, f"{n}.json").read_text()) for n in range(ranks)]
@@ -123,7 +123,7 @@ def _rank(rank: int, ranks: int, load: Load, port: int, folder: str) -> None:
 
 
 def _loopback_bytes() -> int | None:
-    """Return what all programs sent so far over the network of this machine with itself."""
+    """Return the bytes that all programs have sent over this machine's loopback network."""
     if not COUNTERS.exists():
         return None
     lines = (line.split() for line in COUNTERS.read_text().splitlines())
@@ -138,16 +138,16 @@ def _digest(tensors: Sequence[torch.Tensor]) -> str:
 
 
 def costs_table(costs: Sequence[Cost]) -> Iterator[str]:
-    """Yield what to show."""
+    """Yield the lines of the table."""
     yield (
         f"{'ranks':>5}{'received':>14}{'measured':>14}{'exchange':>12}{'commit':>12}"
-        f"{'the same memory':>18}"
+        f"{'memories identical':>20}"
     )
     for cost in costs:
         yield (
             f"{cost.ranks:>5}{_mib(cost.received):>14}{_mib(cost.measured):>14}"
             f"{1000 * cost.exchange:>9.2f} ms{1000 * cost.commit:>9.2f} ms"
-            f"{'yes' if cost.identical else 'NO':>18}"
+            f"{'yes' if cost.identical else 'NO':>20}"
         )
 
 
@@ -156,5 +156,5 @@ def _mib(count: float | None) -> str:
 
 
 def as_data(load: Load, costs: Sequence[Cost]) -> dict:
-    """All numbers, for a file."""
+    """Return all numbers, for a file."""
     return {"load": asdict(load), "costs": [asdict(cost) for cost in costs]}

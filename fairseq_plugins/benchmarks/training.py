@@ -1,4 +1,4 @@
-"""Models and trainers as ``fairseq-train`` would make them: what the benchmarks let work."""
+"""Models and trainers as ``fairseq-train`` creates them, as contenders for benchmarks."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,7 +18,7 @@ class Built:
     """A model, its task, and the task's training data.
 
     Args:
-        folder: for what fairseq may write; it saves a checkpoint when it crashes.
+        folder: for output of fairseq, which saves a checkpoint when it crashes.
         arguments: for fairseq-train.
         device: ``cpu`` or ``cuda``.
     """
@@ -37,7 +37,7 @@ class Built:
 
     @property
     def memory(self) -> KeyValueMemory | None:
-        """The model's, if it has one."""
+        """The model's memory, if it has one."""
         return next(iter(memories_in(self.model)), None)
 
 
@@ -45,10 +45,10 @@ class Trained(Built):
     """A contender that trains: forward, backward, clipping, the optimizer's step, the commit.
 
     Args:
-        folder: for what fairseq may write.
+        folder: for output of fairseq.
         arguments: for fairseq-train.
         device: ``cpu`` or ``cuda``.
-        updates: a turn.
+        updates: per turn.
     """
 
     def __init__(
@@ -61,11 +61,11 @@ class Trained(Built):
         self.updates = updates
 
     def sample(self, number: int) -> dict:
-        """The batch of an update."""
+        """Return the batch of an update."""
         return self.dataset[number]
 
     def work(self, sample: dict) -> int:
-        """How much there is to do in a batch."""
+        """Return the amount of work in a batch."""
         return len(sample["target"])
 
     def __call__(self, number: int) -> Turn:

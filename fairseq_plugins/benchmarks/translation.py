@@ -1,7 +1,7 @@
-"""Translators at work on a generated corpus: what the benchmarks of training and decoding time.
+"""Translators on a generated corpus, as timed by the benchmarks of training and decoding.
 
-The corpus is written to disk as ``fairseq-preprocess`` would, the options are those of
-``fairseq-train``, and its own ``Trainer`` and ``SequenceGenerator`` do the work.
+The corpus is written as ``fairseq-preprocess`` would write it, the options are those of
+``fairseq-train``, and fairseq's own ``Trainer`` and ``SequenceGenerator`` do the work.
 """
 
 import random
@@ -20,24 +20,24 @@ from fairseq_plugins.benchmarks.memory import fill
 from fairseq_plugins.benchmarks.training import SEED, Built, Trained
 from fairseq_plugins.memory import KeyValueMemory
 
-SHORTEST, LONGEST, MEAN_LENGTH = 5, 40, 20  # words a sentence
-SPECIALS = 4  # entries of every dictionary that are no words
+SHORTEST, LONGEST, MEAN_LENGTH = 5, 40, 20  # words per sentence
+SPECIALS = 4  # entries of every dictionary that are not words
 LOSSES = {
     "ours": "memory_cross_entropy",
-    "fairseq's": "label_smoothed_cross_entropy",  # the same number, computed in another way
+    "fairseq's": "label_smoothed_cross_entropy",  # the same value, computed in another way
 }
 
 
 def make_corpus(folder: Path, sentences: int, vocabulary: int) -> None:
-    """Write a binarised corpus, with word frequencies and sentence lengths as real ones have.
+    """Write a binarised corpus with realistic word frequencies and sentence lengths.
 
     Frequencies follow Zipf's law; lengths a gamma distribution between 5 and 40 words. The target
     has a word for every word of the source, in another order.
 
     Args:
-        folder: where to.
-        sentences: how many.
-        vocabulary: entries of the dictionary that both languages share.
+        folder: for the corpus.
+        sentences: number of sentences.
+        vocabulary: number of entries of the dictionary that both languages share.
     """
     numbers = np.random.default_rng(SEED)
     words = vocabulary - SPECIALS
@@ -70,19 +70,19 @@ def make_corpus(folder: Path, sentences: int, vocabulary: int) -> None:
 def arguments(
     arch: str, units: int, layers: int, autocast: str = "none", loss: str = "ours", *more: object
 ) -> list[object]:
-    """What to give fairseq-train.
+    """Return arguments for fairseq-train.
 
     Args:
-        arch: one of ours, or fairseq's ``lstm``, which comes with fairseq's own task unless
-            ``autocast`` is wanted.
+        arch: one of ours, or fairseq's ``lstm``, which uses fairseq's own task unless ``autocast``
+            is given.
         units: width of embeddings, layers and attention.
-        layers: of encoder and of decoder.
+        layers: number of layers of encoder and decoder.
         autocast: number format, ``none`` for float32 or ``bfloat16``.
         loss: whose label-smoothed cross-entropy, a name in ``LOSSES``.
         more: further arguments.
 
     Returns:
-        Model, task, loss, and Adam with clipping; dropout is 0.1 for all.
+        Arguments for model, task, loss, and Adam with clipping; dropout is 0.1 for all.
     """
     if arch == "lstm":
         task = "translation" if autocast == "none" else "translation_memory"
@@ -104,14 +104,14 @@ def arguments(
 
 
 def of_corpus(folder: Path) -> list[object]:
-    """What to give fairseq-train for it to find the corpus."""
+    """Return arguments with which fairseq-train finds the corpus."""
     return [folder, "-s", "xx", "-t", "yy"]
 
 
 def batches_of(
     dataset: Any, max_tokens: int | None, sentences: int | None = None
 ) -> list[list[int]]:
-    """Sentence numbers of batches of like lengths, in an order that is always the same."""
+    """Return the sentence numbers of batches of similar lengths, always in the same order."""
     with data_utils.numpy_seed(SEED):
         order = dataset.ordered_indices()
     batches = [
@@ -125,21 +125,21 @@ def batches_of(
 
 
 def collated(dataset: Any, batch: Sequence[int]) -> dict:
-    """What a model sees of a batch."""
+    """Return the batch in the form that a model receives."""
     return dataset.collater([dataset[number] for number in batch])
 
 
 class Training(Trained):
-    """A contender that trains on the corpus; its work is in target words.
+    """A contender that trains on the corpus; its unit of work is target words.
 
     Args:
         folder: of the corpus.
         arguments: for fairseq-train.
         device: ``cpu`` or ``cuda``.
-        max_tokens: padded target tokens a batch.
-        updates: a turn.
+        max_tokens: padded target tokens per batch.
+        updates: per turn.
         warm_up: updates before the first turn.
-        threads: processor cores to use; None for all.
+        threads: number of processor cores; None for all.
     """
 
     def __init__(
@@ -161,11 +161,11 @@ class Training(Trained):
             self.trainer.train_step([self.sample(number)])
 
     def sample(self, number: int) -> dict:
-        """The batch of an update."""
+        """Return the batch of an update."""
         return collated(self.dataset, self._batches[number % len(self._batches)])
 
     def work(self, sample: dict) -> int:
-        """Target words of a batch."""
+        """Return the number of target words in a batch."""
         return sample["ntokens"]
 
 
@@ -176,12 +176,12 @@ class Decoding(Built):
 
     Args:
         folder: of the corpus.
-        arguments: for fairseq-train, which would make the model.
+        arguments: for fairseq-train, which would create the model.
         device: ``cpu`` or ``cuda``.
-        sentences: a batch; a turn is a batch.
-        beam: hypotheses a sentence.
+        sentences: number of sentences in a batch; a turn is a batch.
+        beam: hypotheses per sentence.
         length: words of every translation.
-        empty: leave the memory empty instead of filling it.
+        empty: whether to leave the memory empty.
     """
 
     def __init__(
@@ -225,7 +225,7 @@ class Decoding(Built):
         return utils.move_to_cuda(sample) if self.device == "cuda" else sample
 
     def __call__(self, number: int) -> Turn:
-        """Translate the batch of this turn; the work is in sentences."""
+        """Translate the batch of this turn; the unit of work is sentences."""
         sample = self._sample(number)
         with Stopwatch(self.device) as watch:
             self.task.inference_step(self.generator, [self.model], self._to_device(sample))

@@ -1,8 +1,8 @@
-"""Where one look fails: whether what was taught is found, and whether it is trusted.
+"""Shows why one example fails: whether what was taught is found, and whether it is trusted.
 
 Every question is decoded with its reference. At the pieces of the word that is asked for, this
-counts how often the memory finds a taught slot with the right piece, and how the probability of
-the right piece comes about.
+counts how often the memory finds a taught slot with the correct piece, and how the probability of
+the correct piece comes about.
 """
 
 import re
@@ -19,18 +19,18 @@ from fairseq_plugins.progress import Progress
 from fairseq_plugins.teaching.text import Pieces, normalise
 
 HEADINGS = {
-    "among": "taught slot with the right piece among the neighbours (%)",
+    "among": "taught slot with the correct piece among the neighbours (%)",
     "nearest": "such a slot is the nearest (%)",
     "lessons": "probability from taught slots",
     "terms": "probability from taught terms",
     "network": "probability from the network",
-    "probability": "probability of the right piece",
+    "probability": "probability of the correct piece",
 }
 
 
 @dataclass(frozen=True)
 class AtAPiece:
-    """What speaks for the right piece at one place, or on average; see ``HEADINGS``."""
+    """What speaks for the correct piece at one place, or on average; see ``HEADINGS``."""
 
     among: float
     nearest: float

@@ -42,7 +42,7 @@ class Share:
         return f"{self.percent:.1f} [{low:.1f}, {high:.1f}]"
 
     def as_json(self) -> dict:
-        """Everything for programs."""
+        """Return all numbers for programs."""
         low, high = self.interval
         return {"count": self.count, "total": self.total, "low": low, "high": high}
 
@@ -86,7 +86,7 @@ class LessonScores:
     seconds: float
 
     def as_json(self) -> dict:
-        """Everything for programs."""
+        """Return all numbers for programs."""
         found = {name: getattr(self, name) for name in self.__dataclass_fields__}
         return {n: v.as_json() if isinstance(v, Share) else v for n, v in found.items()}
 

@@ -36,16 +36,16 @@ PASSES = (1, 3, 10)
 
 @dataclass(frozen=True)
 class Measuring:
-    """What is measured.
+    """What to measure.
 
     Attributes:
         beam: width of the search.
         tokenize: sacrebleu's tokenisation, ``13a`` or ``none``.
-        lessons: only so many lessons, and the questions that ask for them; None for all.
-        baselines: whether other ways of learning are measured, too.
+        lessons: use only the first N lessons and the questions about their words; None for all.
+        baselines: whether to measure other ways of learning as well.
         corpus: prefix of parallel text that is written to the memory after the lessons; None leaves
             this out.
-        written: sentence pairs of it, at most.
+        written: greatest number of its sentence pairs to write.
     """
 
     beam: int = 5
@@ -58,7 +58,7 @@ class Measuring:
 
 @dataclass(frozen=True)
 class LessonReport:
-    """All that was measured.
+    """All results.
 
     Attributes:
         scores: by who answered, in order.
@@ -81,7 +81,7 @@ class LessonReport:
     other: int = 0
 
     def __str__(self) -> str:
-        """Everything for people."""
+        """Return all results for people."""
         parts = [
             f"{self.lessons:,} lessons, {self.questions:,} questions, {self.other:,} other "
             "sentences. Percentages with 95 % intervals.",
@@ -99,7 +99,7 @@ class LessonReport:
         return "\n\n".join(parts)
 
     def as_json(self) -> dict:
-        """Everything for programs."""
+        """Return all results for programs."""
         groups = {
             kind: {name: {BEFORE: a.as_json(), TAUGHT: b.as_json()} for name, (a, b) in of.items()}
             for kind, of in self.groups.items()
@@ -237,7 +237,7 @@ def groups_of(
 
 def scores_table(scores: dict[str, LessonScores]) -> str:
     """Write a line for each pupil."""
-    head = ["", "right elsewhere", "or inflected", "BLEU", "lessons verbatim", "BLEU",
+    head = ["", "correct elsewhere", "or inflected", "BLEU", "lessons verbatim", "BLEU",
             "others changed", "reworded", "BLEU", "chrF2", "s"]  # fmt: skip
     rows = [
         [name, str(s.right), str(s.inflected), f"{s.bleu:.1f}", str(s.verbatim),
@@ -250,7 +250,7 @@ def scores_table(scores: dict[str, LessonScores]) -> str:
 
 def groups_table(groups: dict[str, dict[str, tuple[Share, Share]]]) -> str:
     """Write a line for each group."""
-    rows = [["", "", "asked", "right before", "right when taught"]]
+    rows = [["", "", "asked", "correct before", "correct after"]]
     for kind, of in groups.items():
         for number, (name, (before, after)) in enumerate(of.items()):
             label = kind if number == 0 else ""

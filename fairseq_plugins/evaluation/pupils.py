@@ -41,7 +41,7 @@ class Pupil(Protocol):
         """Translate sentences."""
 
     def forget(self) -> None:
-        """Be as before."""
+        """Restore the state before teaching."""
 
 
 class Alone:
@@ -62,10 +62,10 @@ class Alone:
         self.target = Vocabulary(model, task.target_dictionary)
 
     def teach(self, pairs: Pairs) -> None:
-        """Learn nothing."""
+        """Do nothing."""
 
     def forget(self) -> None:
-        """Have nothing to forget."""
+        """Do nothing."""
 
     def translate(
         self,
@@ -329,10 +329,10 @@ class Constrained:
             self._required.setdefault(source, []).append(word)
 
     def teach(self, pairs: Pairs) -> None:
-        """Learn nothing."""
+        """Do nothing."""
 
     def forget(self) -> None:
-        """Have nothing to forget."""
+        """Do nothing."""
 
     def translate(self, sentences: Sequence[str], beam: int) -> list[str]:
         """Translate with the words that each sentence was said to need."""

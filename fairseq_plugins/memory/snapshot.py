@@ -287,6 +287,6 @@ def _shape(size: int, key_dim: int, num_values: int) -> str:
 
 
 def _checksum(header: SnapshotHeader, tensors: dict[str, Tensor]) -> str:
-    """Of everything but the checksum itself."""
+    """Return the checksum of everything but the checksum itself."""
     rest = json.dumps(asdict(header) | {"checksum": ""}, sort_keys=True)
     return hashlib.sha256((rest + tensors_digest(tensors.items())).encode()).hexdigest()

@@ -296,7 +296,7 @@ class Journal:
 
     @contextmanager
     def _writing(self) -> Iterator[Events]:
-        """Be the only process that adds events, and add all of them at the end, or none."""
+        """Add events while no other process does, and add all of them at the end, or none."""
         engine = self._engine.execution_options(writes=True)
         with self._refusals("written to, and was not changed"), engine.begin() as connection:
             yield Events(self.place, connection)

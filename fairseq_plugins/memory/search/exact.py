@@ -45,7 +45,7 @@ class ExactSearch:
 
     @torch.inference_mode(False)  # the contents must outlive a caller's inference mode
     def update(self, keys: Tensor, values: Tensor, changed: Tensor | None = None) -> None:
-        """See :class:`~fairseq_plugins.memory.search.NearestNeighbors`."""
+        """Set the contents, see :class:`~fairseq_plugins.memory.search.NearestNeighbors`."""
         old = self.contents
         if changed is None or old is None:
             mirror, (extent, holes) = None, find_holes(values)
@@ -61,7 +61,7 @@ class ExactSearch:
 
     @torch.inference_mode(False)
     def search(self, query: Tensor, k: int) -> tuple[Tensor, Tensor]:
-        """See :class:`~fairseq_plugins.memory.search.NearestNeighbors`."""
+        """Search, see :class:`~fairseq_plugins.memory.search.NearestNeighbors`."""
         assert self.contents is not None  # update() must be called before search()
         found = min(k, self.contents.extent)
         similarities = query.new_empty(len(query), 0)

@@ -301,7 +301,7 @@ def test_a_folder_is_measured_and_stays_as_it_is(folder: Path, set_folder: Path)
     assert 0 <= report.found.first.among <= 1
     assert json.loads(json.dumps(report.as_json()))["groups"]["source word"]["new"]
     text = str(report)
-    assert "right elsewhere" in text and "restores the memory bit for bit" in text
+    assert "correct elsewhere" in text and "restores the memory bit for bit" in text
 
 
 def test_parts_of_the_probability_add_up(alone: Alone) -> None:
