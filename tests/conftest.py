@@ -51,7 +51,7 @@ def alike() -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def rare_data() -> Path:
-    """The folder of real corpora that RARE_DATA names; without it the test is skipped."""
+    """Return the folder of real corpora that RARE_DATA names; without it the test is skipped."""
     path = os.environ.get("RARE_DATA")
     if not path or not Path(path).is_dir():
         pytest.skip("RARE_DATA does not name a folder of corpora")

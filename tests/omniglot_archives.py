@@ -18,7 +18,7 @@ EVALUATION = {"Glagolitic": 6, "Tengwar": 6}
 
 
 def archive(name: str, alphabets: dict[str, int]) -> Archive:
-    """What :mod:`data_prep.drawings.images` has to know of such an archive."""
+    """Return what :mod:`data_prep.drawings.images` has to know of such an archive."""
     return Archive(name, "0" * 32, len(alphabets), sum(alphabets.values()))
 
 
@@ -26,7 +26,7 @@ ARCHIVES = (archive("images_background", BACKGROUND), archive("images_evaluation
 
 
 def drawing(seed: int, drawer: int) -> bytes:
-    """A PNG file: a few strokes that make the character, with the unsteadiness of the drawer."""
+    """Return a PNG file: the strokes of a character, with the drawer's unsteadiness."""
     strokes = np.random.default_rng(seed).uniform(15, 90, (STROKES, POINTS, 2))
     strokes += np.random.default_rng((seed, drawer)).normal(0, 2, strokes.shape)
     image = Image.new("1", (SIDE, SIDE), 1)
@@ -39,7 +39,7 @@ def drawing(seed: int, drawer: int) -> bytes:
 
 
 def members(name: str, alphabets: dict[str, int]) -> dict[str, bytes]:
-    """Path in the archive -> PNG file."""
+    """Return the PNG files by their paths in the archive."""
     files, number = {}, len(name) * 1000
     for alphabet, characters in alphabets.items():
         for character in range(1, characters + 1):
@@ -60,7 +60,7 @@ def write_zip(path: Path, files: dict[str, bytes]) -> Path:
 
 
 def write_archives(folder: Path) -> Path:
-    """Both archives."""
+    """Return both archives."""
     folder.mkdir(parents=True, exist_ok=True)
     for one, alphabets in zip(ARCHIVES, (BACKGROUND, EVALUATION), strict=True):
         write_zip(folder / f"{one.name}.zip", members(one.name, alphabets))

@@ -35,19 +35,19 @@ class Client:
         return self._service
 
     def __call__(self, method: str, path: str, **more: Any) -> requests.Response:
-        """The answer to a request."""
+        """Return the answer to a request."""
         return requests.request(method, self.address + path, timeout=TIMEOUT, **more)
 
     def get(self, path: str, **query: Any) -> Any:
-        """What a request answers that must succeed."""
+        """Return the answer to a request that must succeed."""
         return self._answered(self("GET", path, params=query))
 
     def send(self, method: str, path: str, **json: Any) -> Any:
-        """What a change answers that must succeed."""
+        """Return the answer to a change that must succeed."""
         return self._answered(self(method, path, json=json))
 
     def refused(self, method: str, path: str, **more: Any) -> tuple[int, str]:
-        """The status and the error of a request that must fail."""
+        """Return the status and the error of a request that must fail."""
         answer = self(method, path, **more)
         assert answer.status_code >= 400, answer.text
         return answer.status_code, answer.json()["error"]

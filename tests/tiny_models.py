@@ -34,7 +34,7 @@ PAIRS = [
 
 
 def dictionary(words: int = WORDS) -> Dictionary:
-    """Words w0, w1, ...; w0 was seen once in training, w1 twice and so on."""
+    """Return words w0, w1, ...; w0 was seen once in training, w1 twice and so on."""
     result = Dictionary()
     for number in range(words):
         result.add_symbol(f"w{number}", n=number + 1)
@@ -42,13 +42,13 @@ def dictionary(words: int = WORDS) -> Dictionary:
 
 
 def translation_task(source: int = WORDS, target: int = WORDS, **options: Any) -> Any:
-    """The task, for dictionaries of so many words."""
+    """Return the task, for dictionaries of a given size."""
     cfg = TranslationMemoryConfig(data="", source_lang="xx", target_lang="yy", **options)
     return TranslationMemoryTask(cfg, dictionary(source), dictionary(target))
 
 
 def tiny_model(arch: str, task: Any = None, **options: Any) -> Any:
-    """A model of the smallest size, in training mode, with an empty memory if it has one."""
+    """Return a model of the smallest size, in training mode, with an empty memory if it has one."""
     if "memory" in arch:
         options = MEMORY | options
     cfg = MODEL_DATACLASS_REGISTRY[arch](**(SIZES | options))
@@ -56,7 +56,7 @@ def tiny_model(arch: str, task: Any = None, **options: Any) -> Any:
 
 
 def dataset(pairs: list = PAIRS, left_pad_source: bool = False) -> LanguagePairDataset:
-    """Numbers of words as fairseq's dataset."""
+    """Return word numbers as a fairseq dataset."""
     words = dictionary()
 
     def encode(numbers: list[int]) -> Tensor:
@@ -70,13 +70,13 @@ def dataset(pairs: list = PAIRS, left_pad_source: bool = False) -> LanguagePairD
 
 
 def batch(pairs: list = PAIRS, left_pad_source: bool = False) -> dict:
-    """All pairs as one sample, in the order that fairseq gives it; ``id`` are their indices."""
+    """Return all pairs as one sample, in fairseq's order; ``id`` has their indices."""
     data = dataset(pairs, left_pad_source)
     return data.collater([data[index] for index in range(len(pairs))])
 
 
 def remembering(arch: str = "gnmt_memory", **options: Any) -> Any:
-    """A model in evaluation mode whose memory holds ``PAIRS``, and that listens to it."""
+    """Return a model in evaluation mode whose memory holds ``PAIRS``, and that listens to it."""
     model = tiny_model(arch, **options)
     reader, sample = model.decoder.reader, batch()
     for name, parameter in model.named_parameters():
@@ -91,7 +91,7 @@ def remembering(arch: str = "gnmt_memory", **options: Any) -> Any:
 
 
 def criterion(**options: Any) -> MemoryCrossEntropy:
-    """The criterion with its defaults, but for what is given."""
+    """Return the criterion with its defaults, except for the given options."""
     defaults = {
         "label_smoothing": 0.1,
         "memory_loss_weight": 1.0,

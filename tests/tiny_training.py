@@ -76,13 +76,13 @@ def write_text(folder: Path) -> None:
 
 @pytest.fixture(scope="session")
 def tiny_text(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with a parallel corpus: every word translates to itself in capitals."""
+    """Return a folder with a parallel corpus: every word translates to itself in capitals."""
     return made_once(tmp_path_factory, "tiny_text", write_text)
 
 
 @pytest.fixture(scope="session")
 def tiny_data(tiny_text: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The same, binarised with one dictionary for both sides."""
+    """Return the same, binarised with one dictionary for both sides."""
 
     def make(folder: Path) -> None:
         parts = [(f"--{split}pref", tiny_text / split) for split in LINES]
@@ -94,7 +94,7 @@ def tiny_data(tiny_text: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
 
 @pytest.fixture(scope="session")
 def trained(tiny_data: Path, tiny_text: Path, tmp_path_factory: pytest.TempPathFactory) -> Training:
-    """A tiny translator with memory after 20 updates, with a checkpoint every 10."""
+    """Return a tiny translator with memory after 20 updates, with a checkpoint every 10."""
 
     def make(folder: Path) -> None:
         log = succeeded(fairseq("train", tiny_data, *training_options(folder, 20)))

@@ -19,7 +19,7 @@ SGM = """<{kind}set setid="newstest2014" srclang="any"{target}>
 
 
 def sentence(number: int, language: str) -> str:
-    """A sentence that no other number has."""
+    """Return a sentence that no other number has."""
     words = WORDS[language]
     chosen = [words[number // len(words) ** place % len(words)] for place in range(5)]
     return " ".join([*chosen, str(number), "."])

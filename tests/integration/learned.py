@@ -13,12 +13,12 @@ UPDATES = 500
 
 
 def languages(task: str = "translation_memory", plugins: Path = PLUGINS) -> list[object]:
-    """Options that all of fairseq's programs want."""
+    """Return options that all of fairseq's programs need."""
     return ["--user-dir", plugins, "--task", task, "-s", "xx", "-t", "yy", "--cpu"]
 
 
 def sizes() -> list[object]:
-    """Options of a small model with memory, and of how fast it learns."""
+    """Return options of a small model with memory, and of how fast it learns."""
     return [
         "--arch", "gnmt_memory_tiny", "--share-all-embeddings", "--units", 64, "--dropout", 0.4,
         "--memory-size", 512, "--memory-key-dim", 32, "--memory-neighbors", 8,
@@ -29,7 +29,7 @@ def sizes() -> list[object]:
 
 
 def training(data: Path, folder: Path) -> list[object]:
-    """Arguments of fairseq-train for the whole training, into a folder."""
+    """Return arguments of fairseq-train for the whole training, into a folder."""
     return [
         data, *languages(), *sizes(), "--batch-size", 16, "--max-update", UPDATES,
         "--validate-interval", 20, "--save-interval", 10, "--no-epoch-checkpoints",
@@ -39,12 +39,12 @@ def training(data: Path, folder: Path) -> list[object]:
 
 
 def checkpoint(folder: Path) -> dict:
-    """What the last checkpoint in a folder holds."""
+    """Return the contents of the last checkpoint in a folder."""
     return torch.load(folder / "checkpoint_last.pt", weights_only=True)
 
 
 def memory(state: dict) -> dict[str, torch.Tensor]:
-    """The memory's arrays in a checkpoint."""
+    """Return the memory's arrays in a checkpoint."""
     prefix = "decoder.reader.memory."
     return {
         name.removeprefix(prefix): tensor
@@ -54,7 +54,7 @@ def memory(state: dict) -> dict[str, torch.Tensor]:
 
 
 def logged(log: str, split: str, name: str) -> list[float]:
-    """The values of one number in the log of fairseq-train or fairseq-hydra-train, in order."""
+    """Return the values of a number in the log of fairseq-train, in order."""
     summary = re.compile(rf"\| INFO \| {split} \||\[{split}\]\[INFO\]")
     lines = [line for line in log.splitlines() if summary.search(line)]
     return [float(value) for line in lines for value in re.findall(rf"\| {name} (\S+)", line)]
@@ -62,7 +62,7 @@ def logged(log: str, split: str, name: str) -> list[float]:
 
 @pytest.fixture(scope="session")
 def learned(tiny_data: Path, tiny_text: Path, tmp_path_factory: pytest.TempPathFactory) -> Training:
-    """A small translator with memory that has learned to translate most words."""
+    """Return a small translator with memory that has learned to translate most words."""
 
     def make(folder: Path) -> None:
         (folder / "train.log").write_text(succeeded(fairseq("train", *training(tiny_data, folder))))

@@ -14,7 +14,7 @@ WRONG = [
 
 
 def last_line(name: str, *arguments: object) -> str:
-    """How a program that refuses its arguments ends."""
+    """Run a program that rejects its arguments, and return its result."""
     done = fairseq(name, *arguments)
     assert done.returncode == 1 and "Traceback" not in done.stdout + done.stderr
     return done.stderr.strip().splitlines()[-1]

@@ -68,7 +68,7 @@ def assert_one_line_error(status: int, errors: str, *fragments: str) -> None:
 
 @pytest.fixture(scope="module")
 def prepared(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    """A corpus and what an undisturbed run makes of it."""
+    """Return a corpus and what an undisturbed run makes of it."""
     folder = tmp_path_factory.mktemp("parallel")
     corpus, out = write_corpus(folder / "corpus"), folder / "out"
     status, errors = run("parallel", *parallel_arguments(corpus, out))

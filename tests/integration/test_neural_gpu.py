@@ -80,7 +80,7 @@ def test_generating_agrees_with_validation(learned: tuple[Path, str], beam: int)
 
 
 def tampered(path: Path, folder: Path) -> Path:
-    """A copy of a checkpoint whose memory holds its values in other slots."""
+    """Return a copy of a checkpoint whose memory holds its values in other slots."""
     state = torch.load(path, weights_only=False)
     name = "decoder.reader.memory.values"
     state["model"][name] = state["model"][name].roll(1)

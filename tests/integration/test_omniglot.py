@@ -49,7 +49,7 @@ def accuracy(log: str) -> float:
 
 @pytest.fixture(scope="module")
 def learned(data: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
-    """Folder and log of a training of two epochs."""
+    """Return folder and log of a training of two epochs."""
     folder = tmp_path_factory.mktemp("learned")
     return folder, succeeded(fairseq("train", *options(data, folder, "--max-epoch", 2)))
 

@@ -24,13 +24,13 @@ Word = tuple[str, str]  # its pieces in both languages
 
 
 def name(draw: random.Random) -> Word:
-    """A name, and a translation that has nothing to do with it."""
+    """Return a name, and a translation with nothing in common with it."""
     one, other = (draw.choices(SYLLABLES, k=draw.randint(3, 4)) for _ in range(2))
     return "@@ ".join(one), "@@ ".join(other).upper()
 
 
 def with_names(draw: random.Random, *names: Word) -> list[Word]:
-    """A sentence of three to six words, with names in the place of some."""
+    """Return a sentence of three to six words, with names in the place of some."""
     words = draw.sample(WORDS, draw.randint(3, 6))
     for place, one in zip(draw.sample(range(len(words)), len(names)), names, strict=True):
         words[place] = one
@@ -107,7 +107,7 @@ def taught(tmp_path_factory: pytest.TempPathFactory) -> Taught:
 
 
 def said(taught: Taught, checkpoint: Path, split: str, times: int) -> list[bool]:
-    """Whether each translation has the name that belongs to it, as one whole word."""
+    """Return whether each translation has the name that belongs to it, as one whole word."""
     wanted = [one[1].replace("@@ ", "") for one in taught.names for _ in range(times)]
     translations = taught.translate(checkpoint, split)
     return [word in words for word, words in zip(wanted, translations, strict=True)]

@@ -35,11 +35,11 @@ class Page:
         return self.browser.find_elements(By.CSS_SELECTOR, css)
 
     def one(self, css: str) -> WebElement:
-        """The element, as soon as it can be seen."""
+        """Return the element, as soon as it can be seen."""
         return self.until(lambda: [one for one in self.all(css) if one.is_displayed()])[0]
 
     def until(self, condition: Callable[[], object]) -> object:
-        """What a condition gives once it holds; elements may be drawn anew meanwhile."""
+        """Return a condition's result once it holds; elements may be redrawn in the meantime."""
         return WebDriverWait(self.browser, WAIT, 0.05, ignored_exceptions=[Exception]).until(
             lambda _: condition()
         )
@@ -81,13 +81,13 @@ class Page:
 
 @pytest.fixture(scope="module")
 def original(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A translator folder that is not to be changed."""
+    """Return a translator folder that tests must not change."""
     return make_translator(tmp_path_factory.mktemp("original"))
 
 
 @pytest.fixture
 def client(original: Path, tmp_path: Path) -> Iterator[Client]:
-    """A server of a copy of it."""
+    """Yield a server of a copy of the translator folder."""
     with serving(shutil.copytree(original, tmp_path / "translator")) as client:
         yield client
 
@@ -110,7 +110,7 @@ def browser() -> Iterator[Chrome]:
 
 @pytest.fixture
 def page(browser: Chrome) -> Iterator[Page]:
-    """A window of it, which must have nothing to complain of."""
+    """Yield a browser window; errors in its console fail the test."""
     browser.set_window_size(1280, 900)
     yield Page(browser)
     complaints = [one for one in browser.get_log("browser") if one["level"] == "SEVERE"]

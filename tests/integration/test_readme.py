@@ -24,7 +24,7 @@ SMALLER = {
 
 
 def own_corpus_commands() -> list[str]:
-    """The commands of the section on the user's own corpus, in order."""
+    """Return the commands of the section on the user's own corpus, in order."""
     text = (ROOT / "README.md").read_text(encoding="utf-8")
     section = text.partition("## Your own corpus")[2].partition("\n## ")[0]
     return COMMANDS.findall(section)
@@ -32,7 +32,7 @@ def own_corpus_commands() -> list[str]:
 
 @pytest.fixture
 def clone(tmp_path: Path, tiny_text: Path) -> Path:
-    """A folder that looks like the project's, with a corpus in it."""
+    """Return a folder that looks like the project's, with a corpus in it."""
     for name in ("fairseq_plugins", "data_prep", "scripts"):
         (tmp_path / name).symlink_to(ROOT / name)
     (tmp_path / "corpus").mkdir()

@@ -30,13 +30,13 @@ KILLS = 3
 
 @pytest.fixture(scope="module")
 def original(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A translator folder that is not to be changed."""
+    """Return a translator folder that tests must not change."""
     return make_translator(tmp_path_factory.mktemp("original"))
 
 
 @pytest.fixture
 def folder(original: Path, tmp_path: Path) -> Path:
-    """A copy of it."""
+    """Return a copy of the translator folder."""
     return shutil.copytree(original, tmp_path / "translator")
 
 
@@ -124,7 +124,7 @@ def kill_while_teaching(folder: Path, seed: int, sign: int) -> tuple[int, set[st
 
 
 def taught_in(folder: Path) -> set[str]:
-    """The sources that are taught; each with its own target, and known to a translator."""
+    """Return the sources that are taught; each with its own target, and known to a translator."""
     with open_journal(folder) as journal:
         lessons = list(journal.lessons())
     assert all(one.target == one.source.replace("the cat", "die Katze") for one in lessons)

@@ -25,7 +25,7 @@ def generate(learned: Training, *more: object, task: str = "translation_memory")
 
 
 def by_sentence(output: str, kind: str) -> dict[int, list[str]]:
-    """Lines such as ``H-3 <tab> -0.1 <tab> A B`` by the number of the sentence."""
+    """Return lines such as ``H-3 <tab> -0.1 <tab> A B`` by the number of the sentence."""
     found = re.findall(rf"^{kind}-(\d+)\t(.*)$", output, flags=re.MULTILINE)
     return {int(number): line.split("\t") for number, line in found}
 
@@ -42,7 +42,7 @@ def bleu(output: str) -> float:
 
 @pytest.fixture(scope="module")
 def generated(learned: Training) -> str:
-    """What fairseq-generate says about the test set."""
+    """Return what fairseq-generate says about the test set."""
     return generate(learned)
 
 

@@ -34,7 +34,7 @@ def call(*command: object, cwd: Path) -> str:
 
 @pytest.fixture(scope="module")
 def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The programs of an environment that holds the wheel, and sees what it depends on."""
+    """Return the programs of an environment that holds the wheel, and sees what it depends on."""
     folder = tmp_path_factory.mktemp("wheel")
     source = folder / "source"
     source.mkdir()
@@ -65,7 +65,7 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def user_dir(installed: Path) -> Path:
-    """What the console script says is the plug-in's folder."""
+    """Return the plug-in's folder that the console script prints."""
     folder = Path(call(installed / "fairseq-memory", "user-dir", cwd=installed).strip())
     assert folder.is_relative_to(installed.parent) and folder.is_absolute()
     return folder

@@ -33,7 +33,7 @@ def archives(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def prepared(archives: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Prepared from a server that breaks off now and then."""
+    """Return WMT14 prepared from a server whose connections break now and then."""
     out = tmp_path_factory.mktemp("wmt14") / "out"
     with serve(archives) as server:
         server.break_after = [700, 300]

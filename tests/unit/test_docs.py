@@ -29,7 +29,7 @@ def examples(page: Path) -> list[tuple[str, str]]:
 
 
 def anchor(heading: str) -> str:
-    """What GitHub makes of a heading."""
+    """Return what GitHub makes of a heading."""
     return re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")
 
 

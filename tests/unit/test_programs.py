@@ -20,7 +20,7 @@ WAYS = {"from the server": nullcontext, "in a new process": cold}
 
 @pytest.fixture(params=WAYS)
 def start(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[..., Any]:
-    """A function that runs source code as a script, and tells what came of it."""
+    """Return a function that runs source code as a script, and tells what came of it."""
 
     def run_source(source: str, *arguments: str, **options: Any) -> Any:
         path = tmp_path / "program.py"

@@ -32,7 +32,7 @@ BINARY = {".npz", ".png", ".pdf", ".safetensors", ".pt"}
 
 @pytest.fixture(scope="module")
 def tracked() -> list[Path]:
-    """The files that git tracks, relative to the root."""
+    """Return the files that git tracks, relative to the root."""
     if not (ROOT / ".git").exists() or not shutil.which("git"):
         pytest.skip("not a git clone")
     listing = subprocess.run(
@@ -70,12 +70,12 @@ def test_there_are_configs() -> None:
 
 
 def read_project() -> dict:
-    """What pyproject.toml says."""
+    """Return what pyproject.toml says."""
     return tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 
 
 def read_pins() -> dict[str, str]:
-    """The version of every pinned package."""
+    """Return the version of every pinned package."""
     lines = (ROOT / "constraints.txt").read_text().splitlines()
     pins = [line.split("==") for line in lines if not line.startswith("#")]
     assert len({canonicalize_name(name) for name, _ in pins}) == len(pins), "pinned twice"
@@ -104,7 +104,7 @@ def test_extras_of_the_readme_exist() -> None:
 
 
 def readme_commands() -> list[str]:
-    """The lines of README's code blocks, without comments."""
+    """Return the lines of README's code blocks, without comments."""
     readme = (ROOT / "README.md").read_text()
     if not readme:
         pytest.skip("README.md is empty")

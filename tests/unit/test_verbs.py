@@ -29,7 +29,7 @@ def run(args):
 
 @pytest.fixture
 def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    """A program with a verb, a verb of verbs, and a file that is none."""
+    """Yield a program with a verb, a verb of verbs, and a file that is none."""
     root = tmp_path / "some_verbs"
     (root / "more").mkdir(parents=True)
     (root / "__init__.py").write_text('"""Calculate."""\n')

@@ -14,7 +14,7 @@ from fairseq_plugins.patches.averages import not_averaged
 
 @pytest.fixture
 def paths(trained: Any) -> list[Path]:
-    """Checkpoints after 20 and 10 updates: the newest is not the last one given."""
+    """Return checkpoints after 20 and 10 updates: the newest is not the last one given."""
     return [trained.last, trained.folder / "checkpoint_1_10.pt"]
 
 

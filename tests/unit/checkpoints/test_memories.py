@@ -24,13 +24,13 @@ from fairseq_plugins.memory.state import BUFFERS, memory_buffers
 
 
 def buffers(checkpoint: Path) -> dict[str, torch.Tensor]:
-    """The memory's buffers by their short names."""
+    """Return the memory's buffers by their short names."""
     weights = read_checkpoint(checkpoint)["model"]
     return {name: weights[full] for name, full in memory_buffers(weights)[0].items()}
 
 
 def forgetful(trained: Any, folder: Path) -> Path:
-    """The same checkpoint with an empty memory."""
+    """Return the same checkpoint with an empty memory."""
     state = read_checkpoint(trained.last)
     names = memory_buffers(state["model"])[0]
     state["model"][names["values"]].fill_(-1)
@@ -79,7 +79,7 @@ def test_snapshot_of_other_weights_is_refused(trained: Any, tmp_path: Path) -> N
 
 
 def calibrated(trained: Any, folder: Path) -> Path:
-    """The same checkpoint with other trust in its memory."""
+    """Return the same checkpoint with other trust in its memory."""
     state = read_checkpoint(trained.last)
     own = [name for name in state["model"] if "gate." in name or "log_temperature" in name]
     assert len(own) == 3

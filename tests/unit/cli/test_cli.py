@@ -32,7 +32,7 @@ main()
 
 
 def leaves(parser: argparse.ArgumentParser, *path: str) -> Iterator[tuple[str, ...]]:
-    """The verbs of a program, each with those above it."""
+    """Yield the verbs of a program, each with those above it."""
     found = [a for a in parser._actions if isinstance(a, argparse._SubParsersAction)]
     if not found:
         yield path

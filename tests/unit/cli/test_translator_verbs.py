@@ -23,13 +23,13 @@ def tests_log_as_they_like(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(scope="module")
 def original(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A translator folder that is not to be changed."""
+    """Return a translator folder that tests must not change."""
     return make_translator(tmp_path_factory.mktemp("original"))
 
 
 @pytest.fixture
 def folder(original: Path, tmp_path: Path) -> Path:
-    """A copy of it."""
+    """Return a copy of the translator folder."""
     return shutil.copytree(original, tmp_path / "translator")
 
 
@@ -40,7 +40,7 @@ class Program:
         self.folder, self.capsys, self.monkeypatch = folder, capsys, monkeypatch
 
     def __call__(self, verb: str, *arguments: object, stdin: str = "") -> str:
-        """What it tells people."""
+        """Return its output for people."""
         self.capsys.readouterr()  # what others told
         typed = io.TextIOWrapper(io.BytesIO(stdin.encode()))
         self.monkeypatch.setattr("sys.stdin", typed)
@@ -48,7 +48,7 @@ class Program:
         return self.capsys.readouterr().out
 
     def json(self, verb: str, *arguments: object, stdin: str = "") -> Any:
-        """What it tells programs."""
+        """Return its output for programs."""
         return json.loads(self(verb, *arguments, "--json", stdin=stdin))
 
 

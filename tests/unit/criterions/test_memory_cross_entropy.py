@@ -25,12 +25,12 @@ TOKENS = sum(len(target) + 1 for _, target in PAIRS)
 
 
 def training(model: Any) -> Any:
-    """The model in training mode; it has no dropout, so that is the only difference."""
+    """Return the model in training mode; it has no dropout, so that is the only difference."""
     return model.train()
 
 
 def staged(model: Any) -> Tensor:
-    """The words that wait for the next commit."""
+    """Return the words that wait for the next commit."""
     memory = model.decoder.reader.memory
     targets = [pairs.target for pairs in memory._staged]
     return torch.cat(targets) if targets else torch.empty(0, dtype=torch.int64)

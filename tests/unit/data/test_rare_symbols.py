@@ -11,7 +11,7 @@ TASK = RareSymbols(symbols=300, examples=400, length=6, seed=3)
 
 
 def oracle(source: list[str]) -> list[str]:
-    """The target, by the rule."""
+    """Return the target according to the rule."""
     odd, target = False, []
     for bit, symbol in zip(source[::2], source[1::2], strict=True):
         odd ^= bit == "1"

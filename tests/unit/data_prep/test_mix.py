@@ -38,7 +38,7 @@ def write_lines(folder: Path, name: str, count: int = 40) -> None:
 
 @pytest.fixture
 def described(tmp_path: Path) -> dict[str, Any]:
-    """A mix of three pairs of files."""
+    """Return a mix of three pairs of files."""
     for name in ("one", "dev", "test"):
         write_lines(tmp_path, name)
     sources = {name: {"path": f"{name}.{{language}}"} for name in ("one", "dev", "test")}

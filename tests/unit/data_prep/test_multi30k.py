@@ -36,7 +36,7 @@ def write_files(folder: Path, name: str) -> Path:
 
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[tuple[Path, str]]:
-    """A web server of the original files: its folder and its address."""
+    """Yield a web server of the original files: its folder and its address."""
     folder = tmp_path / "server"
     for name in multi30k.ORIGINAL_NAME.values():
         write_files(folder, name)

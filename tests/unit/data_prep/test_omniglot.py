@@ -28,7 +28,7 @@ def expect_small_archives(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def spoiled(official: Path, folder: Path, change: dict[str, bytes | None]) -> Path:
-    """The archives, with members of the first one changed, added or (None) left out."""
+    """Return the archives, with members of the first one changed, added or (None) left out."""
     folder.mkdir()
     files = archives.members("images_background", archives.BACKGROUND) | change
     kept = {name: content for name, content in files.items() if content is not None}

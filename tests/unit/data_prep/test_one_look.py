@@ -13,7 +13,7 @@ from tests.unit.data_prep.text.test_one_look import made_up
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """A folder with two texts; `train` lacks some words of `text`."""
+    """Return a folder with two texts; `train` lacks some words of `text`."""
     for name, rare in (("text", 12), ("train", 6)):
         for language, lines in zip(("lv", "ka"), zip(*made_up(rare), strict=True), strict=True):
             (tmp_path / f"{name}.{language}").write_text("\n".join(lines) + "\n", "utf-8")

@@ -21,7 +21,7 @@ SENTENCES = {
 
 @pytest.fixture
 def corpus(tmp_path: Path) -> Path:
-    """A folder with train, dev and test text of different lines."""
+    """Return a folder with train, dev and test text of different lines."""
     folder = tmp_path / "corpus"
     folder.mkdir()
     for language, lines in SENTENCES.items():

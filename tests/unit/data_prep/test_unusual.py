@@ -44,7 +44,7 @@ NUMBERS = ["0", "-1", "nan", "inf", "-inf", "1e400", "1000000000000", "9" * 5000
 
 
 def options(program: Any, required: list[str]) -> list[argparse.Action]:
-    """All options of a program."""
+    """Return all options of a program."""
     found: list[argparse.Action] = []
 
     class Seen(Exception):
@@ -61,7 +61,7 @@ def options(program: Any, required: list[str]) -> list[argparse.Action]:
 
 
 def numeric(name: str) -> Iterator[tuple[str, Range]]:
-    """The options of a program that are numbers."""
+    """Yield the options of a program that are numbers."""
     for action in options(*PROGRAMS[name]):
         assert action.type not in (int, float), f"{action.option_strings} has no range"
         if isinstance(action.type, Range):
@@ -100,7 +100,7 @@ def test_numbers_of_command_lines(
 
 @pytest.fixture
 def corpus(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A working folder with a small corpus; fairseq-preprocess is replaced by nothing."""
+    """Return a working folder with a small corpus; fairseq-preprocess is replaced by nothing."""
     monkeypatch.chdir(tmp_path)
     pairs = made_up()
     for part, lines in {
@@ -121,7 +121,7 @@ def corpus(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def outcome(
     program: Any, arguments: list[str], caplog: pytest.LogCaptureFixture
 ) -> tuple[int, list[str]]:
-    """The exit status of a program, and its errors. A traceback would fail the test."""
+    """Return the exit status of a program, and its errors. A traceback would fail the test."""
     caplog.clear()
     with caplog.at_level(logging.ERROR):
         status = run_program(program.main, program.parse_arguments(arguments))

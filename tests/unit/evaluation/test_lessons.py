@@ -151,7 +151,7 @@ def test_pieces_of_a_word_are_found(cut: str, word: str, found: list[int]) -> No
 
 @pytest.fixture
 def set_folder(tmp_path: Path) -> Path:
-    """The set in files."""
+    """Return the set in files."""
     folder = tmp_path / "set"
     folder.mkdir()
     for name, text in (("lessons", LESSONS), ("questions", QUESTIONS), ("other", OTHER)):

@@ -39,7 +39,7 @@ def data(tmp_path: Path) -> Path:
 
 
 def checkpoint(folder: Path, **task: object) -> Path:
-    """A file with all that is asked of it."""
+    """Return a checkpoint file with the expected entries."""
     state = {"cfg": {"task": task}, "model": {}, "optimizer_history": [{"num_updates": 1}]}
     torch.save(state, folder / "checkpoint.pt")
     return folder / "checkpoint.pt"

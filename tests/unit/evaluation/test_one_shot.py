@@ -22,7 +22,7 @@ DRAWINGS = 20
 
 
 def perfect(classes: int) -> Tensor:
-    """All drawings of a class embedded at one place, far from the others."""
+    """Return all drawings of a class embedded at one place, far from the others."""
     return torch.eye(classes).unsqueeze(1).repeat(1, DRAWINGS, 1)
 
 

@@ -20,7 +20,7 @@ PROGRAMS = [algorithms, general, multi30k, omniglot, rare_symbols]
 
 
 def parsed(program: ModuleType, *arguments: str) -> argparse.Namespace:
-    """Arguments of a program that may prepare nothing."""
+    """Return arguments of a program that may prepare nothing."""
     parser = argparse.ArgumentParser(exit_on_error=False)
     program.arguments(parser)
     args = parser.parse_args(arguments)

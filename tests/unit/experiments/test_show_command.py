@@ -18,7 +18,7 @@ NAMES = [path.stem for path in sorted(CONFIGS.glob("*.yaml"))]
 
 
 def filled(name: str) -> Any:
-    """A configuration in which nothing is left to be given."""
+    """Return a configuration without missing values."""
     overrides = ["common.user_dir=fairseq_plugins", "checkpoint.save_dir=out"]
     if "data: ???" in (CONFIGS / f"{name}.yaml").read_text("utf-8"):
         overrides.append("task.data=data")

@@ -11,7 +11,7 @@ from tests.unit.memory.states import lived
 
 @pytest.fixture
 def saved(tmp_path: Path) -> tuple[KeyValueMemory, Path]:
-    """A memory, and its snapshot."""
+    """Return a memory, and its snapshot."""
     memory, path = lived(), tmp_path / "memory.safetensors"
     save_memory(memory, path, fingerprint="f" * 64, extra={"corpus": "toy", "tokens": 3})
     return memory, path

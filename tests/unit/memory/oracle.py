@@ -32,7 +32,7 @@ class Oracle:
 
     @classmethod
     def of(cls, memory: KeyValueMemory) -> "Oracle":
-        """An oracle in the state of a memory."""
+        """Return an oracle in the state of a memory."""
         return cls(
             memory.keys.double().numpy().copy(),
             memory.values.numpy().copy(),
@@ -53,19 +53,19 @@ class Oracle:
         return float(normalise(query) @ self.keys[slot])
 
     def neighbours(self, query: np.ndarray) -> list[int]:
-        """The k filled slots most similar to a query [D], ties to the lower slot."""
+        """Return the k filled slots most similar to a query [D], ties to the lower slot."""
         filled = [slot for slot in range(len(self.values)) if self.values[slot] >= 0]
         ranked = sorted(filled, key=lambda slot: (-self.similarity(query, slot), slot))
         return ranked[: self.neighbors]
 
     def weights(self, query: np.ndarray, slots: list[int]) -> np.ndarray:
-        """Softmax over the neighbours of temperature x similarity."""
+        """Return the softmax over the neighbours of temperature x similarity."""
         scores = np.array([self.temperature * self.similarity(query, slot) for slot in slots])
         exponentials = np.exp(scores - scores.max()) if len(scores) else scores
         return exponentials / exponentials.sum()
 
     def pair(self, target: int, slots: list[int]) -> tuple[int | None, int | None]:
-        """Slots of the positive and of the negative neighbour, None where missing."""
+        """Return slots of the positive and of the negative neighbour, None where missing."""
         pool = list(slots)
         if self.recent[target] >= 0:
             pool.append(int(self.recent[target]))  # the worst of the pool, if not in it already
@@ -82,7 +82,7 @@ class Oracle:
         return max(0.0, self.similarity(query, negative) - d_pos + self.margin)
 
     def loss_gradient(self, query: np.ndarray, target: int, slots: list[int]) -> np.ndarray:
-        """The derivative [D] of the loss with respect to the query."""
+        """Return the derivative [D] of the loss with respect to the query."""
         gradient = np.zeros_like(query)
         if self.loss(query, target, slots) > 0:
             positive, negative = self.pair(target, slots)

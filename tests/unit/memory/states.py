@@ -22,7 +22,7 @@ class Batch:
 
 @st.composite
 def batches(draw: st.DrawFn, max_rows: int = 12) -> Batch:
-    """Few different queries, so that rows repeat each other and keys that are known."""
+    """Return few different queries, so that rows repeat each other and keys that are known."""
     rows = draw(st.integers(0, max_rows))
     generator = np.random.default_rng(draw(st.integers(0, 7)))
     distinct = generator.normal(size=(6, DIM)).astype(np.float32)
@@ -53,7 +53,7 @@ def memories(draw: st.DrawFn, noise: float = 0.0) -> KeyValueMemory:
 
 
 def lived(size: int = 40, key_dim: int = 6, num_values: int = 9, rounds: int = 3) -> KeyValueMemory:
-    """A memory with a history and settings of its own."""
+    """Return a memory with a history and settings of its own."""
     memory = KeyValueMemory(size, key_dim, num_values, 5, margin=0.2, age_noise=2.0, seed=7)
     for _ in range(rounds):
         query = torch.randn(size // 2, key_dim)
@@ -70,6 +70,6 @@ def assert_same(first: KeyValueMemory, second: KeyValueMemory) -> None:
 
 
 def only_file(folder: Path) -> str:
-    """The one file in a folder: nothing temporary was left behind."""
+    """Return the one file in a folder: nothing temporary was left behind."""
     (path,) = folder.iterdir()
     return path.name

@@ -72,7 +72,7 @@ History = list[list]
 
 @pytest.fixture(scope="module")
 def ranks(tmp_path_factory: pytest.TempPathFactory) -> list[History]:
-    """What each of two ranks remembered after each step."""
+    """Return the memory of each of two ranks after each step."""
     folder = tmp_path_factory.mktemp("ranks")
     workers = [start_alone(WORKER, folder, rank) for rank in (0, 1)]
     try:
@@ -86,7 +86,7 @@ def ranks(tmp_path_factory: pytest.TempPathFactory) -> list[History]:
 
 
 def alone() -> History:
-    """The same life in one process, that stages the rows of rank 0 and then those of rank 1."""
+    """Return the same history in one process, which stages the rows of rank 0, then rank 1."""
     space: dict = {"torch": torch, "KeyValueMemory": KeyValueMemory}
     exec(LIFE, space)
     memory, history = space["new_memory"](), []

@@ -19,7 +19,7 @@ from tests.unit.memory.states import DIM, VALUES
 
 
 def splitmix64(number: int) -> int:
-    """The generator as its authors wrote it, on Python's integers."""
+    """Return the generator as its authors wrote it, on Python's integers."""
     mask = 2**64 - 1
     number = (number + 0x9E3779B97F4A7C15) & mask
     number = ((number ^ (number >> 30)) * 0xBF58476D1CE4E5B9) & mask

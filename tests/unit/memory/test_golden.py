@@ -53,14 +53,14 @@ class Trace:
 
 
 def positives(memory: KeyValueMemory, query: Tensor) -> tuple[list[int], np.ndarray]:
-    """Neighbours of similarity above 0, which no empty slot of the reference can displace."""
+    """Return neighbours with similarity above 0, which no empty slot can displace."""
     hits = memory.query(query)
     count = int((hits.similarities[0] > 0).sum())
     return hits.slots[0, :count].tolist(), hits.weights[0, :count].detach().numpy()
 
 
 def comparable(memory: KeyValueMemory, query: Tensor, target: Tensor) -> bool:
-    """Whether each row has a positive and a negative neighbour of similarity >= 0."""
+    """Return whether each row has a positive and a negative neighbour of similarity >= 0."""
     hits = memory.query(query)
     for row, value in enumerate(target.tolist()):
         pool = [slot for slot in hits.slots[row].tolist() if slot >= 0]
@@ -166,7 +166,7 @@ def load_state(memory: KeyValueMemory, trace: Trace, step: int) -> None:
 
 
 def contents(keys: np.ndarray, values: np.ndarray, ages: np.ndarray) -> np.ndarray:
-    """Filled slots as rows of (value, age, key), in an order that does not depend on the slot."""
+    """Return filled slots as rows of (value, age, key), in an order independent of slots."""
     filled = keys.any(axis=1)
     rows = np.column_stack([values, ages, keys.round(4)])[filled]
     exact = np.column_stack([values, ages, keys])[filled]

@@ -50,7 +50,7 @@ def run(memory: Any, steps: int) -> tuple[list[list[Tensor]], list[MemoryState]]
 
 
 def lrua_oracle(said: list[list[Tensor]], decay: float, example: int) -> dict[str, np.ndarray]:
-    """Equations 2 to 8 of Santoro et al. 2016, a number at a time; the state after all steps."""
+    """Compute equations 2 to 8 of Santoro et al. 2016, number by number; return the state."""
     rows = np.full((SLOTS, WIDTH), EMPTY)
     reads = np.zeros((HEADS, SLOTS))
     reads[:, 0] = 1
@@ -118,7 +118,7 @@ def test_an_open_gate_writes_where_was_read() -> None:
 
 
 def ntm_oracle(said: list[list[Tensor]], example: int) -> dict[str, np.ndarray]:
-    """Section 3 of Graves et al. 2014, a number at a time."""
+    """Compute section 3 of Graves et al. 2014, number by number."""
 
     def address(rows: np.ndarray, before: np.ndarray, key: Any, *numbers: Any) -> np.ndarray:
         strength, gate, shift, sharpness = numbers

@@ -14,7 +14,7 @@ SHAPE = {"size": 300, "key_dim": 8, "num_values": 20, "neighbors": 4}
 
 
 def lived(rounds: int = 6, search_dtype: str = "bfloat16") -> KeyValueMemory:
-    """A full memory, that has forgotten too."""
+    """Return a full memory that has also evicted pairs."""
     memory = KeyValueMemory(**SHAPE, search_dtype=search_dtype)  # type: ignore[arg-type]
     live_on(memory, rounds)
     return memory
@@ -135,7 +135,7 @@ def test_mean_age_is_that_of_the_filled_slots() -> None:
 
 
 def counted(memory: KeyValueMemory) -> list[int]:
-    """How many neighbours each search since now was asked for."""
+    """Record the number of neighbours of each search from now on."""
     counts: list[int] = []
     search = memory._search.search
     memory._search.search = lambda query, k: counts.append(k) or search(query, k)  # type: ignore[method-assign, func-returns-value]

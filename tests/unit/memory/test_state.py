@@ -23,7 +23,7 @@ from tests.unit.memory.states import DIM, OLD_SNAPSHOT, Batch, assert_same, batc
 
 
 def downgraded(memory: KeyValueMemory, prefix: str = "") -> dict[str, Tensor]:
-    """A memory's buffers as they were in the oldest layout."""
+    """Return a memory's buffers as they were in the oldest layout."""
     buffers = dict(memory.named_buffers()) | {"ages": memory.ages}
     return {prefix + name: buffers[name] for name in BUFFERS[1]}
 
@@ -79,7 +79,7 @@ def test_newest_layout_stays_as_it_is() -> None:
 
 
 def broken(name: str, number: float) -> dict[str, Any]:
-    """A sound memory but for one number."""
+    """Return a memory that is sound except for one number."""
     memory = lived()
     buffer = dict(memory.named_buffers())[name]
     buffer.view(-1)[7 if buffer.dim() else 0] = number

@@ -39,7 +39,7 @@ def same(one: TermMemory, other: TermMemory) -> bool:
 
 
 def plain_answer(lessons: list[tuple[int, list[Term]]], cue: int) -> list[tuple]:
-    """The contract, written in another way: distinct pieces by their last lesson, and shares."""
+    """Compute the contract in another way: distinct pieces by their last lesson, and shares."""
     rows = [(o, term) for o, terms in lessons for term in terms if term.cue == cue]
     lessons_with_cue = {origin for origin, _ in rows}
     answer = []

@@ -31,7 +31,7 @@ stems = pytest.mark.parametrize("stem", ["gnmt", "gnmt_memory"])
 
 
 def from_command_line(arch: str, *more: str) -> Any:
-    """The configuration of a model that a user asks for."""
+    """Return the configuration of a model that a user asks for."""
     parser = options.get_training_parser()
     words = ["data", "--task", "translation_memory", "--arch", arch, *more]
     args = options.parse_args_and_arch(parser, words)

@@ -95,7 +95,7 @@ def test_attention_of_a_step_is_where_fairseq_looks_for_it() -> None:
 
 
 def translate(models: list[Any], sample: dict, beam: int = BEAM) -> dict[int, list[dict]]:
-    """All hypotheses of every sentence, by its number in ``PAIRS``."""
+    """Return all hypotheses of every sentence, by its number in ``PAIRS``."""
     generator = SequenceGenerator(models, dictionary(), beam_size=beam, max_len_b=9)
     hypotheses = generator.generate(models, sample)
     return dict(zip(sample["id"].tolist(), hypotheses, strict=True))
@@ -168,7 +168,7 @@ def score(models: list[Any], sample: dict) -> dict[int, Tensor]:
 
 
 def count_queries(model: Any) -> list[int]:
-    """A list that grows with every call of the memory, by the number of queries in it."""
+    """Return a list that grows with every call of the memory, by the number of queries in it."""
     asked: list[int] = []
     memory = model.decoder.reader.memory
     answer = memory.query

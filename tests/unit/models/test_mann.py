@@ -24,7 +24,7 @@ def network(arch: str, label_shape: tuple[int, int] | None = (1, WAYS), **more: 
 
 
 def batch(episodes: int, length: int) -> dict[str, Any]:
-    """Each class of an episode is a random picture, drawn with a little noise."""
+    """Return episodes in which each class is a random picture with a little noise."""
     pictures = torch.randn(episodes, WAYS, SIZE, SIZE)
     classes = torch.randint(WAYS, (episodes, length))
     images = pictures[torch.arange(episodes).unsqueeze(1), classes]

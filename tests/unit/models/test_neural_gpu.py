@@ -206,7 +206,7 @@ def test_the_right_answer_stands_on_the_tape_while_it_is_shown() -> None:
 
 @torch.no_grad()
 def distances(subject: Any) -> list[float]:
-    """How far the parameters of the first stack are from those of the others, in each part."""
+    """Return how far the first stack's parameters are from the others', for each part."""
     return [
         max(
             float((one - other).abs().max())

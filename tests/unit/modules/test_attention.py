@@ -35,7 +35,7 @@ def inputs() -> tuple[Tensor, Tensor, Tensor]:
 
 
 def score_by_hand(score: torch.nn.Module, query: Tensor, state: Tensor) -> Tensor:
-    """One score of one query [query_dim] and one encoder state [source_dim]."""
+    """Return one score of one query [query_dim] and one encoder state [source_dim]."""
     if isinstance(score, NormalizedAttention):
         vector = score.gain * score.vector / score.vector.pow(2).sum().sqrt()
         inner = score.query.weight @ query + score.key.weight @ state + score.bias

@@ -25,7 +25,7 @@ def convolve(image: np.ndarray, kernel: np.ndarray) -> np.ndarray:
 
 
 def moved(state: np.ndarray) -> np.ndarray:
-    """The first of three maps a column on, the second a column back: [3, n, h]."""
+    """Move the first of three maps a column forward, the second a column back: [3, n, h]."""
     nothing = np.zeros((1, H))
     on, back, rest = state
     return np.stack([np.concatenate([nothing, on[:-1]]), np.concatenate([back[1:], nothing]), rest])
@@ -34,7 +34,7 @@ def moved(state: np.ndarray) -> np.ndarray:
 def equations(
     stack: CGRUStack, state: np.ndarray, tape: np.ndarray, diagonal: bool = False
 ) -> np.ndarray:
-    """One step as in the papers; the kernels of r, u and c see the tape and the state."""
+    """Compute one step as in the papers; the kernels of r, u and c see the tape and the state."""
     weights = {name: value.detach().double().numpy() for name, value in stack.named_parameters()}
     for layer in range(len(stack.units)):
         of_tape = weights["of_tape.weight"][3 * M * layer : 3 * M * (layer + 1)]
@@ -146,7 +146,7 @@ def test_inactive_columns_stay_as_they_are() -> None:
 
 
 def disturbed(stack: CGRUStack, state: torch.Tensor, bias: float) -> torch.Tensor:
-    """A step whose gates are all open or all closed, in training."""
+    """Return a step whose gates are all open or all closed, in training."""
     torch.manual_seed(1)
     with torch.no_grad():
         stack.units[0].gates.bias.fill_(bias)

@@ -22,7 +22,7 @@ DROPOUT = Dropout(0.0)
 
 
 def batch(sentences: list[list[int]], longest: int = 0, left: bool = False) -> Tensor:
-    """Token ids [batch, time], padded on one side."""
+    """Return token ids [batch, time], padded on one side."""
     longest = max(longest, *map(len, sentences))
     padding = [[PAD] * (longest - len(sentence)) for sentence in sentences]
     pairs = zip(padding, sentences, strict=True)

@@ -17,7 +17,7 @@ NO_DROPOUT = Dropout(0.0)
 
 
 def lstm_loop(layer: nn.LSTM, x: Tensor) -> Tensor:
-    """One sentence [time, dim] through one LSTM layer, step by step, by its equations."""
+    """Compute one LSTM layer for one sentence [time, dim], step by step, by its equations."""
     units = layer.hidden_size
     hidden = cell = torch.zeros(units)
     outputs = []

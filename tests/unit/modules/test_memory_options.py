@@ -16,7 +16,7 @@ from fairseq_plugins.modules.memory_options import MemoryOptions, empty_memory
 
 
 def configured(task: str, arch: str, *arguments: object) -> Any:
-    """The model's part of the configuration that fairseq-train makes of a command line."""
+    """Return the model's part of the configuration that fairseq-train makes of a command line."""
     words = ["data", "--user-dir", PLUGINS, "--task", task, "--arch", arch, "--batch-size", "5"]
     parsed = options.parse_args_and_arch(
         options.get_training_parser(), [str(word) for word in (*words, *arguments)]
@@ -25,7 +25,7 @@ def configured(task: str, arch: str, *arguments: object) -> Any:
 
 
 def forgotten(memory: KeyValueMemory) -> list[int]:
-    """What a full memory forgets first."""
+    """Return the pair that a full memory forgets first."""
     generator = torch.Generator().manual_seed(1)
     for count, value in ((memory.size, 0), (5, 1)):
         query = torch.randn(count, memory.key_dim, generator=generator)

@@ -31,7 +31,7 @@ mixing = pytest.mark.parametrize("mode", ["interpolate", "both"])
 
 
 def reader(mode: str, held: list[int]) -> MemoryReader:
-    """One whose every weight matters; the neighbours' weights are neither one nor equal."""
+    """Return a reader in which every weight matters; neighbours' weights are not equal."""
     memory = KeyValueMemory(SLOTS, KEY_DIM, WORDS, neighbors=NEIGHBORS)
     if held:
         memory.write(torch.randn(len(held), KEY_DIM), torch.tensor(held))
@@ -42,7 +42,7 @@ def reader(mode: str, held: list[int]) -> MemoryReader:
 
 
 def inputs() -> tuple[Tensor, Tensor]:
-    """What is projected to queries, and the states before the logits."""
+    """Return what is projected to queries, and the states before the logits."""
     source = torch.randn(*POSITIONS.shape, QUERY_DIM, requires_grad=True)
     return source, torch.randn(*POSITIONS.shape, STATE_DIM, requires_grad=True)
 
@@ -189,7 +189,7 @@ def test_gate_sees_the_state_and_how_near_and_unanimous_the_answer_is() -> None:
 
 
 def learn(module: MemoryReader) -> list[Tensor]:
-    """A backward pass through all that a model uses; the gradients that there are."""
+    """Run a backward pass through everything that a model uses; return the gradients."""
     source, state = inputs()
     output, reading = module(source, state, POSITIONS)
     log_probs = torch.log_softmax(output[POSITIONS] @ torch.randn(STATE_DIM, WORDS), dim=1)
@@ -277,7 +277,7 @@ def test_unknown_mode_is_refused_with_the_known_ones() -> None:
 
 
 def taught_reader() -> tuple[MemoryReader, torch.Tensor]:
-    """A reader whose memory was filled with the values 1, 2 and taught 3, and a query near 3."""
+    """Return a reader whose memory has values 1 and 2 and the lesson 3, and a query near 3."""
     memory = KeyValueMemory(8, 2, num_values=5, neighbors=4)
     module = MemoryReader(memory, 2, 3, "interpolate", nn.Embedding(5, 3)).eval()
     memory.write(torch.tensor([[1.0, 0.0], [0.0, 1.0]]), torch.tensor([1, 2]))
@@ -320,7 +320,7 @@ def test_lessons_and_the_rest_make_one_distribution() -> None:
 
 
 def answers(similarities: list[float], values: list[int]) -> MemoryHits:
-    """Answers to one query, from slots 0, 1, 2."""
+    """Return answers to one query, from slots 0, 1, 2."""
     slots = torch.arange(len(values)).unsqueeze(0)
     return MemoryHits(
         torch.tensor([values]), torch.tensor([similarities]), slots, torch.zeros(1, len(values))

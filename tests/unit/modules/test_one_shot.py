@@ -54,7 +54,7 @@ def test_neighborhood_loss_separates_classes() -> None:
 
 
 def written(support: Tensor) -> KeyValueMemory:
-    """A memory to which examples [ways, shots, D] were shown, with fewer slots filled than k."""
+    """Return a memory of examples [ways, shots, D], with fewer filled slots than k."""
     ways, shots, dim = support.shape
     memory = KeyValueMemory(size=100, key_dim=dim, num_values=ways, neighbors=64)
     memory.write(support.flatten(0, 1), torch.arange(ways).repeat_interleave(shots))

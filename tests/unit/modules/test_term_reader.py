@@ -46,7 +46,7 @@ def read(reader: TermReader, prefix: list[int], attention: torch.Tensor) -> Term
 
 
 def plain_progress(prefix: list[int], pieces: list[int]) -> tuple[list[int], list[int]]:
-    """The contract of ``progress``, position by position."""
+    """Return the contract of ``progress``, position by position."""
     said, done = [], []
     for end in range(1, len(prefix) + 1):
         ending = [m for m in range(1, len(pieces) + 1) if prefix[:end][-m:] == pieces[:m]]

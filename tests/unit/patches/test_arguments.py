@@ -39,7 +39,7 @@ OURS = {key: kind for key, kind in KINDS.items() if kind.__module__.startswith("
 
 
 def numeric(kind: type) -> Iterator[Field]:
-    """Options that are numbers, declared by us, and not copied from elsewhere."""
+    """Yield options that are numbers, declared by us, and not copied from elsewhere."""
     for one in fields(kind):
         declaring = [k for k in kind.__mro__ if one.name in vars(k).get("__annotations__", {})][-1]
         ours = declaring.__module__.startswith("fairseq_plugins")
@@ -48,7 +48,7 @@ def numeric(kind: type) -> Iterator[Field]:
 
 
 def cases() -> list[Any]:
-    """All numeric options of ours with all hard values."""
+    """Return all numeric options of ours with all hard values."""
     return [
         pytest.param(group, name, one.name, value, id=f"{name}-{one.name}-{value}")
         for (group, name), kind in OURS.items()
@@ -86,7 +86,7 @@ def test_hard_values_work_or_are_refused_in_one_line(
 
 @pytest.fixture
 def drawings(monkeypatch: pytest.MonkeyPatch) -> OmniglotImages:
-    """Random drawings in place of those on a disk."""
+    """Return random drawings in place of those on a disk."""
     pixels = np.random.default_rng(1).integers(0, 256, (9, 12, 28, 28)).astype(np.uint8)
     images = OmniglotImages(pixels, [f"class{n}" for n in range(9)], ["Greek"] * 9)
     monkeypatch.setattr(fairseq_plugins.tasks.omniglot, "load_part", lambda *_: images)
@@ -106,7 +106,7 @@ SMALL = {  # what each kind is made with where a test says nothing else
 
 
 def made(group: str, name: str, options: dict[str, Any]) -> Any:
-    """A configuration of the smallest size, in which nothing refers to other groups."""
+    """Return a configuration of the smallest size, in which nothing refers to other groups."""
     kind = KINDS[group, name]
     small = {key: value for part in SMALL if part in name for key, value in SMALL[part].items()}
     known = {one.name for one in fields(kind)}
@@ -117,7 +117,7 @@ def made(group: str, name: str, options: dict[str, Any]) -> Any:
 
 
 def tiny_training(group: str, name: str, options: dict[str, Any]) -> float:
-    """The loss of one batch by a tiny model, of whatever kind the option belongs to."""
+    """Return the loss of one batch by a tiny model, of whatever kind the option belongs to."""
     chosen = {"task": "algorithmic", "model": "gnmt_memory_tiny",
               "criterion": "memory_cross_entropy"}  # fmt: skip
     further: dict[str, Any] = {}
@@ -153,12 +153,12 @@ def tiny_training(group: str, name: str, options: dict[str, Any]) -> float:
 
 @pytest.fixture(scope="module")
 def plain(tmp_path_factory: pytest.TempPathFactory) -> Any:
-    """The configuration of a training without further arguments."""
+    """Return the configuration of a training without further arguments."""
     return training(tmp_path_factory.mktemp("plain"))
 
 
 def training(folder: Path, *arguments: object) -> Any:
-    """The configuration of a training with these arguments."""
+    """Return the configuration of a training with these arguments."""
     parser = options.get_training_parser()
     given = [str(folder), "--task", "translation_memory", "--arch", "gnmt_memory_tiny",
              "--criterion", "memory_cross_entropy", "--optimizer", "adam", "--batch-size", "8",

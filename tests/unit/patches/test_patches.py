@@ -48,7 +48,7 @@ def test_a_training_knows_nothing_of_earlier_ones() -> None:
 
 
 def samples(trained: Any) -> list[bytes]:
-    """What passes through torch.load: a checkpoint, an old one, one between two workers."""
+    """Return what passes through torch.load: a checkpoint, an old one, one between two workers."""
     state = torch.load(trained.last, weights_only=True)
     old = state | {"cfg": {"model": argparse.Namespace(arch="lstm")}}
     parsed = checkpoint_utils.load_checkpoint_to_cpu(str(trained.last))
@@ -202,7 +202,7 @@ def load(trained: Any, state: dict) -> None:
 
 @pytest.fixture
 def shown(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture) -> Any:
-    """What a program shows that ends with an error."""
+    """Return what a program shows that ends with an error."""
     monkeypatch.setattr(sys, "excepthook", sys.excepthook)
     monkeypatch.setenv("HYDRA_FULL_ERROR", "1")
     one_line_errors()
@@ -215,7 +215,7 @@ def shown(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture) -> Any
 
 
 def raised(inner: Exception, outer: Exception, declared: bool = False) -> Exception:
-    """The outer error, raised while the inner one was handled, or because of it."""
+    """Return the outer error, raised while the inner one was handled, or because of it."""
     try:
         try:
             raise inner

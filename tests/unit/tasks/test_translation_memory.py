@@ -184,7 +184,7 @@ def test_no_sentence_is_dropped_to_round_a_batch(limits: dict, multiple: int) ->
 
 
 def epochs(start: int, count: int) -> list[list[list[int]]]:
-    """The sentences of every batch in so many epochs."""
+    """Return the sentences of every batch in so many epochs."""
     iterator = translation_task().get_batch_iterator(
         dataset(PAIRS * 8), max_sentences=3, epoch=start, seed=5
     )

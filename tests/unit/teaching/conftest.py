@@ -16,7 +16,7 @@ USER = "postgres"
 
 @pytest.fixture(scope="session")
 def postgresql() -> Iterator[str]:
-    """The URL of an empty database; skipped where PostgreSQL is not installed."""
+    """Yield the URL of an empty database; skipped where PostgreSQL is not installed."""
     programs = sorted(Path("/").glob(f"{PROGRAMS[1:]}/initdb"))
     found = programs[-1] if programs else shutil.which("initdb")
     if found is None:
@@ -47,7 +47,7 @@ def postgresql() -> Iterator[str]:
 
 @pytest.fixture
 def empty_postgresql(postgresql: str) -> str:
-    """The same, without what other tests left there."""
+    """Return the same, without what other tests left there."""
     with psycopg.connect(postgresql) as connection:
         connection.execute("DROP TABLE IF EXISTS events, decodings, about")
     return postgresql

@@ -36,7 +36,7 @@ LESSONS = st.builds(
 
 
 def pairs(path: Path, languages: tuple[str, str] = EN_DE) -> list[tuple[str, str]]:
-    """Source and target of all entries, none of which is skipped."""
+    """Return source and target of all entries, none of which is skipped."""
     found = [entry.pair for entry in read_entries(path, languages)]
     assert None not in found
     return [(pair.source, pair.target) for pair in found if pair]
@@ -49,7 +49,7 @@ def skipped(path: Path) -> list[tuple[int, str, bool]]:
 
 
 def xml(path: Path, body: str, encoding: str = "utf-8") -> Path:
-    """A document."""
+    """Return a document."""
     path.write_bytes(f'<?xml version="1.0" encoding="{encoding}"?>\n{body}'.encode(encoding))
     return path
 
@@ -104,7 +104,7 @@ BEGIN = '<!DOCTYPE tmx SYSTEM "tmx14.dtd">\n<tmx version="1.4"><header/><body>\n
 
 
 def tmx(*units: str) -> str:
-    """A document of units, a line each."""
+    """Return a document of units, a line each."""
     return BEGIN + "\n".join(units) + "</body></tmx>"
 
 

@@ -64,7 +64,7 @@ def test_several_epochs_see_everything_again(trained: Any) -> None:
 
 @pytest.fixture(scope="module")
 def shards(trained: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The training text in two folders: all of it, and what validation reads."""
+    """Return the training text in two folders: all of it, and what validation reads."""
     folder = tmp_path_factory.mktemp("shards")
     for shard, split in (("first", "train"), ("second", "valid")):
         (folder / shard).mkdir()

@@ -39,12 +39,12 @@ PAIRS = st.builds(Pair, source=TEXTS, target=TEXTS, origin=ORIGINS, note=TEXTS)
 
 @pytest.fixture
 def journal(tmp_path: Path) -> Journal:
-    """An empty one."""
+    """Return an empty one."""
     return Journal(tmp_path / "lessons.db")
 
 
 def teach(journal: Journal, source: str, target: str, **more: str) -> Lesson:
-    """One pair."""
+    """Return one pair."""
     return journal.teach([Pair(source=source, target=target, **more)])[0][0]
 
 
@@ -314,7 +314,7 @@ def work(place: Path | str, name: str, count: int, acknowledge: Connection) -> N
 
 
 def start(place: Path | str, name: str, count: int) -> tuple[BaseProcess, Connection]:
-    """A process that teaches, and what it tells."""
+    """Return a process that teaches, and what it tells."""
     told, tells = FORK.Pipe(duplex=False)
     process = FORK.Process(target=work, args=(place, name, count, tells))
     process.start()
@@ -323,7 +323,7 @@ def start(place: Path | str, name: str, count: int) -> tuple[BaseProcess, Connec
 
 
 def heard(told: Connection) -> Iterator[int]:
-    """All ids until the process has ended."""
+    """Yield all ids until the process has ended."""
     with contextlib.suppress(EOFError):
         while True:
             yield from told.recv()

@@ -26,7 +26,7 @@ def resized(memory: KeyValueMemory, size: int) -> KeyValueMemory:
 
 @pytest.fixture
 def memory() -> KeyValueMemory:
-    """Four of six slots filled, slot 0 with the oldest."""
+    """Return four of six slots filled, slot 0 with the oldest."""
     memory = KeyValueMemory(6, 4, 10)
     memory.write(torch.eye(4), torch.arange(4))
     memory.ages = torch.tensor([3, 2, 1, 0, 0, 0])

@@ -65,7 +65,7 @@ def test_marks_are_taken_out(sentence: str, plain: str, marks: list[str]) -> Non
 
 
 def words(text: str) -> Pieces:
-    """A text in which each word is a piece, and signs behind a word are pieces, too."""
+    """Return a text in which each word is a piece, and signs behind a word are pieces, too."""
     spans, begin = [], 0
     for word in text.split():
         begin = text.index(word, begin)

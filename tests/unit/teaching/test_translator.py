@@ -31,13 +31,13 @@ ABOUT = json.dumps(asdict(About(1, "en", "de", "0", "lessons.db")))
 
 @pytest.fixture(scope="module")
 def original(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A translator folder that is not to be changed."""
+    """Return a translator folder that tests must not change."""
     return make_translator(tmp_path_factory.mktemp("original"))
 
 
 @pytest.fixture
 def folder(original: Path, tmp_path: Path) -> Path:
-    """A copy of it."""
+    """Return a copy of the translator folder."""
     return shutil.copytree(original, tmp_path / "translator")
 
 
@@ -55,7 +55,7 @@ def buffers(translator: Translator) -> dict[str, torch.Tensor]:
 
 
 def remembered(translator: Translator) -> list[tuple[int, list[float]]]:
-    """Values and keys that were taught, in an order that does not depend on slots."""
+    """Return values and keys that were taught, in an order that does not depend on slots."""
     held = buffers(translator)
     taught = held["pinned"]
     rows = zip(held["values"][taught].tolist(), held["keys"][taught].tolist(), strict=True)

@@ -21,12 +21,12 @@ def source(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def made() -> list[str]:
-    """Names of the stages that were made, in order."""
+    """Return names of the stages that were made, in order."""
     return []
 
 
 def copy_stage(made: list[str], name: str, source: Path, output: str, **options: int) -> Stage:
-    """A stage that copies a file into a folder."""
+    """Return a stage that copies a file into a folder."""
 
     def make(folder: Path) -> None:
         made.append(name)

@@ -115,7 +115,7 @@ def test_a_translation_memory_that_is_cut_short(tmp_path: Path) -> None:
 
 
 def memory_of(path: Path, english: str, german: str) -> Path:
-    """A translation memory of one unit."""
+    """Return a translation memory of one unit."""
     variants = f'<tuv lang="en"><seg>{english}</seg></tuv><tuv lang="de"><seg>{german}</seg></tuv>'
     path.write_text(f"<tmx><body><tu>{variants}</tu></body></tmx>", "utf-8")
     return path

@@ -17,7 +17,7 @@ BOMB = "".join(
 
 @pytest.fixture
 def described() -> dict[str, Any]:
-    """A mix of three pairs of files."""
+    """Return a mix of three pairs of files."""
     return {
         "languages": ["en", "de"],
         "sources": {name: {"path": f"{name}.{{language}}"} for name in ("one", "dev", "test")},

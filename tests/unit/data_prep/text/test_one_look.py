@@ -11,7 +11,7 @@ OPTIONS = OneLookOptions(words=10, others=20)
 
 
 def made_up(rare: int = 12, showings: int = 4, seed: int = 1) -> list[tuple[str, str]]:
-    """Sentences of twelve frequent words, some with a rare one, whose translation is spelled
+    """Return sentences of twelve frequent words, some with a rare one, whose translation is spelled
     otherwise: `raroonesto` is `seldoonesta`. Rare words often come in twos."""
     random = Random(seed)
     frequent = [f"word{letter}" for letter in "abcdefghijkl"]

@@ -12,7 +12,7 @@ K = 4
 
 
 def memory(others: int, lessons: int, seed: int = 1) -> KeyValueMemory:
-    """A memory of few directions, so that there are ties."""
+    """Return a memory of few directions, so that there are ties."""
     generator = torch.Generator().manual_seed(seed)
     made = KeyValueMemory(8, 3, 50, neighbors=K)
     made.grow(8 + others + lessons)
@@ -32,7 +32,7 @@ def memory(others: int, lessons: int, seed: int = 1) -> KeyValueMemory:
 
 
 def nearest(made: KeyValueMemory, query: Tensor, wanted: Tensor) -> list[list[int]]:
-    """Slots among the wanted ones by similarity, all of them; ties to the lower slot."""
+    """Return slots among the wanted ones by similarity, all of them; ties to the lower slot."""
     unit = torch.nn.functional.normalize(query, dim=1)
     similarities = (unit.unsqueeze(1) * made.keys).sum(-1)
     rows = []

@@ -46,7 +46,7 @@ def searcher(
 
 
 def full_search(keys: Tensor, query: Tensor, k: int, values: Tensor | None = None) -> Tensor:
-    """Slots [N, k]: all float32 similarities, sorted; ties to the lower slot."""
+    """Return slots [N, k]: all float32 similarities, sorted; ties to the lower slot."""
     slots = torch.arange(len(keys)).expand(len(query), -1)
     similarity = dot_products(query, keys, slots)  # [N, S]
     if values is not None:
@@ -77,12 +77,12 @@ def spread(size: int, dim: int) -> Tensor:
 
 
 def identical(size: int, dim: int) -> Tensor:
-    """Three different keys, each in a third of the slots."""
+    """Return three different keys, each in a third of the slots."""
     return unit(3, dim)[torch.arange(size) % 3].clone()
 
 
 def crowded(size: int, dim: int) -> Tensor:
-    """All keys within about 1e-6 of each other."""
+    """Return all keys within about 1e-6 of each other."""
     return F.normalize(unit(1, dim) + 1e-6 * unit(size, dim), dim=1)
 
 
@@ -94,7 +94,7 @@ def clustered(size: int, dim: int) -> Tensor:
 
 
 def opposite(size: int, dim: int) -> Tensor:
-    """Keys and their negatives, so that the mean is zero and half the similarities negative."""
+    """Return keys and their negatives: the mean is 0, half of the similarities are negative."""
     half = unit((size + 1) // 2, dim)
     return torch.cat([half, -half])[:size]
 
@@ -190,7 +190,7 @@ def test_memory_that_grows(extent: int, dtype: str, way: str) -> None:
 
 @pytest.fixture
 def searches(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[tuple[int, int]]]:
-    """Rows and candidates of every pass over the keys."""
+    """Yield rows and candidates of every pass over the keys."""
     passes: list[tuple[int, int]] = []
     plain = Selection._search_rows
 
@@ -230,7 +230,7 @@ def test_a_narrow_cone_of_keys_is_told_apart(radius: float, searches: list) -> N
 
 
 def coarse_grained(size: int, dim: int) -> Tensor:
-    """Small multiples of 1/16, and their negatives: exact in any type, as is their mean, 0."""
+    """Return small multiples of 1/16 and their negatives, exact in any type, with mean 0."""
     half = torch.randint(-3, 4, (size // 2, dim)) / 16.0
     return torch.cat([half, -half])
 

@@ -12,19 +12,19 @@ from tests.tiny_translator import make_translator
 
 @pytest.fixture(scope="session")
 def original(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A translator folder that is not to be changed."""
+    """Return a translator folder that tests must not change."""
     return make_translator(tmp_path_factory.mktemp("original"))
 
 
 @pytest.fixture
 def folder(original: Path, tmp_path: Path) -> Path:
-    """A copy of it."""
+    """Return a copy of the translator folder."""
     return shutil.copytree(original, tmp_path / "translator")
 
 
 @pytest.fixture(scope="module")
 def shared_folder(original: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A translator that the tests of a file share."""
+    """Return a translator that the tests of a file share."""
     return shutil.copytree(original, tmp_path_factory.mktemp("shared") / "translator")
 
 
@@ -37,7 +37,7 @@ def shared(shared_folder: Path) -> Iterator[Client]:
 
 @pytest.fixture
 def unchanged(shared: Client) -> Iterator[Client]:
-    """The same; that nothing has changed is checked."""
+    """Yield the same; that nothing has changed is checked."""
     before = shared.get("/history")
     yield shared
     assert shared.get("/history") == before

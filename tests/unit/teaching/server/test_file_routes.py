@@ -21,7 +21,7 @@ FOREIGN = b"""<!DOCTYPE tmx [<!ENTITY secret SYSTEM "file:///etc/passwd">]>
 
 @pytest.fixture(autouse=True)
 def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The folder of temporary files, of this test alone."""
+    """Return the folder of temporary files, of this test alone."""
     folder = tmp_path / "temporary"
     folder.mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(folder))

@@ -35,7 +35,7 @@ def guarded(shared_folder: Path) -> Iterator[Client]:
 
 @pytest.fixture(scope="module")
 def asked(shared_folder: Path) -> list[tuple[str, str]]:
-    """All that a server can be asked, but for what is the same for everybody."""
+    """Return all that a server can be asked, but for what is the same for everybody."""
     app, service = build(Translator.open(shared_folder), TOKEN)
     service.translator.close()
     paths = app.app.openapi()["paths"]
@@ -45,7 +45,7 @@ def asked(shared_folder: Path) -> list[tuple[str, str]]:
 
 
 def raw(client: Client, *lines: str) -> tuple[int, bytes]:
-    """The answer to lines that no library of clients would send."""
+    """Return the answer to lines that no library of clients would send."""
     address = urlsplit(client.address)
     with socket.create_connection((address.hostname, address.port), TIMEOUT) as connection:
         connection.sendall("\r\n".join([*lines, "", ""]).encode())

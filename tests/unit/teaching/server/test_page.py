@@ -17,7 +17,7 @@ STRONGEST_TINT = 0.3
 
 
 def colours(dark: bool) -> dict[str, tuple[float, ...]]:
-    """The colours of a scheme, 0 to 255."""
+    """Return the colours of a scheme, 0 to 255."""
     light_style, _, dark_style = STYLE.partition("@media (prefers-color-scheme: dark)")
     found = {}
     for style in (light_style, dark_style) if dark else (light_style,):
