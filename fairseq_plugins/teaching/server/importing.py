@@ -1,6 +1,7 @@
 """Imports a file of lessons from a client, part by part, while others are served."""
 
 import asyncio
+import logging
 import tempfile
 from collections.abc import AsyncIterator
 from dataclasses import replace
@@ -13,6 +14,8 @@ from fairseq_plugins.errors import InputError
 from fairseq_plugins.teaching.entries import ImportReport
 from fairseq_plugins.teaching.exchange import SUFFIXES, FaultyFileError, check_entries
 from fairseq_plugins.teaching.server.service import Service
+
+logger = logging.getLogger(__name__)
 
 AT_ONCE = 50  # entries taught before others are served again: less than a second
 
@@ -75,7 +78,7 @@ class Import:
             elif last is None:
                 raise news
             else:
-                last = last.model_copy(update={"error": _reason(news)})
+                last = last.model_copy(update={"error": self._reason(news)})
             yield last
 
     async def _run(self) -> None:
@@ -85,6 +88,8 @@ class Import:
                 await self._receive(path)
                 await self._teach(path, await run_in_threadpool(self._check, path))
         except Exception as error:
+            if not isinstance(error, InputError):
+                logger.exception("The import of %s failed", self._name)
             self._news.put_nowait(error)
         finally:
             self._news.put_nowait(None)
@@ -108,15 +113,15 @@ class Import:
         parts = self._served.translator.import_parts(path, self._name, self._origin, AT_ONCE)
         report = ImportReport()
         while (found := await self._served.work(next, parts, None)) is not None:
-            if self._served.ending:
+            report = replace(found, reasons=list(found.reasons))
+            self._news.put_nowait(Progress(total=total, report=report))
+            if self._served.ending and report.read < total:
                 raise InputError(
                     "the server is stopping; import the file again to teach the rest of it"
                 )
-            report = replace(found, reasons=list(found.reasons))
-            self._news.put_nowait(Progress(total=total, report=report))
         self._news.put_nowait(Progress(total=total, report=report, complete=True))
 
-
-def _reason(error: Exception) -> str:
-    """Return the message for a client whose import has begun."""
-    return str(error) if isinstance(error, InputError) else "internal error of the server"
+    def _reason(self, error: Exception) -> str:
+        """Return the message for a client whose import has begun."""
+        ours = "internal error of the server; see its log"
+        return self._served.told(error) if isinstance(error, InputError) else ours

@@ -211,7 +211,9 @@ export function startTranslating() {
   form.addEventListener("submit", teach);
   byId("discard").addEventListener("click", discard);
   onChange(() => {
-    const focused = lastSentence && document.activeElement.closest(".sentence, #teach, body") && dataOf(lastSentence);
+    const active = document.activeElement;
+    const here = active === document.body || active.closest(".sentence, #teach");
+    const focused = here && lastSentence && dataOf(lastSentence);
     before = known;
     known = new Map();
     forgetChoice();
