@@ -6,6 +6,7 @@ from typing import Annotated
 from fastapi import Depends, Request
 
 from fairseq_plugins.errors import InputError
+from fairseq_plugins.teaching.server.batches import Batches
 from fairseq_plugins.teaching.server.guard import Token
 from fairseq_plugins.teaching.server.limits import MOST_WAITING
 from fairseq_plugins.teaching.server.worker import Worker
@@ -24,6 +25,8 @@ class Service:
         self.translator, self.token = translator, token
         self.work = Worker(MOST_WAITING)
         """Runs calls that need the network, once all earlier ones are done."""
+        self.translate = Batches(self.work, lambda texts: translator.translate(texts))
+        """Translates texts, together with others that are waiting."""
         self.importing: asyncio.Task[None] | None = None
         """The last import; there is one at a time."""
         self.ending = False

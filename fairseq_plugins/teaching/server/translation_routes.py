@@ -120,7 +120,7 @@ async def translate(served: Served, request: Request) -> Translated:
             f"a request may have at most {MOST_TEXTS} texts with {LONGEST_TEXT:,} characters in "
             "total; send more in parts"
         )
-    found = [one.text for one in await served.work(served.translator.translate, texts)]
+    found = [one.text for one in await served.translate(texts)]
     detected = None
     if wanted.source == AUTO:
         detected = await run_in_threadpool(lambda: [detect(text, source, target) for text in texts])
