@@ -293,7 +293,7 @@ def test_it_fetches_nothing_from_elsewhere(client: Client, page: Page) -> None:
 
 
 def test_whatever_can_be_used_has_a_name(client: Client, page: Page) -> None:
-    """As screen readers tell it."""
+    """Every control has the name that screen readers announce."""
     client.send("POST", "/lessons", source=CAT, target=KATZE, origin="me")
     page.open(client)
     page.translate(CAT)

@@ -59,7 +59,7 @@ def served(folder: Path, *options: str) -> Iterator[tuple[Client, subprocess.Pop
 
 
 def test_twenty_clients_at_once(folder: Path) -> None:
-    """Each translates, teaches and forgets; nothing fails, and nothing is lost."""
+    """Each client translates, teaches and forgets; nothing fails, and nothing is lost."""
 
     def work(number: int) -> set[str]:
         mine, kept = random.Random(number), set()
@@ -139,7 +139,7 @@ def taught_in(folder: Path) -> set[str]:
 
 
 def test_what_was_acknowledged_survives_kills(folder: Path) -> None:
-    """The one lesson of each client whose answer was cut off may be there, but not half."""
+    """A lesson whose answer was cut off may be there, but only completely."""
     acknowledged: set[str] = set()
     for seed in range(KILLS):
         status, news = kill_while_teaching(folder, seed, signal.SIGKILL)
@@ -152,7 +152,7 @@ def test_what_was_acknowledged_survives_kills(folder: Path) -> None:
 
 
 def test_what_is_begun_is_finished_when_told_to_end(folder: Path) -> None:
-    """No client gets half an answer, or a lesson that it is not told of."""
+    """No client gets half an answer, or a lesson that was not reported to it."""
     status, acknowledged = kill_while_teaching(folder, 1, signal.SIGTERM)
     assert status == 0
     assert taught_in(folder) == acknowledged and acknowledged

@@ -88,7 +88,7 @@ def test_arm64_is_as_onednn_says(machine: Machine, accepts: bool) -> None:
 
 
 def test_a_build_without_onednn_is_not_and_has_no_operator_to_ask(machine: Machine) -> None:
-    """As for macOS: torch.ops.mkldnn has nothing there."""
+    """On macOS, for instance, torch.ops.mkldnn is empty."""
 
     def missing() -> bool:
         raise AttributeError("_is_mkldnn_bf16_supported")

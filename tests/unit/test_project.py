@@ -46,7 +46,7 @@ def tracked() -> list[Path]:
 
 @pytest.mark.parametrize("path", CONFIGS, ids=[path.stem for path in CONFIGS])
 def test_config_sets_only_options_that_exist(path: Path) -> None:
-    """Every option is one of the dataclass that its section names, and has its type."""
+    """Every option exists in the dataclass of its section, with the correct type."""
     hydra_init()
     store = ConfigStore.instance()
     config = OmegaConf.load(path)
@@ -91,12 +91,12 @@ def requirements() -> list[Requirement]:
 
 @pytest.mark.parametrize("requirement", requirements(), ids=lambda requirement: requirement.name)
 def test_pin_satisfies_requirement(requirement: Requirement) -> None:
-    """constraints.txt holds one version of each dependency, which pyproject.toml allows."""
+    """constraints.txt has one version of each dependency, which pyproject.toml allows."""
     assert requirement.specifier.contains(read_pins()[canonicalize_name(requirement.name)])
 
 
 def test_extras_of_the_readme_exist() -> None:
-    """The extras that users are promised."""
+    """All extras in the documentation exist."""
     assert {"faiss", "gpu", "demo", "dev"} <= set(read_project()["optional-dependencies"])
 
 
@@ -124,7 +124,7 @@ def test_readme_tells_the_test_command() -> None:
 
 
 def test_readme_names_targets_and_programs_that_exist() -> None:
-    """No command of README's is out of date."""
+    """No command in the README is out of date."""
     targets = re.findall(r"^([a-z0-9_-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE)
     for line in readme_commands():
         if found := re.match(r"make ([a-z]\S*)$|make ([a-z]\S*) ", line):
@@ -157,7 +157,7 @@ def set_up(venv: Path, python: str, path: str) -> subprocess.CompletedProcess:
     ids=["missing", "unsuitable", "no compiler"],
 )
 def test_setup_says_what_is_missing(tmp_path: Path, python: str, path: str, remedy: str) -> None:
-    """One line with the remedy, before anything is made."""
+    """One line names the remedy, before anything is created."""
     done = set_up(tmp_path / "venv", python, path)
     assert done.returncode != 0
     assert done.stderr.startswith("error: ") and done.stderr.count("\n") == 1
@@ -169,7 +169,7 @@ def test_setup_says_what_is_missing(tmp_path: Path, python: str, path: str, reme
 
 
 def test_every_module_says_what_it_is_for(tracked: list[Path]) -> None:
-    """A file opens with its docstring."""
+    """Every file begins with a docstring."""
     modules = [path for path in tracked if path.suffix == ".py"]
     assert modules
     silent = [

@@ -59,7 +59,7 @@ def program(folder: Path, capsys: Any, monkeypatch: pytest.MonkeyPatch) -> Progr
 
 
 def test_pack(tmp_path: Path, capsys: Any) -> None:
-    """Says what it made."""
+    """Pack reports what it created."""
     make_parts(tmp_path / "parts")
     parts = [tmp_path / "parts" / name for name in ("checkpoint.pt", "data", "spm.model")]
     options = [
@@ -71,7 +71,7 @@ def test_pack(tmp_path: Path, capsys: Any) -> None:
 
 
 def test_a_life_of_lessons(program: Program) -> None:
-    """Taught, used, looked at, edited, forgotten, and all of it taken back."""
+    """Teach, use, show, edit and forget lessons, and undo all of it."""
     assert "now produce it by themselves" in program("teach", *CAT, "--origin", "me", "--note", "n")
     assert program("translate", stdin=f"{CAT[0]}\n\n {CAT[0]}") == f"{CAT[1]}\n\n {CAT[1]}\n"
     assert "The cat sleeps.  ->  Die Katze schläft.  [me]" in program("lessons", "--search", "CAT")
@@ -92,7 +92,7 @@ def test_a_life_of_lessons(program: Program) -> None:
 
 
 def test_nothing_is_left_open(program: Program) -> None:
-    """So that a folder can be copied: SQLite's files beside the journal are gone."""
+    """SQLite's files beside the journal are gone, so the folder can be copied."""
     program("teach", *CAT)
     for verb in (["lessons"], ["show", 1], ["history"], ["forget", 1], ["undo"]):
         program(*verb)
@@ -100,7 +100,7 @@ def test_nothing_is_left_open(program: Program) -> None:
 
 
 def test_terms_and_pairs_of_standard_input(program: Program) -> None:
-    """Lesson by lesson; a contradiction is told."""
+    """Lessons are reported one by one, with contradictions."""
     told = program("teach", "--term", "cat=Katze", "--term", "dog = Hund", "--origin", "animals")
     assert "lesson 1: cat  ->  Katze" in told and "lesson 2: dog  ->  Hund" in told
     assert "contradicts lesson 1, which was 'Katze'" in program("teach", stdin="cat\tKater\n")
@@ -112,7 +112,7 @@ def test_terms_and_pairs_of_standard_input(program: Program) -> None:
 
 
 def test_files_there_and_back(program: Program, tmp_path: Path) -> None:
-    """With a report."""
+    """Export and import agree, and report what they did."""
     path = tmp_path / "terms.csv"
     path.write_text("en,de,note\ncat,Katze,x\ncat,Katze,x\ndog,,\n")
     told = program("import", path)
@@ -125,7 +125,7 @@ def test_files_there_and_back(program: Program, tmp_path: Path) -> None:
 
 
 def test_why(program: Program) -> None:
-    """Under the translation, and for programs."""
+    """Evidence is shown below the translation, and for programs."""
     program("teach", *CAT)
     told = program("explain", CAT[0])
     assert told.startswith(f"{CAT[1]}\n") and "\x1b" not in told
@@ -137,7 +137,7 @@ def test_why(program: Program) -> None:
 
 
 def test_near_lessons(program: Program) -> None:
-    """With the difference marked."""
+    """Similar lessons are shown with the differences marked."""
     program("teach", *CAT)
     told = program("translate", "--fuzzy", 0.6, stdin="The dog sleeps.")
     assert "75% similar to lesson 1: The [+dog] [-cat] sleeps." in told
@@ -159,7 +159,7 @@ def test_near_lessons(program: Program) -> None:
     ids=" ".join,
 )
 def test_usage_errors(folder: Path, arguments: list[str]) -> None:
-    """Exit code 2, before anything is opened."""
+    """The exit code is 2, before anything is opened."""
     with pytest.raises(SystemExit) as ended:
         main([arguments[0], str(folder), *arguments[1:]])
     assert ended.value.code == 2
@@ -167,13 +167,13 @@ def test_usage_errors(folder: Path, arguments: list[str]) -> None:
 
 @pytest.mark.parametrize("verb", [["lessons"], ["translate"], ["undo"], ["check"]], ids=str)
 def test_what_is_no_translator_folder(tmp_path: Path, verb: list[str]) -> None:
-    """One line with the remedy."""
+    """One line names the folder and the remedy."""
     with pytest.raises(InputError, match=r"is not a translator folder.*fairseq-memory pack"):
         main([verb[0], str(tmp_path), *verb[1:]])
 
 
 def test_text_that_is_not_utf8(folder: Path, tmp_path: Path) -> None:
-    """Names its line."""
+    """The message names the line."""
     path = tmp_path / "latin.txt"
     path.write_bytes("gut\nschläft\n".encode("latin-1"))
     with pytest.raises(InputError, match=r"latin\.txt, line 2: not UTF-8"):

@@ -248,7 +248,7 @@ def logged(*logs: dict) -> dict[str, float]:
 
 @pytest.mark.parametrize("read", READS)
 def test_logs_hold_plain_numbers_only(read: str) -> None:
-    """Others in a checkpoint would make it unloadable."""
+    """Other types in a checkpoint would make it unloadable."""
     _, _, log = criterion()(training(remembering(memory_read=read)), batch())
     assert {type(value) for value in log.values()} <= {int, float}
 

@@ -143,7 +143,7 @@ def test_meaningless_embeddings_are_at_chance() -> None:
 
 
 def test_episodes_are_played_with_a_memory(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Every example is written to one that was empty, and every other drawing asked for."""
+    """Every example is written to an empty memory, which is asked about every other drawing."""
     happened: list[tuple[str, int, int]] = []
     for name in ("write", "query"):
         original = getattr(KeyValueMemory, name)

@@ -174,7 +174,7 @@ def contents(keys: np.ndarray, values: np.ndarray, ages: np.ndarray) -> np.ndarr
 
 
 def test_batches_of_four_agree_from_the_same_state() -> None:
-    """Which slot a row gets is free in the reference, so contents are compared without slots."""
+    """The reference may give a row any slot, so contents are compared without slots."""
     trace, compared = Trace.load("b4_k64_s10"), Counter[str]()
     memory = trace.memory()
     for step in range(trace.steps()):

@@ -224,7 +224,7 @@ def test_header_of_nothing_but_brackets(saved: tuple[KeyValueMemory, Path]) -> N
 def test_memory_larger_than_the_machine_is_refused_before_it_is_read(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A sparse file, whole but for its checksum, on a machine of 1 GiB."""
+    """A sparse file is rejected on a machine with 1 GiB; only its checksum is wrong."""
     monkeypatch.setattr(snapshot, "physical_memory", lambda: 1 << 30)
     path, slots = tmp_path / "large.safetensors", 1 << 25
     header = SnapshotHeader(slots, 4, 3, filled=0)

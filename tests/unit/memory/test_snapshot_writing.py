@@ -84,7 +84,7 @@ def kill(saving: subprocess.Popen[str]) -> int:
 
 
 def test_kill_at_any_moment_leaves_a_whole_file(tmp_path: Path) -> None:
-    """The program saves without a pause, so the signal meets it in the midst of it."""
+    """The program saves without pause, so the signal interrupts a save."""
     path = tmp_path / "memory.safetensors"
     with start_alone(SAVE_FOR_EVER, path) as saving:
         assert saving.stdout is not None

@@ -98,7 +98,7 @@ def test_forgotten_lesson_might_never_have_been(
 def test_life_goes_on_as_if_nothing_were_taught(
     neighbors: int, past: Batch, lesson: Batch, life: list[Batch]
 ) -> None:
-    """In a memory with room enough: what is written later does not depend on what is taught."""
+    """In a memory with enough room, what is written later does not depend on lessons."""
     memory = KeyValueMemory(100, DIM, VALUES, neighbors)
     memory.write(past.query, past.target)
     untaught = deepcopy(memory)

@@ -135,7 +135,7 @@ def test_dictionaries_may_differ_if_not_all_is_shared() -> None:
 
 
 def test_copy_shares_nothing_with_its_original() -> None:
-    """A moving average of weights is made of a copy."""
+    """A moving average of weights starts as a copy."""
     model = remembering(memory_read="both")
     other, sample = copy.deepcopy(model), batch()
     expected = model(**sample["net_input"])[0]

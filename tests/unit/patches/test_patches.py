@@ -415,6 +415,6 @@ def test_training_shows_no_warning(trained: Any) -> None:
 
 
 def test_numpy_arrays_are_in_the_checkpoint_that_the_guard_lets_through(trained: Any) -> None:
-    """Else the tests above would not cover what --eval-bleu logs."""
+    """Otherwise the tests above would not cover what --eval-bleu logs."""
     metrics = torch.load(trained.last, weights_only=True)["extra_state"]["metrics"]
     assert any(isinstance(meter[3].get("sum"), np.ndarray) for meter in metrics["valid"])

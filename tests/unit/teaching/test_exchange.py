@@ -63,7 +63,7 @@ def xml(path: Path, body: str, encoding: str = "utf-8") -> Path:
 def test_what_is_written_is_read(
     tmp_path_factory: pytest.TempPathFactory, suffix: str, lessons: list[Lesson]
 ) -> None:
-    """All of it, and written again it is the same file."""
+    """Everything is read again, and writing it again gives the same file."""
     first, second = (tmp_path_factory.mktemp("files") / f"x{suffix}" for _ in "ab")
     assert write_lessons(first, lessons, EN_DE) == len(lessons)
     read = [entry.pair for entry in read_entries(first, EN_DE)]
@@ -74,7 +74,7 @@ def test_what_is_written_is_read(
 
 
 def test_ids_are_written_where_the_file_of_origin_gave_none(tmp_path: Path) -> None:
-    """So that one can tell whether a lesson came back."""
+    """Ids identify lessons that come back."""
     path = tmp_path / "x.tmx"
     write_lessons(path, [Lesson(source="a", target="b", id=7, version=7, changed="")], EN_DE)
     assert 'tuid="7"' in path.read_text()
@@ -83,7 +83,7 @@ def test_ids_are_written_where_the_file_of_origin_gave_none(tmp_path: Path) -> N
 
 @pytest.mark.parametrize("suffix", FORMATS)
 def test_a_write_that_fails_leaves_what_was_there(tmp_path: Path, suffix: str) -> None:
-    """Whole or not at all."""
+    """Files are written completely or not at all."""
     path = tmp_path / f"x{suffix}"
     path.write_text("old")
 
@@ -110,7 +110,7 @@ def tmx(*units: str) -> str:
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "iso-8859-1"])
 def test_tmx_in_all_encodings(tmp_path: Path, encoding: str) -> None:
-    """With and without a byte order mark."""
+    """TMX is read with and without a byte order mark."""
     path = tmp_path / "x.TMX"
     name = encoding.removesuffix("-sig")
     body = f'<?xml version="1.0" encoding="{name}"?>' + tmx(TU.format("en", "fox", "de", "Füchse"))
@@ -119,7 +119,7 @@ def test_tmx_in_all_encodings(tmp_path: Path, encoding: str) -> None:
 
 
 def test_tmx_languages_match_by_main_code(tmp_path: Path) -> None:
-    """The very language first, then the language as such, then any of its regions."""
+    """The exact language comes first, then the main language, then any of its regions."""
     path = xml(tmp_path / "x.tmx", tmx(TU.format("EN_us", "color", "de-AT", "Jänner")))
     assert pairs(path) == [("color", "Jänner")]
     variants = [VARIANT.format(*one) for one in (("de-AT", "A"), ("de", "D"), ("de-CH", "C"))]
@@ -130,7 +130,7 @@ def test_tmx_languages_match_by_main_code(tmp_path: Path) -> None:
 
 
 def test_tmx_inline_tags_are_text_where_they_stand(tmp_path: Path) -> None:
-    """A text within a code is none of the sentence."""
+    """Text within a code does not belong to the sentence."""
     segment = ('Press <bpt i="1">&lt;b&gt;</bpt><hi>OK</hi><ept i="1">&lt;/b&gt;</ept>, '
                '<ph x="1">{0}<sub>a footnote</sub></ph>!')  # fmt: skip
     path = xml(tmp_path / "x.tmx", tmx(TU.format("en", segment, "de", "x")))
@@ -138,7 +138,7 @@ def test_tmx_inline_tags_are_text_where_they_stand(tmp_path: Path) -> None:
 
 
 def test_tmx_says_what_it_skips_and_where(tmp_path: Path) -> None:
-    """Another language, an empty segment."""
+    """Another language and an empty segment are skipped."""
     path = xml(
         tmp_path / "x.tmx", tmx(TU.format("en", "a", "fr", "b"), TU.format("en", " ", "de", "b"))
     )
@@ -169,7 +169,7 @@ FILE = ('<!DOCTYPE tmx [<!ENTITY a SYSTEM "{}">]>'
     ids=["bomb", "file", "network", "dtd", "deep", "large", "cut", "empty"],
 )
 def test_dangerous_and_damaged_documents(tmp_path: Path, body: str, reason: str) -> None:
-    """Are refused at a line."""
+    """The message names the line."""
     path = xml(tmp_path / "x.tmx", body)
     with pytest.raises(InputError, match=reason) as caught:
         check_entries(path, EN_DE)
@@ -178,7 +178,7 @@ def test_dangerous_and_damaged_documents(tmp_path: Path, body: str, reason: str)
 
 @pytest.mark.parametrize("encoding", ["nosuch", "rot13", "zlib", "utf-7", "shift_jis"])
 def test_encodings_that_xml_does_not_read(tmp_path: Path, encoding: str) -> None:
-    """One line, whatever the document calls itself."""
+    """The error is one line, whatever encoding the document declares."""
     path = tmp_path / "x.tmx"
     path.write_text(f'<?xml version="1.0" encoding="{encoding}"?><tmx/>')
     with pytest.raises(InputError, match="line 1"):
@@ -186,7 +186,7 @@ def test_encodings_that_xml_does_not_read(tmp_path: Path, encoding: str) -> None
 
 
 def test_keep_going_takes_what_comes_before_the_damage(tmp_path: Path) -> None:
-    """And says where that is."""
+    """The report says where the damage is."""
     path = xml(tmp_path / "x.tmx", tmx(TU.format("en", "a", "de", "b"), "<tu>"))
     with pytest.raises(InputError, match="keep-going"):
         check_entries(path, EN_DE)
@@ -199,7 +199,7 @@ def test_keep_going_takes_what_comes_before_the_damage(tmp_path: Path) -> None:
 
 
 def test_tbx_terms(tmp_path: Path) -> None:
-    """Synonyms get the preferred translation; outdated terms none."""
+    """Synonyms get the preferred translation; outdated terms are left out."""
     old = '<termNote type="administrativeStatus">deprecatedTerm-admn-sts</termNote>'
     body = f"""<martif><text><body><termEntry id="c1"><descrip>a gene</descrip><note>n</note>
       <langSet xml:lang="en"><tig><term>gene</term></tig><tig><term>cistron</term></tig></langSet>
@@ -219,7 +219,7 @@ def test_tbx_terms(tmp_path: Path) -> None:
 
 
 def test_xliff_1_2(tmp_path: Path) -> None:
-    """What is translated, in the direction asked for."""
+    """Translated segments are read in the requested direction."""
     body = """<xliff version="1.2" xmlns="urn:oasis:names:tc:xliff:document:1.2">
       <file source-language="en-US" target-language="de"><body><group>
       <trans-unit id="u1"><source>Save <g id="1">all</g><x id="2"/></source>
@@ -240,7 +240,7 @@ def test_xliff_1_2(tmp_path: Path) -> None:
 
 
 def test_xliff_2_0(tmp_path: Path) -> None:
-    """Segment by segment."""
+    """Translated segments are read one by one."""
     body = """<xliff version="2.0" srcLang="en" trgLang="de"
         xmlns="urn:oasis:names:tc:xliff:document:2.0">
       <file id="f"><unit id="u"><notes><note>n</note></notes>
@@ -272,7 +272,7 @@ def test_xliff_2_0(tmp_path: Path) -> None:
     ids=["tsv", "csv", "languages", "header", "jsonl"],
 )  # fmt: skip
 def test_tables(tmp_path: Path, suffix: str, text: str, end: str, encoding: str) -> None:
-    """Quoted or not, with a header or without, in all encodings."""
+    """Tables may be quoted, have a header, and use any encoding."""
     path = tmp_path / f"x{suffix}"
     path.write_bytes(text.format(end).encode(encoding))
     assert pairs(path) == [("fox", "Füchse"), ("a", 'b "c"'), ('"d" e', "f")]
@@ -294,7 +294,7 @@ def test_tables(tmp_path: Path, suffix: str, text: str, end: str, encoding: str)
     ],
 )
 def test_faults_of_tables(tmp_path: Path, suffix: str, text: str, line: int, reason: str) -> None:
-    """Name their line, and change nothing unless one goes on."""
+    """The message names the line; nothing changes unless keep_going is set."""
     path = tmp_path / f"x{suffix}"
     path.write_text(text)
     with pytest.raises(InputError, match=reason) as caught:
@@ -305,14 +305,14 @@ def test_faults_of_tables(tmp_path: Path, suffix: str, text: str, line: int, rea
 
 
 def test_bytes_that_are_not_text(tmp_path: Path) -> None:
-    """Latin 1, for instance."""
+    """Latin 1 is rejected, for instance."""
     path = tmp_path / "x.tsv"
     path.write_bytes("fox\tFüchse\n".encode("latin-1"))
     assert skipped(path) == [(1, "contains bytes that are not UTF-8", True)]
 
 
 def test_formats_that_are_not_known(tmp_path: Path) -> None:
-    """Both ways, with those that are."""
+    """The message lists the known formats, for reading and for writing."""
     with pytest.raises(InputError, match=r"\.tmx.*\.jsonl"):
         read_entries(tmp_path / "x.docx", EN_DE)
     with pytest.raises(InputError, match=r"\.tmx.*\.jsonl"):
@@ -326,7 +326,7 @@ def test_formats_that_are_not_known(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("suffix", FORMATS)
 def test_memory_does_not_grow_with_the_file(tmp_path: Path, suffix: str) -> None:
-    """Neither reading nor writing."""
+    """Reading and writing are streamed."""
     peaks = []
     for count in (1_000, 8_000):
         lessons = (

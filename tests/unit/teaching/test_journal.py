@@ -168,13 +168,13 @@ def compare(new_place: Callable[[], Path | str], examples: int) -> None:
 
 
 def test_agrees_with_a_list(tmp_path_factory: pytest.TempPathFactory) -> None:
-    """Whatever is taught, edited, forgotten and taken back, in whatever order."""
+    """Any sequence of changes gives the same lessons as a list."""
     folder = tmp_path_factory.mktemp("journals")
     compare(lambda: folder / f"{uuid.uuid4()}.db", examples=15)
 
 
 def test_agrees_with_a_list_in_postgresql(postgresql: str) -> None:
-    """The same tables in another database."""
+    """The tables work the same in PostgreSQL."""
 
     def emptied() -> str:
         with psycopg.connect(postgresql) as connection:
@@ -185,7 +185,7 @@ def test_agrees_with_a_list_in_postgresql(postgresql: str) -> None:
 
 
 def test_undo_goes_back_change_by_change_and_no_further(journal: Journal) -> None:
-    """Undoing is itself in the history, and not undone."""
+    """An undo is itself in the history, and is not undone."""
     first = teach(journal, "a", "b")
     journal.edit(replace(first, target="c"))
     assert journal.undo().kind == "edit"
@@ -197,7 +197,7 @@ def test_undo_goes_back_change_by_change_and_no_further(journal: Journal) -> Non
 
 
 def test_an_import_in_parts_is_one_change(journal: Journal) -> None:
-    """Unless it is taken back meanwhile: then what follows is another one."""
+    """If it is undone in the meantime, the rest becomes another change."""
     _, change = journal.teach([Pair(source="a", target="b")])
     other = teach(journal, "x", "y")
     assert journal.teach([Pair(source="c", target="d")], change=change)[1] == change
@@ -210,7 +210,7 @@ def test_an_import_in_parts_is_one_change(journal: Journal) -> None:
 
 
 def test_newest_lesson_of_a_source_wins(journal: Journal) -> None:
-    """Also by an edit of an old one; both are named."""
+    """An edit of an old lesson also counts as newer; both are named."""
     old, new = teach(journal, "bank", "Bank"), teach(journal, "bank", "Ufer")
     assert [(a.id, b.id) for a, b in journal.contradictions()] == [(new.id, old.id)]
     edited = journal.edit(replace(old, note="money"))
@@ -219,7 +219,7 @@ def test_newest_lesson_of_a_source_wins(journal: Journal) -> None:
 
 
 def test_selection_by_time_and_author(journal: Journal) -> None:
-    """ISO times compare as texts."""
+    """Times in ISO format are compared as text."""
     lesson = teach(journal, "a", "b", author="Ada")
     assert journal.count(Selection(author="Ada", since="2020-01-01")) == 1
     assert journal.count(Selection(before=lesson.changed)) == 0
@@ -271,7 +271,7 @@ def test_a_journal_that_is_damaged_while_it_is_open(journal: Journal, tmp_path: 
 
 
 def test_decodings_are_kept_for_each_model(journal: Journal) -> None:
-    """Another model's are added beside, and none is computed twice."""
+    """Another model's decodings are added, and none is computed twice."""
     lesson = journal.teach([Pair(source="a", target="b")], Decodings("f", [b"1"]))[0][0]
     assert dict(journal.decodings([lesson.version, 99], "f")) == {lesson.version: b"1"}
     assert not list(journal.decodings([lesson.version], "g"))
@@ -281,7 +281,7 @@ def test_decodings_are_kept_for_each_model(journal: Journal) -> None:
 
 
 def test_not_a_journal(tmp_path: Path) -> None:
-    """One line that names the file."""
+    """One line names the file."""
     path = tmp_path / "notes.txt"
     path.write_text("not a database at all, but some text\n" * 100)
     for place in (path, tmp_path / "missing" / "lessons.db", "nosuch://host/db", "mysql://host/db"):
@@ -291,7 +291,7 @@ def test_not_a_journal(tmp_path: Path) -> None:
 
 
 def test_a_later_layout_is_refused(journal: Journal, tmp_path: Path) -> None:
-    """Rather than misread."""
+    """A newer layout is rejected rather than misread."""
     with sqlite3.connect(tmp_path / "lessons.db") as database:
         database.execute("UPDATE about SET layout = 99")
     with pytest.raises(InputError, match="layout 99"):
@@ -338,7 +338,7 @@ def place(request: pytest.FixtureRequest, tmp_path: Path) -> Path | str:
 
 
 def test_two_processes_at_once(place: Path | str) -> None:
-    """No id twice, nothing lost, and a third one sees it all."""
+    """No id is used twice, nothing is lost, and a third process sees everything."""
     workers = [start(place, name, 25) for name in "ab"]
     ids = [id for _, told in workers for id in heard(told)]
     for process, _ in workers:
@@ -350,7 +350,7 @@ def test_two_processes_at_once(place: Path | str) -> None:
 
 
 def test_killed_at_any_moment(place: Path | str) -> None:
-    """What was acknowledged is there, and nothing by halves."""
+    """What was acknowledged is there, and nothing is incomplete."""
     draw = random.Random(1)
     acknowledged: set[int] = set()
     for number in range(KILLS):

@@ -16,7 +16,7 @@ from fairseq_plugins.teaching.text import (
 
 @given(st.text() | st.text(st.sampled_from(list("Ab1.!?。 \n\t\"'<b>{}%d"))))
 def test_sentences_and_what_is_between_them_are_the_text(text: str) -> None:
-    """Nothing is lost, blanks and line ends included."""
+    """Nothing is lost, including blanks and line ends."""
     parts = list(sentences(text))
     assert "".join(gap + sentence for gap, sentence in parts) == text
     assert all(not gap.strip() and sentence == sentence.strip() for gap, sentence in parts)
@@ -37,12 +37,12 @@ def test_sentences_and_what_is_between_them_are_the_text(text: str) -> None:
     ],
 )
 def test_where_sentences_end(text: str, cut: list[str]) -> None:
-    """At signs that end them, unless what is around them says otherwise."""
+    """Punctuation ends sentences, unless its context rules it out."""
     assert [sentence for _, sentence in sentences(text) if sentence] == cut
 
 
 def test_normalise() -> None:
-    """NFC, one space."""
+    """Text becomes NFC, with single spaces."""
     assert normalise(" a\u0308\tb\x00c\n") == "ä b c"
 
 
@@ -59,7 +59,7 @@ def test_normalise() -> None:
     ],
 )
 def test_marks_are_taken_out(sentence: str, plain: str, marks: list[str]) -> None:
-    """And what only looks like one is not."""
+    """What only looks like a mark stays."""
     found, taken = without_marks(sentence)
     assert (found, [mark.text for mark in taken]) == (plain, marks)
 
@@ -96,7 +96,7 @@ def words(text: str) -> Pieces:
 def test_marks_are_put_back(
     sentence: str, translation: str, aligned: list[int], expected: str
 ) -> None:
-    """At the words that translate those by which they stood."""
+    """Marks go to the words that translate those beside which they stood."""
     plain, marks = without_marks(sentence)
     target = words(translation)
     marked = with_marks(words(plain), marks, target, aligned)
@@ -114,7 +114,7 @@ MARKED = st.lists(
 def test_every_mark_comes_through_once(
     sentence: str, translated: list[str], data: st.DataObject
 ) -> None:
-    """However the translation is aligned."""
+    """This holds for every alignment."""
     plain, marks = without_marks(sentence)
     source, target = words(plain), words(" ".join(translated))
     numbers = st.integers(0, max(0, len(source.spans)))
@@ -130,7 +130,7 @@ def test_every_mark_comes_through_once(
 
 @given(MARKED)
 def test_pieces_are_found_among_marks(sentence: str) -> None:
-    """Sign by sign."""
+    """Pieces are found character by character."""
     plain = words(without_marks(sentence)[0])
     marked = among_marks(sentence, plain)
     for (a, b), (c, d) in zip(plain.spans, marked.spans, strict=True):

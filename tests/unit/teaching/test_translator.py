@@ -66,7 +66,7 @@ def remembered(translator: Translator) -> list[tuple[int, list[float]]]:
 
 
 def test_one_sentence_is_enough(translator: Translator) -> None:
-    """The very next translation says it, by an exact match and by the memory alone."""
+    """The next translation uses it, by an exact match and by the memory alone."""
     before = translator.translate(CAT[0])
     assert before.text != CAT[1] and before.match is None
     lesson = translator.teach(*CAT, origin="me", note="n", author="Ada")
@@ -80,14 +80,14 @@ def test_one_sentence_is_enough(translator: Translator) -> None:
 
 
 def test_what_is_taught_twice_is_one_lesson(translator: Translator) -> None:
-    """White space does not make it another one."""
+    """White space does not make it another lesson."""
     first = translator.teach(*CAT)
     assert translator.teach(f"  {CAT[0]} ", CAT[1]).id == first.id
     assert translator.count() == 1 and len(translator.history()) == 1
 
 
 def test_what_did_not_come_through_is_said(translator: Translator, monkeypatch: Any) -> None:
-    """By the lesson itself and by the check of all."""
+    """The lesson itself and the check of all lessons report it."""
     monkeypatch.setattr(memory_reader, "LESSON", 0.0)  # it does not listen any more
     monkeypatch.setattr(term_reader, "BEGIN", 0.0)
     lesson = translator.teach(*CAT)
@@ -98,7 +98,7 @@ def test_what_did_not_come_through_is_said(translator: Translator, monkeypatch: 
 
 
 def test_forgetting_leaves_the_memory_bit_for_bit(translator: Translator) -> None:
-    """Also by undoing."""
+    """Undoing does so as well."""
     translator.teach(*DOG)
     before = buffers(translator)
     lesson = translator.teach(*CAT)
@@ -113,7 +113,7 @@ def test_forgetting_leaves_the_memory_bit_for_bit(translator: Translator) -> Non
 
 
 def test_a_memory_that_grew_is_otherwise_as_it_was(translator: Translator) -> None:
-    """New slots are empty."""
+    """Only new empty slots remain."""
     before = buffers(translator)
     ids = [translator.teach(f"{CAT[0]} {n}", f"{CAT[1]} {n}").id for n in range(20)]
     assert translator._network.memory.size > 64
@@ -128,7 +128,7 @@ def test_a_memory_that_grew_is_otherwise_as_it_was(translator: Translator) -> No
 
 
 def test_edit_keeps_the_id_and_counts_at_once(translator: Translator) -> None:
-    """And can be undone."""
+    """An edit can be undone."""
     lesson = translator.teach(*CAT)
     edited = translator.edit(lesson.id, target=DOG[1], note="better")
     assert (edited.id, edited.now, edited.note) == (lesson.id, DOG[1], "better")
@@ -140,7 +140,7 @@ def test_edit_keeps_the_id_and_counts_at_once(translator: Translator) -> None:
 
 
 def test_the_newest_of_contradicting_lessons_wins(translator: Translator) -> None:
-    """In the memory too, and the older one holds again when it is forgotten."""
+    """This holds in the memory too; if it is forgotten, the older lesson applies again."""
     old = translator.teach(*CAT)
     new = translator.teach(CAT[0], DOG[1])
     assert [lesson.id for lesson in new.contradicts] == [old.id]
@@ -152,7 +152,7 @@ def test_the_newest_of_contradicting_lessons_wins(translator: Translator) -> Non
 
 
 def test_forgetting_in_bulk_says_first_how_many(translator: Translator) -> None:
-    """By where lessons come from; as one change."""
+    """Lessons are selected by origin, and forgotten as one change."""
     for number, origin in enumerate(["a", "b", "a"]):
         translator.teach(f"the cat {number}", f"die Katze {number}", origin=origin)
     selection = Selection(origin="a")
@@ -174,7 +174,7 @@ def test_forgetting_in_bulk_says_first_how_many(translator: Translator) -> None:
 def test_what_cannot_be_taught(
     translator: Translator, source: str, target: str, reason: str
 ) -> None:
-    """Nothing changes."""
+    """Nothing changes after an error."""
     with pytest.raises(InputError, match=reason):
         translator.teach(source, target)
     assert translator.history() == []
@@ -186,7 +186,7 @@ def test_what_cannot_be_taught(
 @given(steps=st.lists(st.tuples(st.sampled_from(["teach", "teach", "edit", "forget", "undo"]),
                                 st.integers(0, 3), st.integers(0, 3)), max_size=8))  # fmt: skip
 def test_memory_and_journal_agree(original: Path, steps: list[tuple[str, int, int]]) -> None:
-    """Whoever opens the folder afterwards remembers the same, and answers the same."""
+    """A translator opened afterwards remembers and answers the same."""
     texts = ["cat", "dog", "the cat", "the dog"]
     (original / "lessons.db").unlink(missing_ok=True)
     with Translator.open(original) as translator, Translator.open(original) as follower:
@@ -216,7 +216,7 @@ def test_memory_and_journal_agree(original: Path, steps: list[tuple[str, int, in
 
 
 def test_opening_decodes_nothing(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It replays what was stored; from another place too."""
+    """Opening replays what was stored, also from another folder."""
     with Translator.open(folder) as translator:
         translator.teach(*CAT), translator.teach(*DOG)
         answer = translator.translate("the cat", exact=False).text
@@ -228,7 +228,7 @@ def test_opening_decodes_nothing(folder: Path, monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_lessons_for_another_model_are_decoded_once(folder: Path, tmp_path: Path) -> None:
-    """A translator that was trained again takes over the lessons of the old one."""
+    """A retrained translator takes over the lessons of the old one."""
     with Translator.open(folder) as translator:
         translator.teach(*CAT)
     newer = make_translator(tmp_path / "newer", units=20)
@@ -257,7 +257,7 @@ def test_lessons_for_another_model_are_decoded_once(folder: Path, tmp_path: Path
     ],
 )
 def test_folders_that_are_not_whole(folder: Path, name: str, content: str, reason: str) -> None:
-    """One line that says what is wrong."""
+    """One line says what is wrong."""
     (folder / name).unlink(missing_ok=True)
     if content is not None:
         (folder / name).write_text(content)
@@ -266,7 +266,7 @@ def test_folders_that_are_not_whole(folder: Path, name: str, content: str, reaso
 
 
 def test_a_newer_version_is_refused(folder: Path) -> None:
-    """Rather than misread."""
+    """A newer version is rejected rather than misread."""
     about = json.loads((folder / "translator.json").read_text())
     (folder / "translator.json").write_text(json.dumps(about | {"version": 9}))
     with pytest.raises(InputError, match="has version 9"):
@@ -274,7 +274,7 @@ def test_a_newer_version_is_refused(folder: Path) -> None:
 
 
 def test_packing_checks_that_the_parts_belong_together(tmp_path: Path) -> None:
-    """And leaves nothing behind."""
+    """Nothing is left behind after an error."""
     make_parts(tmp_path / "one")
     one, folder = tmp_path / "one", tmp_path / "translator"
     parts = [one / "checkpoint.pt", one / "data", one / "spm.model"]
@@ -302,7 +302,7 @@ def test_packing_checks_that_the_parts_belong_together(tmp_path: Path) -> None:
 
 
 def test_what_is_around_sentences_stays(translator: Translator) -> None:
-    """Blanks, line ends, empty lines, numbers, tags and placeholders."""
+    """Blanks, line ends, empty lines, numbers, tags and placeholders are preserved."""
     translator.teach(*CAT)
     text = f"\n  {CAT[0]} {CAT[0]}\t\n\n 42 %\n<p>{CAT[0]}</p> {{0}}\n"
     expected = f"\n  {CAT[1]} {CAT[1]}\t\n\n 42 %\n<p>{CAT[1]}</p> {{0}}\n"
@@ -316,7 +316,7 @@ def test_what_is_around_sentences_stays(translator: Translator) -> None:
 
 
 def test_marks_in_lessons(translator: Translator) -> None:
-    """Are taught as they are, and put back where the memory translates."""
+    """Marks are taught as they are, and put back where the memory translates."""
     lesson = translator.teach("The <b>cat</b> sleeps.", "Die <b>Katze</b> schläft.")
     assert translator.translate("The <b>cat</b> sleeps.").text == "Die <b>Katze</b> schläft."
     assert lesson.now is not None and lesson.now.count("<b>") == 1
@@ -330,7 +330,7 @@ def test_marks_in_lessons(translator: Translator) -> None:
 )
 @given(text=st.text(max_size=30) | st.text(st.sampled_from(list("cat. \n<b>{0}%s!")), max_size=40))
 def test_any_text_is_translated(translator: Translator, text: str) -> None:
-    """And its outer white space stays."""
+    """The white space around a text is preserved."""
     found = translator.translate(text, beam=1)
     assert found.text.split() or not text.split()
     assert (
@@ -352,13 +352,13 @@ def test_names_that_the_vocabulary_cannot_spell_survive(tmp_path: Path) -> None:
 
 
 def test_sentences_that_are_too_long_are_cut(translator: Translator) -> None:
-    """Instead of an error."""
+    """Long sentences are split instead of being rejected."""
     assert len(translator.translate("cat " * 60, beam=1).text.split()) > 1
     assert translator.translate("c" * 300, beam=1).text
 
 
 def test_near_lessons_are_offered(translator: Translator) -> None:
-    """With the difference marked, best first; not beside an exact match."""
+    """Differences are marked, best first; an exact match has no similar lessons."""
     lesson = translator.teach(*CAT)
     translator.teach("the old dog", "der alte Hund")
     found = translator.translate("The dog sleeps.", fuzzy=0.6)
@@ -382,7 +382,7 @@ def test_near_lessons_are_offered(translator: Translator) -> None:
 
 
 def test_parts_add_up_to_what_the_model_said(translator: Translator) -> None:
-    """Token by token; and the words' probabilities are those of the search."""
+    """This holds token by token; the words' probabilities are those of the search."""
     translator.teach(*CAT), translator.teach(*DOG)
     network, vocabulary = translator._network, translator._sentences
     for text in (CAT[0], "the cat runs", "sleeps the dog"):
@@ -396,7 +396,7 @@ def test_parts_add_up_to_what_the_model_said(translator: Translator) -> None:
 
 
 def test_every_word_says_where_it_comes_from(translator: Translator) -> None:
-    """Shares are what the evidence adds up to, and the lesson is named."""
+    """Shares are the sum of the evidence, and the lesson is named."""
     lesson = translator.teach(*CAT, origin="termbase")
     found = translator.explain(CAT[0], exact=False)
     assert found.text == CAT[1]
@@ -413,7 +413,7 @@ def test_every_word_says_where_it_comes_from(translator: Translator) -> None:
 
 
 def test_what_a_corpus_taught_is_named_as_such(translator: Translator) -> None:
-    """Its slots have no lesson."""
+    """The slots of a corpus have no lesson."""
     lesson = translator.teach(*CAT)
     held = translator._taught._held[CAT[0]]
     memory = translator._network.memory
@@ -426,7 +426,7 @@ def test_what_a_corpus_taught_is_named_as_such(translator: Translator) -> None:
 
 
 def test_answers_that_are_embedded_have_no_share(tmp_path: Path) -> None:
-    """The translation without memory stands beside it instead."""
+    """The translation without the memory is shown instead."""
     with Translator.open(make_translator(tmp_path, memory_read="embed")) as translator:
         translator.teach(*CAT)
         found = translator.explain(CAT[0])
@@ -442,7 +442,7 @@ def test_answers_that_are_embedded_have_no_share(tmp_path: Path) -> None:
 def test_export_then_import_gives_the_same_lessons(
     translator: Translator, tmp_path: Path, original: Path, suffix: str
 ) -> None:
-    """In another folder, from where they are exported as the same file."""
+    """Imported into another folder, lessons are exported as the same file."""
     for number, pair in enumerate((CAT, DOG)):
         translator.teach(*pair, origin="termbase", note=f"note {number}", author="Ada")
     files = [tmp_path / f"{name}{suffix}" for name in "ab"]
@@ -461,7 +461,7 @@ def test_export_then_import_gives_the_same_lessons(
 
 
 def test_import_says_what_it_skips(translator: Translator, tmp_path: Path) -> None:
-    """And why; the origin is the file, unless it is told."""
+    """The report gives reasons; the origin is the file by default."""
     path = tmp_path / "terms.tsv"
     path.write_text(f"cat\tKatze\ncat\tKatze\ncat\tKater\nx\t\n{'cat ' * 100}\ty\n<b>\tz\n")
     report = translator.import_file(path)
@@ -474,7 +474,7 @@ def test_import_says_what_it_skips(translator: Translator, tmp_path: Path) -> No
 def test_a_bad_file_changes_nothing_unless_one_goes_on(
     translator: Translator, tmp_path: Path
 ) -> None:
-    """The fault is at the end."""
+    """The error is at the end of the file."""
     path = tmp_path / "terms.tsv"
     path.write_text("cat\tKatze\ndog\n")
     with pytest.raises(InputError, match=r"terms\.tsv, line 2"):
@@ -487,7 +487,7 @@ def test_a_bad_file_changes_nothing_unless_one_goes_on(
 def test_an_import_in_parts_is_one_change(
     translator: Translator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """However many lessons it has."""
+    """This holds for any number of lessons."""
     path = tmp_path / "many.tsv"
     pairs = itertools.product(["the", "cat", "dog"], repeat=5)
     path.write_text("".join(f"{' '.join(words)}\tdie Katze\n" for words in pairs))

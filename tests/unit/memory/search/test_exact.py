@@ -221,7 +221,7 @@ def test_without_near_ties_nothing_is_searched_twice(searches: list) -> None:
 
 @pytest.mark.parametrize("radius", [0.3, 0.1, 0.05])
 def test_a_narrow_cone_of_keys_is_told_apart(radius: float, searches: list) -> None:
-    """A young network's queries and keys all point one way; that alone must cost nothing."""
+    """A young network's queries and keys all point in one direction, which must not cost time."""
     axis = unit(1, 64)
     keys, query = F.normalize(axis + radius * unit(6050, 64), dim=1).split([6000, 50])
     _, slots = searcher(keys, "bfloat16", way="selection").search(query, 20)
@@ -239,7 +239,7 @@ def coarse_grained(size: int, dim: int) -> Tensor:
 @pytest.mark.parametrize("make_query", [unit, coarse_grained])
 @pytest.mark.parametrize("make_keys", [*KEYS, coarse_grained])
 def test_bound_holds_for_every_key(make_keys, make_query, dtype: str) -> None:  # type: ignore[no-untyped-def]
-    """No exact similarity exceeds what the bound says may hide behind its coarse one.
+    """No exact similarity exceeds the bound for its coarse one.
 
     Where keys, queries or both are coarse-grained, only the other one's rounding, or only that
     of the product, is left to be bounded.
@@ -346,7 +346,7 @@ def test_scratch_space_stays_within_its_budget_and_is_used_again(dtype: str, way
 
 
 def test_ties_stay_within_the_budget(monkeypatch: pytest.MonkeyPatch) -> None:
-    """All slots are ties: queries are searched in ever smaller blocks, one at least."""
+    """All slots are ties, so queries are searched in ever smaller blocks, of at least one query."""
     held, plain = [], threshold.pair_products
 
     def counting(query, keys, queries, slots):  # type: ignore[no-untyped-def]

@@ -103,7 +103,7 @@ def test_no_name_of_a_client_reaches_the_disk(client: Client, name: str, tempora
 def test_others_are_served_while_a_file_is_imported(
     client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It goes on when its client has gone; another file has to wait for it."""
+    """An import continues when its client disconnects; another file has to wait."""
     monkeypatch.setattr(importing, "AT_ONCE", 1)
     many = "".join(f"Cat {number}\tKatze {number}\n" for number in range(60))
     path = f"{client.address}/lessons/import?name=some.tsv"

@@ -78,7 +78,7 @@ FOREIGN_ORIGINS = [
 
 @pytest.mark.parametrize("host", FOREIGN_HOSTS)
 def test_a_name_that_leads_here_is_not_served(client: Client, host: str) -> None:
-    """DNS rebinding: the attacker's own name, resolved to this machine."""
+    """DNS rebinding fails: the attacker's own name, resolved to this machine, is rejected."""
     status, _ = raw(client, "GET /lessons HTTP/1.1", f"Host: {host}")
     assert status == 421
 
@@ -98,7 +98,7 @@ def test_a_page_of_another_site_changes_nothing(client: Client, origin: str, pat
 
 @pytest.mark.usefixtures("unchanged")
 def test_a_form_of_another_site_changes_nothing(client: Client) -> None:
-    """Browsers that send no Origin say at least where a request comes from."""
+    """Browsers that send no Origin at least tell where a request comes from."""
     headers = {"Sec-Fetch-Site": "cross-site"}
     assert client.refused("POST", "/lessons", json=CAT, headers=headers)[0] == 403
 
@@ -109,7 +109,7 @@ def test_the_page_itself_may(client: Client) -> None:
 
 
 def test_no_other_site_may_read(client: Client) -> None:
-    """Browsers give answers to other sites only if the answers say that they may."""
+    """Browsers pass responses to other sites only if a header allows it."""
     answer = client("GET", "/lessons", headers={"Origin": "https://evil.example"})
     assert not [name for name in answer.headers if name.lower().startswith("access-control")]
     asked = {"Origin": "https://evil.example", "Access-Control-Request-Method": "PUT"}

@@ -8,7 +8,7 @@ CAT = {"source": "The cat sleeps.", "target": "Die Katze schläft."}
 
 
 def test_a_life_of_lessons(client: Client) -> None:
-    """Taught, used, edited, forgotten, and all of it taken back."""
+    """Teach, use, edit and forget lessons, and undo all of it."""
     taught = client.send("POST", "/lessons", **CAT, origin="me", author="I", note="n")
     assert (taught["now"], taught["came_through"]) == (CAT["target"], True)
     assert client.get(f"/lessons/{taught['id']}")["note"] == "n"
