@@ -1,4 +1,4 @@
-"""Small archives in Omniglot's official layout, with characters that can be told apart."""
+"""Small archives in Omniglot's official layout, with distinguishable characters."""
 
 import io
 import zipfile

@@ -1,4 +1,4 @@
-"""A server of a translator, on a thread of this process, and a client that talks to it."""
+"""A server of a translator on a thread of this process, and a client for it."""
 
 import socket
 import threading

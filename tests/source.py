@@ -1,4 +1,4 @@
-"""Run source code: what ``python -c`` is, as a program that the server of programs can start.
+"""Runs source code like ``python -c``, as a program that the server of programs can start.
 
 python tests/source.py SOURCE [ARGUMENTS ...]
 """

@@ -1,4 +1,4 @@
-"""Small translators, made in the process, for tests that need no training."""
+"""Small translators, created in the process, for tests that need no training."""
 
 from typing import Any
 

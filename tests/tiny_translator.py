@@ -1,4 +1,4 @@
-"""A translator folder made in a second, whose network knows nothing and listens to its memory.
+"""A translator folder created in a second, whose network is untrained and trusts its memory.
 
 So whatever it says correctly it was taught.
 """

@@ -1,4 +1,4 @@
-"""A web server of a folder that understands ranges, and can fail in the ways that servers do."""
+"""A web server for a folder that supports ranges, and can fail in the ways that servers do."""
 
 import functools
 import http.server

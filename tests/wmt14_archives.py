@@ -1,4 +1,4 @@
-"""Small archives in exactly the layout of WMT14's, for a server or a folder to give away."""
+"""Small archives in exactly the layout of WMT14's, for a server or a folder."""
 
 import io
 import tarfile

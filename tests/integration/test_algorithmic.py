@@ -1,4 +1,4 @@
-"""Algorithms are learned with fairseq's programs, by the translator, too."""
+"""Algorithms are learned with fairseq's programs, also by the translator."""
 
 import re
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Arguments first, work after: what cannot be is refused before there is any data to load."""
+"""Arguments are checked first: impossible ones are rejected before any data is loaded."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Chosen tests once more, on an x86-64 processor with AVX2 only, as most laptops have.
+"""Selected tests run again as on an x86-64 processor with AVX2 only, as in most laptops.
 
 A better processor stands in for one: environment variables keep torch, oneDNN, faiss and numpy from
 the instructions that came after AVX2, bfloat16 among them.

@@ -1,4 +1,4 @@
-"""Checkpoints through fairseq's programs: what does not fit is refused in one line."""
+"""Checkpoints in fairseq's programs: what does not fit is rejected in one line."""
 
 import shutil
 import subprocess

@@ -1,4 +1,4 @@
-"""Every program starts as users start it, in a process that has imported nothing before."""
+"""Every program starts as for users, in a process that has imported nothing before."""
 
 import sys
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Every shipped configuration trains, made small; the scripts that reproduce results use them."""
+"""Every published configuration trains at a small size, with the scripts that use it."""
 
 import os
 import subprocess

@@ -1,4 +1,4 @@
-"""The data preparation programs as a user runs them: results, restarts, and what they refuse."""
+"""The data preparation programs as users run them: results, restarts, and errors."""
 
 import signal
 import subprocess

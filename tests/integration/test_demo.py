@@ -1,4 +1,4 @@
-"""The demonstration runs to its end, at its smallest."""
+"""The demo runs to its end, at its smallest size."""
 
 import shlex
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""A training that cannot write its checkpoints ends in one line, and leaves no half of one."""
+"""A training that cannot write its checkpoints ends with one line, and leaves none incomplete."""
 
 from pathlib import Path
 

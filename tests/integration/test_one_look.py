@@ -1,4 +1,4 @@
-"""One look is enough: a tiny translator is taught names of several pieces, and uses every one.
+"""One example is enough: a tiny translator is taught names of several pieces, and uses them all.
 
 It translates an invented language word by word. A name is a string of syllables, and nothing but a
 lesson tells which syllables translate it. Its training has many names, so that it learns where to

@@ -1,4 +1,4 @@
-"""The server as its own process: many clients at once, told to end, killed."""
+"""The server in its own process: many clients at once, stopped, killed."""
 
 import random
 import re

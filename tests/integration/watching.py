@@ -1,4 +1,4 @@
-"""A plug-in of our plug-in for tests: it writes down every update, and can kill a training."""
+"""A plug-in of our plug-in for tests: it records every update, and can kill a training."""
 
 import json
 import re

@@ -1,4 +1,4 @@
-"""Memory that the allocator keeps, and gives back."""
+"""Memory that the allocator keeps and returns."""
 
 import ctypes
 import mmap

@@ -1,4 +1,4 @@
-"""Kinds of numbers and files on our command lines."""
+"""Types of numbers and files on our command lines."""
 
 import argparse
 

@@ -1,4 +1,4 @@
-"""Files are written whole, wherever they are wanted."""
+"""Files are written completely, wherever they are."""
 
 import json
 import os

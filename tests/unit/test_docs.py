@@ -1,4 +1,4 @@
-"""The documentation tells the truth: its code runs, its links lead somewhere."""
+"""The documentation is correct: its code runs, and its links work."""
 
 import contextlib
 import dataclasses

@@ -1,4 +1,4 @@
-"""Whether bfloat16 is native: all that can say no is asked, on machines of every kind."""
+"""Whether bfloat16 is native, on machines of every kind."""
 
 import os
 import platform

@@ -1,4 +1,4 @@
-"""Nothing assumes Linux on x86-64: all is imported, and tells where it is, as on an ARM64 Mac."""
+"""Nothing assumes Linux on x86-64: everything is imported and works as on an ARM64 Mac."""
 
 import subprocess
 import sys

@@ -1,4 +1,4 @@
-"""What tests rely on: a program from the server behaves as one in a process of its own."""
+"""What tests rely on: a program from the server behaves like a separate process."""
 
 import os
 import signal

@@ -1,4 +1,4 @@
-"""The project as a whole: its configs, versions, commands and files agree with each other."""
+"""The project as a whole: its configs, versions, commands and files are consistent."""
 
 import ast
 import os

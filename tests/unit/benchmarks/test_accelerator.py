@@ -1,4 +1,4 @@
-"""The benchmark of accelerators: its parts run tiny on a CPU; one that fails costs only itself."""
+"""The benchmark of accelerators: its parts run on a CPU, and a failing part affects no other."""
 
 import json
 import time

@@ -1,4 +1,4 @@
-"""What is measured beside a memory that is never asked has none to ask."""
+"""The rival whose memory is not queried has no memory to query."""
 
 from pathlib import Path
 

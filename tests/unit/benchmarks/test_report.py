@@ -1,4 +1,4 @@
-"""What the benchmark programs tell of themselves."""
+"""Reports of the benchmark programs."""
 
 import pytest
 

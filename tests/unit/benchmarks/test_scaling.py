@@ -1,4 +1,4 @@
-"""What several ranks exchange for a memory that all of them have."""
+"""What several ranks exchange for a memory that they share."""
 
 from pathlib import Path
 

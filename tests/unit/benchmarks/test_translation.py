@@ -1,4 +1,4 @@
-"""Translators and the corpus that benchmarks of training and decoding time."""
+"""Translators and the corpus for the benchmarks of training and decoding."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Memories out of checkpoints and back: nothing is lost, nothing foreign gets in."""
+"""Memories are taken out of checkpoints and put back without loss, and only if they fit."""
 
 import json
 from dataclasses import asdict, replace

@@ -1,4 +1,4 @@
-"""What command lines offer, which may import nothing heavy, is what there is."""
+"""The choices of command lines, which import nothing heavy, are those of the code."""
 
 from fairseq_plugins.autocast import CHOICES
 from fairseq_plugins.benchmarks.duels.train import COMPARISONS

@@ -1,4 +1,4 @@
-"""Algorithms, beside others that do the same another way."""
+"""Algorithms, compared with other ways to compute the same."""
 
 import itertools
 

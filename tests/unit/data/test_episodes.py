@@ -1,4 +1,4 @@
-"""Draws are functions of (seed, index); episodes are played as the protocol says."""
+"""Draws depend only on (seed, index); episodes follow the protocol."""
 
 from itertools import islice
 from typing import Any

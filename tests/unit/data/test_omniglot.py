@@ -1,4 +1,4 @@
-"""Prepared drawings are loaded whole, or refused with advice."""
+"""Prepared drawings are loaded completely, or rejected with a remedy."""
 
 import json
 from pathlib import Path

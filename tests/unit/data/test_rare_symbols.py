@@ -1,4 +1,4 @@
-"""Rare symbols, beside the rule applied a symbol at a time."""
+"""Rare symbols, compared with the rule applied symbol by symbol."""
 
 from collections import Counter
 

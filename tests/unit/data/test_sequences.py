@@ -1,4 +1,4 @@
-"""Episodes show drawings with the label of the step before."""
+"""Episodes show drawings with the label of the previous step."""
 
 import numpy as np
 import pytest

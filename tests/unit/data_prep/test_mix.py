@@ -1,4 +1,4 @@
-"""Mixes of sources: what a YAML file says, what is made of it, and what goes wrong."""
+"""Mixes of sources: the YAML file, the output, and errors."""
 
 import gzip
 from pathlib import Path

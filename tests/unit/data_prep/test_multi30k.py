@@ -1,4 +1,4 @@
-"""Finding, fetching and checking Multi30k, with a few lines and a server of our own."""
+"""Finding, downloading and verifying Multi30k, with a few lines and a server of our own."""
 
 import gzip
 import json

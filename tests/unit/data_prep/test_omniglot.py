@@ -1,4 +1,4 @@
-"""Reading Omniglot's archives, and all that can be wrong with them."""
+"""Reading Omniglot's archives, and everything that can be wrong with them."""
 
 import json
 import os

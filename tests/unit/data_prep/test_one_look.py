@@ -1,4 +1,4 @@
-"""The program that makes one-look sets: its files, and what it refuses."""
+"""The program that creates one-look sets: its files, and its errors."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What people give by mistake or malice: each program takes it, or refuses it in one line."""
+"""Unusual input, by mistake or malice: each program accepts it, or rejects it in one line."""
 
 import argparse
 import bz2

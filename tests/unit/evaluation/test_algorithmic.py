@@ -1,4 +1,4 @@
-"""What evaluation says of models whose abilities are known."""
+"""Evaluation of models with known abilities."""
 
 from types import SimpleNamespace
 from typing import Any

@@ -1,4 +1,4 @@
-"""Reading Lake's runs, from folder and zip, and what can be wrong with them."""
+"""Reading Lake's runs from a folder and a zip file, and what can be wrong with them."""
 
 import zipfile
 from pathlib import Path

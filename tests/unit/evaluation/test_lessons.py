@@ -1,4 +1,4 @@
-"""Whether one look is enough, measured on translators whose ability is known."""
+"""Whether one example is enough, measured on translators with known abilities."""
 
 import hashlib
 import json

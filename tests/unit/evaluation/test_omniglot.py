@@ -1,4 +1,4 @@
-"""Every table of N-way K-shot says by which rule the memory names a class."""
+"""Every table of N-way K-shot names the rule by which the memory names a class."""
 
 from pathlib import Path
 

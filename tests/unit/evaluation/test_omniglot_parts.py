@@ -1,4 +1,4 @@
-"""A network is tested with characters that it has not seen, of the size that it knows."""
+"""A network is tested with characters that it has not seen, in the size that it knows."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What is measured of embeddings, on embeddings whose results are known."""
+"""Measurements of embeddings with known results."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""What the demonstration shows."""
+"""The output of the demo."""
 
 from dataclasses import replace
 

@@ -1,4 +1,4 @@
-"""Programs that reproduce results look at their arguments before they work."""
+"""Programs that reproduce results check their arguments before they work."""
 
 import argparse
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Configurations and the commands that say the same."""
+"""Configurations and their equivalent commands."""
 
 from pathlib import Path
 from typing import Any

@@ -1,4 +1,4 @@
-"""Programs that use the memory, in processes of their own."""
+"""Programs that use the memory, in separate processes."""
 
 import subprocess
 import sys

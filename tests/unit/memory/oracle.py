@@ -1,4 +1,4 @@
-"""What a memory must do, said once more in plain NumPy: slow, float64, one loop per sentence.
+"""The contract of the memory in plain NumPy: slow, float64, one loop per sentence.
 
 It shares no code with the implementation. Nothing here is optimised, so that every sentence of
 docs/memory.md can be found again.

@@ -1,4 +1,4 @@
-"""Memories that have lived a little, and what to ask and teach them."""
+"""Memories with a short history, and queries and lessons for them."""
 
 from dataclasses import dataclass
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Who is forgotten when a memory is full, and what it costs to find out."""
+"""Which slots a full memory forgets, and the cost of finding them."""
 
 from copy import deepcopy
 

@@ -1,4 +1,4 @@
-"""The memory against traces of the reference implementation, see tests/data/README.md.
+"""The memory, compared with traces of the reference implementation, see tests/data/README.md.
 
 Intended differences: in the reference an empty slot is a candidate with similarity 0 and value
 0, and a similarity below 0 loses to a masked one; here neither is so. There, rows of one batch

@@ -1,4 +1,4 @@
-"""What the memory answers, loses and writes, against an oracle in NumPy."""
+"""Answers, loss and writes of the memory, compared with an oracle in NumPy."""
 
 from random import Random
 from unittest.mock import patch

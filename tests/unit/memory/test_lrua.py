@@ -1,4 +1,4 @@
-"""External memories, beside plain NumPy written from the papers' equations."""
+"""External memories, compared with plain NumPy written from the papers' equations."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Memories as files: whole or not at all, and never the wrong one."""
+"""Memories as files: complete or not at all, and never the wrong one."""
 
 import json
 import math

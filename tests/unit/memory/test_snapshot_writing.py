@@ -1,4 +1,4 @@
-"""Snapshots whose writing is disturbed: the old file stays."""
+"""Snapshots whose writing is interrupted: the old file stays."""
 
 import errno
 import os

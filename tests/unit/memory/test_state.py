@@ -1,4 +1,4 @@
-"""The layout of a memory's buffers: found in state dicts, brought up to date, resized."""
+"""The layout of a memory's buffers: found in state dicts, upgraded, resized."""
 
 import re
 from typing import Any

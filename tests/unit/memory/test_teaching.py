@@ -1,4 +1,4 @@
-"""What is taught to a memory: pinned, forgotten on purpose, and out of the life-long rule's way."""
+"""Taught pairs: pinned, forgotten explicitly, and ignored by the life-long rule."""
 
 from copy import deepcopy
 

@@ -1,4 +1,4 @@
-"""Terms beside a plain list, and counts of words beside a Counter."""
+"""Terms, compared with a plain list, and counts of words, compared with a Counter."""
 
 from collections import Counter
 

@@ -1,4 +1,4 @@
-"""A trained translator in a Python program, by fairseq's ``from_pretrained``."""
+"""A trained translator in a Python program, through fairseq's ``from_pretrained``."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""The classifier of drawings tells what it asks its memory, and whom."""
+"""The classifier of drawings returns its queries and its memory."""
 
 import torch
 

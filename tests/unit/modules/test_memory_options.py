@@ -1,4 +1,4 @@
-"""From what a user says about a memory to the memory."""
+"""The options of a memory, and the memory that they create."""
 
 from dataclasses import fields
 from typing import Any

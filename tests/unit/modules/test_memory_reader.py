@@ -1,4 +1,4 @@
-"""How a memory's answers reach the output, against sums written out one by one."""
+"""How a memory's answers reach the output, compared with sums written out one by one."""
 
 import pytest
 import torch

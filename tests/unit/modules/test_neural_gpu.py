@@ -1,4 +1,4 @@
-"""Encoder and decoder of a Neural GPU, beside the sentences that define them."""
+"""Encoder and decoder of a Neural GPU, compared with their definitions."""
 
 import torch
 from torch import Tensor

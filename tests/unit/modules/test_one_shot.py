@@ -1,4 +1,4 @@
-"""Losses and votes of one-shot learning, beside plain sums and the memory itself."""
+"""Losses and votes of one-shot learning, compared with plain sums and the memory itself."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""Terms in a translation: followed as an oracle follows them, mixed in without losing mass."""
+"""Terms in a translation: followed like an oracle, and mixed in without losing mass."""
 
 import pytest
 import torch

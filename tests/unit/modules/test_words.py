@@ -1,4 +1,4 @@
-"""Words made of pieces: their limits, and numbers that do not depend on how they were cut."""
+"""Words made of pieces: their limits, and numbers that do not depend on the pieces."""
 
 import pytest
 import torch

@@ -1,4 +1,4 @@
-"""Which tokens go into the memory."""
+"""Which tokens are written to the memory."""
 
 import pytest
 import torch

@@ -1,4 +1,4 @@
-"""Pieces that stand for bytes are read as what they spell."""
+"""Byte pieces are decoded to the text that they spell."""
 
 from pathlib import Path
 from types import SimpleNamespace

@@ -1,4 +1,4 @@
-"""The pickle guard, errors of one line, and moving averages of models with memory."""
+"""The protection of pickles, errors in one line, and moving averages of models with a memory."""
 
 import argparse
 import io

@@ -1,4 +1,4 @@
-"""Checkpoints of fairseq are whole, or not there."""
+"""fairseq's checkpoints are complete, or do not exist."""
 
 import errno
 from collections.abc import Callable

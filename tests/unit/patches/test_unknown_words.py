@@ -1,4 +1,4 @@
-"""--replace-unk: names that no dictionary knows survive translation."""
+"""--replace-unk: names outside the dictionary survive translation."""
 
 from pathlib import Path
 from typing import Any

@@ -1,4 +1,4 @@
-"""Pictures are drawn, and show what they were given."""
+"""Figures are drawn, and show their data."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""What cannot be learned, and what a checkpoint was not trained for."""
+"""Impossible tasks, and checkpoints of other tasks."""
 
 import pytest
 

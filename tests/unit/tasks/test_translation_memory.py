@@ -1,4 +1,4 @@
-"""What a training step does to the memory, and which sentences there are in a batch."""
+"""The effect of a training step on the memory, and the sentences of a batch."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""A PostgreSQL server for the tests of the journal, in a folder of its own."""
+"""A PostgreSQL server for the tests of the journal, in a separate folder."""
 
 import os
 import shutil

@@ -1,4 +1,4 @@
-"""Fitting gate and temperature to a memory."""
+"""Fitting the gate and the temperature to a memory."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Lessons in files: written and read back, in all formats, whole and damaged."""
+"""Lessons in files: written and read, in all formats, complete and damaged."""
 
 import tracemalloc
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""The journal of lessons, compared with a list, killed at work, and shared by processes."""
+"""The journal of lessons: compared with a list, killed while writing, shared by processes."""
 
 import contextlib
 import multiprocessing

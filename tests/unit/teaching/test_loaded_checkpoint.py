@@ -1,4 +1,4 @@
-"""A checkpoint that is loaded to read a corpus, perhaps with a memory of another size."""
+"""A checkpoint loaded to read a corpus, also with a memory of another size."""
 
 from pathlib import Path
 from typing import Any

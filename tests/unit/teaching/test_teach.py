@@ -1,4 +1,4 @@
-"""Lessons taught to a checkpoint: kept whole, with their new words, and there when it is loaded."""
+"""Lessons taught to a checkpoint are kept completely, with new words, and are loaded again."""
 
 from pathlib import Path
 from typing import Any

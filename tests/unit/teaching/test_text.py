@@ -1,4 +1,4 @@
-"""Sentences, and what is not to be translated in them."""
+"""Sentences, and what in them is not translated."""
 
 import hypothesis.strategies as st
 import pytest

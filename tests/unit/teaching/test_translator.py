@@ -1,4 +1,4 @@
-"""A translator in use: taught, corrected, asked, and made to forget."""
+"""A translator in use: it is taught, corrected, asked, and told to forget."""
 
 import itertools
 import json

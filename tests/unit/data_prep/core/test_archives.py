@@ -1,4 +1,4 @@
-"""Members of archives, whole and damaged."""
+"""Members of archives, complete and damaged."""
 
 import io
 import tarfile

@@ -1,4 +1,4 @@
-"""Downloads from a server of our own that breaks off, refuses, changes its mind."""
+"""Downloads from a server of our own that disconnects, rejects requests, or changes its files."""
 
 import json
 from collections.abc import Iterator

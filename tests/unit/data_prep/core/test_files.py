@@ -1,4 +1,4 @@
-"""Reading of text files: what is refused, and where the message points."""
+"""Reading text files: what is rejected, and what the message names."""
 
 import gzip
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Work in several processes: in order, never far ahead, and none is left behind."""
+"""Work in several processes: in order, never far ahead, with no process left behind."""
 
 import fcntl
 import os

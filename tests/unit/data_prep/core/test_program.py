@@ -1,4 +1,4 @@
-"""Errors that a user can mend are one line and an exit status, never a traceback."""
+"""Errors that a user can correct are one line and an exit status, never a traceback."""
 
 import argparse
 import errno

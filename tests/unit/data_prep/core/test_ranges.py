@@ -1,4 +1,4 @@
-"""Numbers outside their range are refused, whoever gives them."""
+"""Numbers outside their range are rejected, wherever they come from."""
 
 import argparse
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Stages are made whole or not at all, once, and again when what they depend on has changed."""
+"""Stages are run completely or not at all, once, and again when their inputs change."""
 
 import errno
 import json

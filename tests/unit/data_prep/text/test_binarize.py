@@ -1,4 +1,4 @@
-"""Dictionaries: every token once, the most frequent first, those never seen last."""
+"""Dictionaries contain every token once, the most frequent first, unseen ones last."""
 
 from collections import Counter
 from pathlib import Path

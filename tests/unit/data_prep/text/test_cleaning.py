@@ -1,4 +1,4 @@
-"""What cleaning drops, what it keeps, and what it says about both."""
+"""What cleaning drops, what it keeps, and its report."""
 
 from pathlib import Path
 

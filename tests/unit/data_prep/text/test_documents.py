@@ -1,4 +1,4 @@
-"""Documents that hold parallel text, whole, damaged, and of strange kinds."""
+"""Documents with parallel text: complete, damaged, and unusual ones."""
 
 import gzip
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The set of hashes against Python's own."""
+"""The set of hashes, compared with Python's own."""
 
 import numpy as np
 from hypothesis import given

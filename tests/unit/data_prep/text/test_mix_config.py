@@ -1,4 +1,4 @@
-"""The YAML file of a mix: what it may say, and what is refused before anything is made."""
+"""The YAML file of a mix: its contents, and what is rejected before anything is created."""
 
 from pathlib import Path
 from typing import Any

@@ -1,4 +1,4 @@
-"""What is wrong with a pair by itself."""
+"""Errors of a single pair."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""The sentencepiece model: reproducible, faithful to the text, and gentle with tiny corpora."""
+"""The sentencepiece model is reproducible, preserves text, and copes with tiny corpora."""
 
 import logging
 from pathlib import Path

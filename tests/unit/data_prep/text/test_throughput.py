@@ -1,4 +1,4 @@
-"""What the benchmark of data preparation makes up and measures."""
+"""The text that the benchmark of data preparation generates, and its measurements."""
 
 from pathlib import Path
 

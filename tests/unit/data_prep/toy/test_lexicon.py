@@ -1,4 +1,4 @@
-"""The lexicon: nothing ambiguous in the target language, English forms that are English."""
+"""The lexicon: no ambiguity in the target language, and correct English forms."""
 
 from collections import Counter
 

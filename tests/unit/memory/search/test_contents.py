@@ -1,4 +1,4 @@
-"""Where no key is: found by looking at all slots, or followed from change to change."""
+"""Slots without keys: found by looking at all slots, or updated from change to change."""
 
 import torch
 from hypothesis import given

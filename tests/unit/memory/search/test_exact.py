@@ -1,4 +1,4 @@
-"""Exact search: whatever the keys, the type of the coarse product and the blocks."""
+"""Exact search, for all kinds of keys, types of the coarse product, and block sizes."""
 
 import copy
 from collections.abc import Iterator
