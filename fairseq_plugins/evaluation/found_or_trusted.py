@@ -1,8 +1,8 @@
 """Shows why one example fails: whether what was taught is found, and whether it is trusted.
 
 Every question is decoded with its reference. At the pieces of the word that is asked for, this
-counts how often the memory finds a taught slot with the correct piece, and how the probability of
-the correct piece comes about.
+counts how often the memory finds a taught slot with the correct piece, and where the probability
+of the correct piece comes from.
 """
 
 import re
@@ -30,7 +30,7 @@ HEADINGS = {
 
 @dataclass(frozen=True)
 class AtAPiece:
-    """What speaks for the correct piece at one place, or on average; see ``HEADINGS``."""
+    """Evidence for the correct piece at one position, or on average; see ``HEADINGS``."""
 
     among: float
     nearest: float
@@ -68,14 +68,14 @@ class FoundOrTrusted:
 
 
 def found_or_trusted(pupil: Alone, lesson_set: LessonSet) -> FoundOrTrusted | None:
-    """Decode the references of all questions, and average what speaks for the words asked for.
+    """Decode the references of all questions, and average the evidence for the words asked for.
 
     Args:
-        pupil: whose network was taught.
-        lesson_set: what is asked.
+        pupil: its network was taught.
+        lesson_set: lessons and questions.
 
     Returns:
-        The averages; None if no reference has a word that is asked for.
+        The averages; None if no reference contains a word that is asked for.
     """
     first: list[AtAPiece] = []
     later: list[AtAPiece] = []
@@ -97,7 +97,7 @@ def found_or_trusted(pupil: Alone, lesson_set: LessonSet) -> FoundOrTrusted | No
 
 
 def read_places(pupil: Alone, pair: tuple[str, str]) -> list[AtAPiece]:
-    """Return what speaks for each token of a reference."""
+    """Return the evidence for each token of a reference."""
     source, target = pupil.tokens([pair])[0]
     reading, memory = pupil.network.read(source, target), pupil.network.memory
     slots = reading.slots.clamp(min=0)
@@ -119,7 +119,7 @@ def find_word(pieces: Pieces, word: str) -> list[int]:
         word: in any case.
 
     Returns:
-        The numbers of the pieces at the first of its places; none if there is none.
+        The numbers of the pieces of its first occurrence; none if it does not occur.
     """
     found = re.search(rf"(?<!\w){re.escape(word)}(?!\w)", pieces.text, re.IGNORECASE)
     if found is None:

@@ -1,4 +1,4 @@
-"""Scores of translations before and after lessons: what was asked is correct, and what changed."""
+"""Scores translations before and after lessons: correct words, and changes."""
 
 import math
 from collections.abc import Callable, Hashable, Iterable, Sequence
@@ -15,19 +15,19 @@ Z = 1.959964  # of a 95 % interval
 
 @dataclass(frozen=True)
 class Share:
-    """How many of something, with the 95 % interval of Wilson (1927)."""
+    """A share, with the 95 % interval of Wilson (1927)."""
 
     count: int
     total: int
 
     @property
     def percent(self) -> float:
-        """The share in percent; NaN of nothing."""
+        """The share in percent; NaN if the total is 0."""
         return 100 * self.count / self.total if self.total else math.nan
 
     @property
     def interval(self) -> tuple[float, float]:
-        """Both ends, in percent."""
+        """Both ends of the interval, in percent."""
         if not self.total:
             return math.nan, math.nan
         n, p = self.total, self.count / self.total
@@ -49,7 +49,7 @@ class Share:
 
 @dataclass(frozen=True)
 class Answers:
-    """Translations of all sentences of a set, and the seconds that they took."""
+    """Translations of all sentences of a set, and the time in seconds that they took."""
 
     questions: list[str]
     lessons: list[str]
@@ -59,19 +59,19 @@ class Answers:
 
 @dataclass(frozen=True)
 class LessonScores:
-    """What a translator makes of a set.
+    """Scores of a translator on a set.
 
     Attributes:
-        right: questions whose translation has the very word that is asked for.
+        right: questions whose translation contains exactly the word asked for.
         inflected: the same, or a word that begins with the same five letters.
         bleu: of the questions.
         verbatim: lessons that are reproduced word for word.
         lessons_bleu: of the lessons.
         other_bleu: of the other sentences.
         other_chrf: chrF2 of the other sentences.
-        changed: other sentences that are translated differently than before.
-        reworded: other sentences whose content words are others than before.
-        seconds: that the translations took.
+        changed: other sentences whose translation differs from before.
+        reworded: other sentences whose content words differ from before.
+        seconds: time that the translations took.
     """
 
     right: Share
@@ -105,7 +105,7 @@ class LessonScorer:
 
     @property
     def signatures(self) -> dict[str, str]:
-        """Sacrebleu's, by metric; only known once something was scored."""
+        """Sacrebleu's signatures, by metric, once something was scored."""
         return {
             "BLEU": str(self._bleu.get_signature()), "chrF2": str(self._chrf.get_signature())
         }  # fmt: skip
@@ -134,13 +134,13 @@ class LessonScorer:
 
 
 def is_right(asked: Sequence[Asked], translations: Sequence[str]) -> list[bool]:
-    """Tell which of the words asked for are in the translations of their questions."""
+    """Return which of the words asked for are in the translations of their questions."""
     having = [set(words_of(text)) for text in translations]
     return [having[one.question].issuperset(words_of(one.word)) for one in asked]
 
 
 def is_right_but_for_its_ending(asked: Sequence[Asked], translations: Sequence[str]) -> list[bool]:
-    """Tell which translations have a word with the same first letters as the one asked for."""
+    """Return which translations have a word with the same first letters as that asked for."""
     stems = [{word[:STEM] for word in words_of(text)} for text in translations]
     return [words_of(one.word)[0][:STEM] in stems[one.question] for one in asked]
 
@@ -153,7 +153,7 @@ def content_words(text: str) -> set[str]:
 def by_group(
     asked: Sequence[Asked], right: Sequence[bool], group: Callable[[Asked], Hashable]
 ) -> dict[Hashable, Share]:
-    """Divide what is asked into groups, and return the share that is right in each, in order."""
+    """Divide questions into groups, and return the share of correct ones in each, in order."""
     found: dict[Hashable, list[bool]] = {}
     for one, good in zip(asked, right, strict=True):
         found.setdefault(group(one), []).append(good)

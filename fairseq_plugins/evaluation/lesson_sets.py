@@ -1,4 +1,4 @@
-"""Sets that measure whether one look at a word is enough: words taught once, asked for elsewhere.
+"""Sets that measure whether one example of a word is enough: taught once, asked for elsewhere.
 
 A set is a folder, made by ``python -m data_prep.one_look`` or by hand, with a line for each
 sentence (``en`` and ``de`` stand for the languages of the translator):
@@ -64,7 +64,7 @@ class Text:
 
 @dataclass(frozen=True)
 class LessonSet:
-    """What is taught, what is asked, and what must not change."""
+    """Lessons, questions, and sentences that must not change."""
 
     lessons: Text
     questions: Text
@@ -113,7 +113,7 @@ def read_lesson_set(folder: Path, languages: Sequence[str]) -> LessonSet:
     """Read a set.
 
     Args:
-        folder: where it lies.
+        folder: of the set.
         languages: codes of source and target, the endings of its files.
 
     Raises:
@@ -129,7 +129,7 @@ def read_lesson_set(folder: Path, languages: Sequence[str]) -> LessonSet:
     except ValueError as error:  # also of what is not UTF-8
         raise InputError(f"{path}: is not JSON ({error})") from error
     if not isinstance(found, list) or not found:
-        raise InputError(f"{path}: must be a list of what is asked, with at least one entry")
+        raise InputError(f"{path}: must be a list of questions with at least one entry")
     return LessonSet(
         lessons, questions, other,
         [_asked(path, number, entry, lessons, questions) for number, entry in enumerate(found)],

@@ -1,4 +1,4 @@
-"""Teach once, ask elsewhere, measure damage, forget: whether one look is enough."""
+"""Measures whether one example is enough: teach once, ask elsewhere, check damage, forget."""
 
 import time
 from collections.abc import Iterator
@@ -61,14 +61,13 @@ class LessonReport:
     """All results.
 
     Attributes:
-        scores: by who answered, in order.
-        groups: how many are right by number of pieces, by whether the source word was known, and
-            by how often the word is asked for; before and after.
-        found: where it fails.
-        forgets: whether the memory is bit for bit what it was, once the lessons were forgotten, and
-            all questions are answered as before.
-        written: sentence pairs that were written after the lessons, for the row that says so.
-        signatures: sacrebleu's, by metric.
+        scores: by translator, in order.
+        groups: shares of correct answers by number of pieces, by whether the source word was
+            known, and by how often the word is asked for; before and after.
+        found: reasons for failures.
+        forgets: whether forgetting the lessons restored the memory bit for bit, and all answers.
+        written: number of sentence pairs written after the lessons, for the name of the row.
+        signatures: sacrebleu's signatures, by metric.
     """
 
     scores: dict[str, LessonScores]
@@ -117,10 +116,10 @@ class LessonReport:
 def measure_folder(
     folder: Path, set_folder: Path, how: Measuring, device: str = "cpu"
 ) -> LessonReport:
-    """Measure a translator folder, whose own lessons and files stay as they are.
+    """Evaluate a translator folder; its own lessons and files stay unchanged.
 
     Raises:
-        InputError: if the folder, the set or the corpus is not usable.
+        InputError: if the folder, the set or the corpus is unusable.
     """
     alone = Alone(folder, device)
     lesson_set = read_lesson_set(set_folder, alone.languages)
@@ -150,11 +149,11 @@ def measure_folder(
 
 
 class Exam:
-    """Asks whoever was taught, and scores the answers.
+    """Asks translators that were taught, and scores their answers.
 
     Args:
-        lesson_set: what is asked.
-        how: is measured.
+        lesson_set: lessons and questions.
+        how: what to measure.
     """
 
     def __init__(self, lesson_set: LessonSet, how: Measuring) -> None:
@@ -165,11 +164,11 @@ class Exam:
 
     @property
     def signatures(self) -> dict[str, str]:
-        """Sacrebleu's, by metric."""
+        """Sacrebleu's signatures, by metric."""
         return self._scorer.signatures
 
     def sit(self, name: str, pupil: Pupil) -> Answers:
-        """Note what a pupil scores; the first one is what the others are compared with."""
+        """Record the scores of a pupil; the others are compared with the first one."""
         found = self.answers(pupil)
         self._before = self._before or found
         self.scores[name] = self._scorer.score(found, self._before)
@@ -209,7 +208,7 @@ def baselines(alone: Alone, lesson_set: LessonSet) -> Iterator[tuple[str, Pupil]
 def groups_of(
     alone: Alone, lesson_set: LessonSet, before: Answers, after: Answers
 ) -> dict[str, dict[str, tuple[Share, Share]]]:
-    """Divide what is asked by what may make it hard."""
+    """Group questions by properties that may make them hard."""
     asked = lesson_set.asked
     times: dict[str, int] = {}
     for one in asked:
@@ -236,7 +235,7 @@ def groups_of(
 
 
 def scores_table(scores: dict[str, LessonScores]) -> str:
-    """Write a line for each pupil."""
+    """Return a table with a row for each pupil."""
     head = ["", "correct elsewhere", "or inflected", "BLEU", "lessons verbatim", "BLEU",
             "others changed", "reworded", "BLEU", "chrF2", "s"]  # fmt: skip
     rows = [
@@ -249,7 +248,7 @@ def scores_table(scores: dict[str, LessonScores]) -> str:
 
 
 def groups_table(groups: dict[str, dict[str, tuple[Share, Share]]]) -> str:
-    """Write a line for each group."""
+    """Return a table with a row for each group."""
     rows = [["", "", "asked", "correct before", "correct after"]]
     for kind, of in groups.items():
         for number, (name, (before, after)) in enumerate(of.items()):

@@ -1,6 +1,6 @@
-"""Ways to let a translator learn from lessons, to be compared with each other.
+"""Ways for a translator to learn from lessons, for comparison.
 
-Every pupil starts from the same translator and leaves it, when it forgets, as it was.
+Every pupil starts from the same translator, and restores it when it forgets.
 """
 
 import contextlib
@@ -32,7 +32,7 @@ Pairs = Sequence[tuple[str, str]]
 
 
 class Pupil(Protocol):
-    """Whoever can be taught sentence pairs and translate."""
+    """A translator that can be taught sentence pairs."""
 
     def teach(self, pairs: Pairs) -> None:
         """Learn from sentence pairs."""
@@ -45,7 +45,7 @@ class Pupil(Protocol):
 
 
 class Alone:
-    """A translator that learns nothing; the others are made of it.
+    """A translator that learns nothing; the others are based on it.
 
     Args:
         folder: of the translator.
@@ -78,7 +78,8 @@ class Alone:
         Args:
             sentences: raw.
             beam: width of the search.
-            required: for each sentence, the tokens [P] of phrases that its translation must have.
+            required: for each sentence, the tokens [P] of phrases that its translation must
+                contain.
         """
         found: list[str] = []
         with Progress(total=len(sentences), desc="translating", unit=" sentences") as bar:
@@ -92,12 +93,12 @@ class Alone:
         return found
 
     def cut(self, vocabulary: Vocabulary, sentence: str) -> Tensor:
-        """Return the tokens of a sentence with its end, as many of them as the model can read."""
+        """Return the tokens of a sentence with its end, cut to the model's limit."""
         ids = vocabulary.encode(normalise(sentence)).ids
         return torch.cat([ids[:-1][: self.network.longest], ids[-1:]])
 
     def knows(self, source_word: str) -> bool:
-        """Tell whether the training text had a source word more than ``NEW`` times."""
+        """Return whether a source word occurs more than ``NEW`` times in the training text."""
         reader: TermReader | None = getattr(self.network.model.decoder, "terms", None)
         if reader is None:
             return True
@@ -111,7 +112,7 @@ class Alone:
 
 
 class WithMemory:
-    """Remembers lessons, as the product does.
+    """Remembers lessons, as a translator in use does.
 
     Args:
         alone: the translator.
@@ -136,7 +137,7 @@ class WithMemory:
         return self.alone.translate(sentences, beam)
 
     def write(self, pairs: Pairs) -> None:
-        """Write further sentence pairs by the life-long rule: nothing of them is kept for ever."""
+        """Write more sentence pairs by the life-long rule, by which they can be evicted."""
         with Progress(total=len(pairs), desc="writing", unit=" pairs") as bar:
             for begin in range(0, len(pairs), AT_ONCE):
                 some = self.network.decode(self.alone.tokens(pairs[begin : begin + AT_ONCE]))
@@ -146,7 +147,7 @@ class WithMemory:
                 bar.update(len(some))
 
     def held(self) -> dict[str, Tensor]:
-        """Return copies of all that is remembered, by name."""
+        """Return copies of all memory buffers, by name."""
         found = dict(self.network.memory.named_buffers())
         if self.network.terms is not None:
             found |= {f"terms.{name}": one for name, one in self.network.terms.named_buffers()}
@@ -154,11 +155,11 @@ class WithMemory:
 
 
 def same_memories(one: dict[str, Tensor], other: dict[str, Tensor]) -> bool:
-    """Tell whether the same is remembered, bit for bit.
+    """Return whether two memories are the same, bit for bit.
 
     Args:
-        one: what :meth:`WithMemory.held` returned.
-        other: the same of a memory that may have grown since; its further slots must be empty.
+        one: result of :meth:`WithMemory.held`.
+        other: the same for a memory that may have grown; its additional slots must be empty.
     """
     size = len(one["values"])
     added = all(bool((other[name][size:] == empty).all()) for name, empty in EMPTY.items())
@@ -176,8 +177,8 @@ class NearestNeighbours(WithMemory):
     Args:
         alone: the translator.
         weight: of the neighbours' distribution, from 0 to 1.
-        temperature: what similarities are multiplied by before the softmax; None for the one that
-            the model has learned.
+        temperature: factor of similarities before the softmax; None for the one that the model
+            has learned.
     """
 
     def __init__(self, alone: Alone, weight: float, temperature: float | None = None) -> None:
@@ -188,7 +189,7 @@ class NearestNeighbours(WithMemory):
         self._temperature = learned if temperature is None else temperature
 
     def teach(self, pairs: Pairs) -> None:
-        """Give every target token a slot, and no more."""
+        """Give every target token a slot, and do nothing else."""
         decoded = self.network.decode(self.alone.tokens(pairs))
         terms, self._slots = self.network.terms, self.network.teach(decoded, range(len(decoded)))
         if terms is not None:
@@ -200,7 +201,7 @@ class NearestNeighbours(WithMemory):
             return super().translate(sentences, beam)
 
     def weigh(self, hits: MemoryHits, state: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """Weigh answers, in the place of :meth:`MemoryReader.weigh`."""
+        """Weigh answers, replacing :meth:`MemoryReader.weigh`."""
         return fixed_weights(hits, self._reader.memory.neighbors, self._weight, self._temperature)
 
 
@@ -211,14 +212,14 @@ def best_weights(
     weights: Sequence[float],
     temperatures: Sequence[float],
 ) -> tuple[float, float]:
-    """Search the weight and temperature of kNN-MT that make a text most likely.
+    """Search for the weight and temperature of kNN-MT that make a text most probable.
 
     Args:
         alone: the translator.
         lessons: to teach.
-        text: to make likely.
+        text: to make probable.
         weights: to try.
-        temperatures: to try, each with each weight.
+        temperatures: to try with each weight.
     """
     pupil = NearestNeighbours(alone, 0.0)
     pupil.teach(lessons)
@@ -242,7 +243,7 @@ def fixed_weights(
 
     Args:
         hits: of N queries, best first.
-        neighbors: how many of the best count.
+        neighbors: number of neighbours that count.
         weight: of the memory.
         temperature: see :class:`NearestNeighbours`.
 
@@ -271,7 +272,7 @@ class FineTuned:
 
     Args:
         alone: the translator.
-        passes: over the lessons.
+        passes: number of passes over the lessons.
         learning_rate: of Adam.
         batch: lessons in each step.
     """
@@ -297,7 +298,7 @@ class FineTuned:
                 optimizer.step()
 
     def forget(self) -> None:
-        """Put the old weights back."""
+        """Restore the old weights."""
         with torch.no_grad():
             for name, parameter in self.alone.network.model.named_parameters():
                 parameter.copy_(self._before[name])
@@ -308,13 +309,13 @@ class FineTuned:
 
 
 class Constrained:
-    """Is told the words of every question, which its search must use: the upper bound.
+    """Gets the words of every question, which its search must use: an upper bound.
 
-    It learns nothing of the lessons, and gets the words from whoever asks.
+    It learns nothing from the lessons.
 
     Args:
         alone: the translator.
-        questions: the sentences that are asked, and the references that say how words are spelled.
+        questions: the sentences, and the references, which give the spelling of words.
         asked: the words.
     """
 
@@ -335,12 +336,12 @@ class Constrained:
         """Do nothing."""
 
     def translate(self, sentences: Sequence[str], beam: int) -> list[str]:
-        """Translate with the words that each sentence was said to need."""
+        """Translate with the words that each sentence needs."""
         required = [self._required.get(sentence, []) for sentence in sentences]
         return self.alone.translate(sentences, beam, required)
 
 
 def spelled(word: str, text: str) -> str:
-    """Return a word with the capital letters that it has in a text."""
+    """Return a word with its capital letters in a text."""
     found = re.search(re.escape(word), text, re.IGNORECASE)
     return found.group() if found else word

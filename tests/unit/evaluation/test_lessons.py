@@ -170,7 +170,7 @@ def test_a_set_is_read(set_folder: Path) -> None:
     [
         ("asked.json", b"{", "asked.json: is not JSON"),
         ("asked.json", b"\xff", "asked.json: is not JSON"),
-        ("asked.json", b"[]", "must be a list of what is asked, with at least one entry"),
+        ("asked.json", b"[]", "must be a list of questions with at least one entry"),
         ("asked.json", b"{}", "must be a list"),
         ("asked.json", b"[1]", "asked.json, entry 0: must have the texts"),
         ("asked.json", b'[{"word": "a", "source_word": "b", "lesson": true, "question": 0}]',
