@@ -17,7 +17,7 @@ from tests.tiny_training import PLUGINS, made_once
 WORDS = [(f"w{i}", f"W{i}") for i in range(16)]
 SYLLABLES = ["ba", "ce", "di", "fo", "gu", "ha", "ki", "lo", "mu", "ne", "pa", "ri", "so", "tu"]
 NAMES, SENTENCES = 10, {"train": 2000, "valid": 30}
-UPDATES = 500
+UPDATES = 600
 TASK = ["--user-dir", PLUGINS, "--task", "translation_memory", "-s", "xx", "-t", "yy"]
 
 Word = tuple[str, str]  # its pieces in both languages
@@ -29,9 +29,9 @@ def name(draw: random.Random) -> Word:
     return "@@ ".join(one), "@@ ".join(other).upper()
 
 
-def with_names(draw: random.Random, *names: Word) -> list[Word]:
-    """Return a sentence of three to six words, with names in the place of some."""
-    words = draw.sample(WORDS, draw.randint(3, 6))
+def with_names(draw: random.Random, *names: Word, most: int = 4) -> list[Word]:
+    """Draw a sentence of three words or more, with names in the place of some."""
+    words = draw.sample(WORDS, draw.randint(3, most))
     for place, one in zip(draw.sample(range(len(words)), len(names)), names, strict=True):
         words[place] = one
     return words
@@ -69,7 +69,8 @@ def taught(tmp_path_factory: pytest.TempPathFactory) -> Taught:
 
     def drawn(count: int) -> list[list[Word]]:
         return [
-            with_names(draw, *(name(draw) for _ in range(draw.randint(0, 2)))) for _ in range(count)
+            with_names(draw, *(name(draw) for _ in range(draw.randint(0, 2))), most=6)
+            for _ in range(count)
         ]
 
     text = {split: drawn(count) for split, count in SENTENCES.items()}
