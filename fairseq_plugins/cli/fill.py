@@ -39,7 +39,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     add("--clear", action="store_true", help="empty the memory first")
     add("--epochs", type=not_negative, default=1, help="passes over the split; 0 only calibrates")
     add("--calibrate", metavar="SPLIT",
-        help="fit the gate and the temperature on this part of the data: valid")  # fmt: skip
+        help="part of the data to fit gate and temperature on, such as valid")  # fmt: skip
     add("--max-tokens", type=positive, default=4000, help="target tokens per batch, at most")
     add("--seed", type=seed, default=1, help="seed of the order of batches")
     add("--autocast", choices=AUTOCAST, default="auto",

@@ -1,8 +1,8 @@
-"""Take back the last change that has not been taken back yet.
+"""Undo the last change that has not been undone yet.
 
     fairseq-memory undo my-translator
 
-An import is one change. Run it again to take back the change before.
+An import is one change. Run it again to undo the change before.
 """
 
 import argparse
@@ -17,7 +17,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> tuple[str, object]:
-    """Take back the change."""
+    """Undo the change."""
     from fairseq_plugins.teaching.about import open_journal
     from fairseq_plugins.teaching.shown import change_line
 

@@ -192,7 +192,7 @@ def test_a_new_lesson_needs_both_sides(client: Client, page: Page) -> None:
     page.one("#add").click()
     page.one("form textarea[name=source]").send_keys(CAT)
     page.one("#lessons .strong").click()
-    page.until(lambda: "both sides" in page.one("#lessons .wrong").text)
+    page.until(lambda: "a source and a target" in page.one("#lessons .wrong").text)
     page.one("form textarea[name=target]").send_keys(KATZE)
     page.one("#lessons .strong").click()
     page.until(lambda: page.texts("#lessons .pairs span") == [CAT, KATZE])
