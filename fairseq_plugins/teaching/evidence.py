@@ -32,13 +32,13 @@ def explained(
     reading: Reading,
     known: Describes,
 ) -> Word:
-    """Add to a word what speaks for it.
+    """Add the evidence to a word.
 
     Args:
         word: of a translation.
-        tokens: its places in the target that was read.
-        reading: of that target.
-        known: what slots and terms remember.
+        tokens: its positions in the target.
+        reading: of the target.
+        known: describes slots and terms.
     """
     if not tokens:
         return word

@@ -258,7 +258,7 @@ def test_the_token_is_asked_for(original: Path, tmp_path: Path, page: Page) -> N
         page.open(client)
         page.one("#token").send_keys("wrong")
         page.one("#dialog .strong").click()
-        page.until(lambda: "That was not it" in page.one("#dialog").text)
+        page.until(lambda: "token is not correct" in page.one("#dialog").text)
         page.one("#token").send_keys(TOKEN)
         page.one("#dialog .strong").click()
         page.until(lambda: not page.all("#dialog")[0].is_displayed())

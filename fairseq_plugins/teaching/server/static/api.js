@@ -68,7 +68,7 @@ function askForToken(wrong) {
         sessionStorage.setItem(TOKEN, input.value.trim());
         close();
       } },
-      wrong ? el("p", { class: "wrong", role: "alert" }, "That was not it.") : null,
+      wrong ? el("p", { class: "wrong", role: "alert" }, "This token is not correct.") : null,
       el("label", { class: "field" }, "Token, from whoever runs the server", input),
       el("div", { class: "actions" }, el("button", { class: "strong" }, "Continue"))));
     dialog.addEventListener("close", () => { asking = null; resolve(); }, { once: true });

@@ -16,12 +16,12 @@ export function changed() {
   document.dispatchEvent(new CustomEvent(NAME));
 }
 
-/** Take back the last change, and say what it was. */
+/** Undo the last change, and show what it was. */
 export async function undo() {
   try {
     const change = await call("POST", "/undo");
     const what = change.lessons > 1 ? `${change.lessons.toLocaleString("en")} lessons` : `“${change.source}”`;
-    toast(`Taken back: ${what} ${change.lessons > 1 ? "were" : "was"} ${DONE[change.kind]}.`);
+    toast(`Undone: ${what} ${change.lessons > 1 ? "were" : "was"} ${DONE[change.kind]}.`);
     changed();
   } catch (error) {
     toast(error.message);

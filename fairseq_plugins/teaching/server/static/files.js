@@ -47,7 +47,7 @@ function failed(file, error, keptGoing) {
     el("p", { class: "wrong", role: "alert" }, faulty ? error.message.replace(/Mend the file.*$/, "") : error.message),
     el("div", { class: "actions" },
       el("button", { type: "button", class: faulty ? "quiet" : "strong", onclick: close }, "Close"),
-      faulty ? el("button", { type: "button", class: "strong", onclick: () => importFile(file, true) }, "Take the rest of it") : null)));
+      faulty ? el("button", { type: "button", class: "strong", onclick: () => importFile(file, true) }, "Import the rest of it") : null)));
 }
 
 async function exportFile(query) {

@@ -81,7 +81,7 @@ async function save(lesson, form, wrong) {
   try {
     const kept = await call(lesson.id ? "PUT" : "POST", lesson.id ? `/lessons/${lesson.id}` : "/lessons", { json });
     editing = null;
-    const older = kept.contradicts.length ? ` It contradicts lesson ${kept.contradicts[0].id}; the newer one holds.` : "";
+    const older = kept.contradicts.length ? ` It contradicts lesson ${kept.contradicts[0].id}; the newer one applies.` : "";
     toast(`Lesson ${kept.id} is ${lesson.id ? "changed" : "taught"}.${older}`, { name: "Undo", run: undo });
     changed();
   } catch (error) {
@@ -131,7 +131,7 @@ async function forgetMany() {
   if (!meant) return;
   const what = query.search ? ` that contain “${query.search}”` : "";
   openDialog(`Forget ${count(meant.lessons, "lesson")}?`, (close) => el("div", { class: "stack" },
-    el("p", {}, `All lessons from “${query.origin}”${what}. It is one change, which Undo takes back.`),
+    el("p", {}, `All lessons from “${query.origin}”${what}. This is one change, which you can undo.`),
     el("div", { class: "actions" },
       el("button", { type: "button", class: "quiet", onclick: close }, "Keep them"),
       el("button", { type: "button", class: "strong", onclick: async () => {

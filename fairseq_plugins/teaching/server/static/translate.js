@@ -136,7 +136,7 @@ async function teach(event) {
 
 function warnings(lesson) {
   const texts = lesson.contradicts.map((other) =>
-    `Lesson ${other.id} translated the same sentence as “${other.target}”. The new one holds.`);
+    `Lesson ${other.id} translated the same sentence as “${other.target}”. The new one applies.`);
   if (!lesson.came_through) {
     texts.push(`This sentence is now translated as you taught it. In other sentences network and memory may not
       follow yet: by themselves they say “${lesson.now}”.`.replace(/\s+/g, " "));

@@ -43,19 +43,19 @@ function summary(word) {
   return `${probable}, ${percent(word.memory_share)} of that from the memory`;
 }
 
-/** Show what speaks for a word of a sentence. */
+/** Show the evidence for a word of a sentence. */
 export function explain(word, sentence, found, take) {
   title.replaceChildren(el("q", {}, word.text), ` ${summary(word)}`);
   const parts = [title];
   if (sentence.lesson) {
-    parts.push(el("p", { class: "soft" }, "This sentence stands as it was taught by ",
+    parts.push(el("p", { class: "soft" }, "This sentence is translated as it was taught by ",
       el("a", { href: `#lessons?${sentence.lesson.id}` }, `lesson ${sentence.lesson.id}`), "."));
   }
   const best = word.evidence.filter((one) => one.weight >= LEAST || word.memory_share === null).slice(0, MOST);
   if (best.length) parts.push(el("ul", { class: "evidence" }, best.map(evidence)));
-  else parts.push(el("p", { class: "soft" }, "Nothing that is remembered speaks for it."));
+  else parts.push(el("p", { class: "soft" }, "No remembered sentence supports this word."));
   if (sentence.near.length) {
-    parts.push(el("h3", {}, "Lessons with nearly this sentence"),
+    parts.push(el("h3", {}, "Lessons with a similar sentence"),
       el("ul", { class: "evidence" }, sentence.near.slice(0, MOST).map((one) => near(one, take))));
   }
   if (found.alone !== null) parts.push(el("p", { class: "soft" }, `Without its memory: ${found.alone}`));
