@@ -25,4 +25,5 @@ def run(args: argparse.Namespace) -> tuple[str, object]:
         from fairseq_plugins.memory.snapshot import summarize
 
         found = summarize(args.file)
-    return "\n".join(f"{name:<14}{value}" for name, value in found.items()), found
+    width = max(map(len, found)) + 2
+    return "\n".join(f"{name:<{width}}{value}" for name, value in found.items()), found

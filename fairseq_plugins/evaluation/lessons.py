@@ -132,8 +132,8 @@ def measure_folder(
     start, before = pupil.held(), exam.sit(BEFORE, alone)
     with taught(pupil, lesson_set):
         after, found = exam.sit(TAUGHT, pupil), found_or_trusted(alone, lesson_set)
-    again = exam.answers(alone)
-    forgets = same_memories(start, pupil.held()) and again.questions == before.questions
+    again = alone.translate(lesson_set.questions.source, how.beam)
+    forgets = same_memories(start, pupil.held()) and again == before.questions
     if how.baselines:
         for name, other in baselines(alone, lesson_set):
             with taught(other, lesson_set):

@@ -121,7 +121,7 @@ def test_a_snapshot_is_described(
     assert main([*verb, str(path), "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["size"] == 40
     assert main([*verb, str(path)]) == 0
-    assert "size          40\n" in capsys.readouterr().out
+    assert re.search(r"^size +40$", capsys.readouterr().out, re.MULTILINE)
 
 
 def test_a_mistake_of_the_user_is_one_line_and_code_one(tmp_path: Path) -> None:
