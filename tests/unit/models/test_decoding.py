@@ -171,8 +171,8 @@ def count_queries(model: Any) -> list[int]:
     """Return a list that grows with every call of the memory, by the number of queries in it."""
     asked: list[int] = []
     memory = model.decoder.reader.memory
-    answer = memory.query
-    memory.query = lambda query: asked.append(len(query)) or answer(query)
+    answer = memory.query_apart
+    memory.query_apart = lambda query: asked.append(len(query)) or answer(query)
     return asked
 
 
