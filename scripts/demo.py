@@ -23,7 +23,7 @@ def parse() -> argparse.Namespace:
     )
     add = parser.add_argument
     add("--out", type=Path, default=Path("demo"), help="folder for all output (demo)")
-    add("--updates", type=positive, default=2000, help="number of updates of each training (2000)")
+    add("--updates", type=positive, default=3000, help="number of updates of each training (3000)")
     add("--seed", type=seed, default=1, help="seed; each seed gives another language (1)")
     add("--threads", type=positive, default=os.cpu_count() or 1, help="number of processor cores")
     return parser.parse_args()
