@@ -122,13 +122,7 @@ def find_word(pieces: Pieces, word: str) -> list[int]:
         The numbers of the pieces of its first occurrence; none if it does not occur.
     """
     found = re.search(rf"(?<!\w){re.escape(word)}(?!\w)", pieces.text, re.IGNORECASE)
-    if found is None:
-        return []
-    return [
-        number
-        for number, (begin, end) in enumerate(pieces.spans)
-        if begin < found.end() and end > found.start()
-    ]
+    return [] if found is None else pieces.between(found.start(), found.end())
 
 
 def mean(places: Sequence[AtAPiece]) -> AtAPiece:

@@ -271,14 +271,13 @@ class MemoryReader(nn.Module):
         Returns:
             log w [N, k] of one mixture with the softmax, and the logit of its gate [N].
         """
-        others, order = self.others(hits)
-        of_others = self.log_weights(others)
-        gate = self.gate_logit(state, others, of_others)
-        if order is None:
-            return of_others, gate
         taught = self.memory.taught(hits.slots)
-        assert taught is not None
-        gate = gate.sigmoid().unsqueeze(1)
+        if taught is None:
+            log_weights = self.log_weights(hits)
+            return log_weights, self.gate_logit(state, hits, log_weights)
+        others, order = self._others(hits, taught)
+        of_others = self.log_weights(others)
+        gate = self.gate_logit(state, others, of_others).sigmoid().unsqueeze(1)
         share, of_lessons = lesson_shares(hits, taught)
         weights = torch.zeros_like(hits.similarities).scatter(1, order, of_others.exp())
         weights = (1 - share) * gate * weights + share * of_lessons
@@ -286,19 +285,20 @@ class MemoryReader(nn.Module):
         log_weights = (weights / total).log()
         return log_weights, torch.logit(total.squeeze(1), eps=_SMALLEST)
 
-    def others(self, hits: MemoryHits) -> tuple[MemoryHits, Tensor | None]:
+    def others(self, hits: MemoryHits) -> MemoryHits:
         """Return the answers without lessons.
 
         Args:
             hits: answers of :meth:`KeyValueMemory.query_apart` to N queries.
 
         Returns:
-            The neighbours [N, k] that were not taught, and the position of each among the hits;
-            None instead of the positions if nothing was taught, so that all keep their positions.
+            The neighbours [N, k] that were not taught.
         """
         taught = self.memory.taught(hits.slots)
-        if taught is None:
-            return hits, None
+        return hits if taught is None else self._others(hits, taught)[0]
+
+    def _others(self, hits: MemoryHits, taught: Tensor) -> tuple[MemoryHits, Tensor]:
+        """Return the same, and the position [N, k] of each neighbour among the hits."""
         order = taught.long().argsort(dim=1, stable=True)[:, : self.memory.neighbors]
         return hits.without(taught).select(order), order
 

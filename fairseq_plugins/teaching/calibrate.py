@@ -129,7 +129,7 @@ def _collect(loaded: LoadedCheckpoint, reader: MemoryReader, split: str) -> _Tok
         state, hits = decoded.reading.state, decoded.reading.hits
         assert state is not None and hits is not None  # for a reader that interpolates
         states.append(state.float())
-        parts.append((reader.others(hits)[0], decoded.target, decoded.log_prob()))
+        parts.append((reader.others(hits), decoded.target, decoded.log_prob()))
     all_hits, targets, log_probs = zip(*parts, strict=True)
     names = [field.name for field in fields(MemoryHits)]
     hits = MemoryHits(*(torch.cat([getattr(hits, name) for hits in all_hits]) for name in names))

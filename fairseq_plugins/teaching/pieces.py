@@ -94,9 +94,4 @@ def _spans(text: str, pieces: Sequence[str]) -> Iterator[tuple[int, int]]:
 def words(pieces: Pieces) -> Iterator[tuple[int, int, list[int]]]:
     """Yield the words of a text: begin, end, and the numbers of their pieces."""
     for found in re.finditer(r"\S+", pieces.text):
-        inside = [
-            number
-            for number, (begin, end) in enumerate(pieces.spans)
-            if (begin < found.end() and end > found.start())
-        ]
-        yield found.start(), found.end(), inside
+        yield found.start(), found.end(), pieces.between(found.start(), found.end())

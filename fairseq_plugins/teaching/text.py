@@ -168,6 +168,13 @@ class Pieces:
     text: str
     spans: Sequence[tuple[int, int]]
 
+    def between(self, start: int, stop: int) -> list[int]:
+        """Return the numbers of the pieces with a character in [start, stop)."""
+        return [
+            number for number, (begin, end) in enumerate(self.spans)
+            if begin < stop and end > start
+        ]  # fmt: skip
+
 
 def with_marks(
     source: Pieces, marks: Sequence[Mark], target: Pieces, aligned: Sequence[int]
