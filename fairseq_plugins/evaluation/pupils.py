@@ -20,7 +20,7 @@ from fairseq_plugins.modules.memory_reader import MemoryReader, mix_target
 from fairseq_plugins.modules.term_reader import TermReader
 from fairseq_plugins.progress import Progress
 from fairseq_plugins.teaching.about import read_about
-from fairseq_plugins.teaching.folder import PIECES, load_pieces
+from fairseq_plugins.teaching.folder import load_vocabularies
 from fairseq_plugins.teaching.network import Network
 from fairseq_plugins.teaching.pieces import Vocabulary
 from fairseq_plugins.teaching.terms import NEW
@@ -56,10 +56,7 @@ class Alone:
         about = read_about(folder)
         self.languages = about.source, about.target
         self.network = Network(folder, about, device)
-        model = load_pieces(folder / PIECES)
-        task = self.network.task
-        self.source = Vocabulary(model, task.source_dictionary)
-        self.target = Vocabulary(model, task.target_dictionary)
+        self.source, self.target = load_vocabularies(folder, self.network.task)
 
     def teach(self, pairs: Pairs) -> None:
         """Do nothing."""

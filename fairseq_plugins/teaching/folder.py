@@ -18,6 +18,7 @@ from fairseq_plugins.memory.fingerprint import weights_fingerprint
 from fairseq_plugins.memory.state import memory_buffers
 from fairseq_plugins.teaching.about import ABOUT, VERSION, About
 from fairseq_plugins.teaching.loaded_checkpoint import Corpus, LoadedCheckpoint
+from fairseq_plugins.teaching.pieces import Vocabulary
 from fairseq_plugins.teaching.teach import count_words
 
 CHECKPOINT, PIECES = "checkpoint.pt", "spm.model"
@@ -92,6 +93,17 @@ def load_pieces(path: Path) -> sentencepiece.SentencePieceProcessor:
     except RuntimeError as error:
         raise InputError(f"{path}: is not a sentencepiece model; give the spm.model written by the "
                          "preparation of the data") from error  # fmt: skip
+
+
+def load_vocabularies(folder: Path, task: Any) -> tuple[Vocabulary, Vocabulary]:
+    """Load the source and target vocabularies of a translator folder.
+
+    Args:
+        folder: of the translator.
+        task: with its dictionaries.
+    """
+    model = load_pieces(folder / PIECES)
+    return Vocabulary(model, task.source_dictionary), Vocabulary(model, task.target_dictionary)
 
 
 def fingerprint_of(folder: Path, languages: tuple[str, str], weights: dict[str, Any]) -> str:

@@ -19,10 +19,9 @@ from fairseq_plugins.progress import Progress
 from fairseq_plugins.teaching.about import open_journal, read_about
 from fairseq_plugins.teaching.entries import Entry, ImportReport
 from fairseq_plugins.teaching.exchange import check_entries, read_entries, write_lessons
-from fairseq_plugins.teaching.folder import PIECES, load_pieces
+from fairseq_plugins.teaching.folder import load_vocabularies
 from fairseq_plugins.teaching.lessons import EVERYTHING, Change, Lesson, Pair, Selection
 from fairseq_plugins.teaching.network import Network
-from fairseq_plugins.teaching.pieces import Vocabulary
 from fairseq_plugins.teaching.sentences import Sentences
 from fairseq_plugins.teaching.taught_memory import AT_ONCE, TaughtMemory, in_parts
 from fairseq_plugins.teaching.text import normalise
@@ -78,10 +77,7 @@ class Translator:
                 f"{self.folder}: its parts are not those that it was packed with; pack it again, "
                 "and move its lessons.db there"
             )
-        model = load_pieces(self.folder / PIECES)
-        task = self._network.task
-        source = Vocabulary(model, task.source_dictionary)
-        target = Vocabulary(model, task.target_dictionary)
+        source, target = load_vocabularies(self.folder, self._network.task)
         self._sentences = Sentences(self._network, source, target)
         self._journal = open_journal(self.folder)
         self._taught = TaughtMemory(self._network, source, target, self._journal)
