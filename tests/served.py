@@ -15,7 +15,7 @@ from fairseq_plugins.teaching.server.app import build
 from fairseq_plugins.teaching.server.service import Service
 from fairseq_plugins.teaching.translator import Translator
 
-TIMEOUT = 60.0  # seconds
+TIMEOUT = 300.0  # seconds; a server that hangs, rather than being slow
 
 
 class Client:

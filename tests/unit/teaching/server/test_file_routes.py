@@ -1,15 +1,22 @@
 """Files of lessons, sent and fetched over HTTP."""
 
+import itertools
 import json
 import tempfile
-import time
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 import requests
+from starlette.concurrency import run_in_threadpool
 
 from fairseq_plugins.teaching.server import importing
+from fairseq_plugins.teaching.server.worker import Worker
 from tests.served import TIMEOUT, Client
+from tests.waiting import wait_until
 
 LESSONS = "The cat sleeps.\tDie Katze schläft.\nThe dog runs.\tDer Hund läuft.\n"
 LINES = {"Accept": "application/x-ndjson"}
@@ -100,37 +107,49 @@ def test_no_name_of_a_client_reaches_the_disk(client: Client, name: str, tempora
     assert seen == {"lessons.tsv"}
 
 
-def test_others_are_served_while_a_file_is_imported(
-    client: Client, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def gate(client: Client, monkeypatch: pytest.MonkeyPatch) -> Iterator[threading.Event]:
+    """Hold imports after their first part, one lesson, until the event is set."""
+    opened, work, begun = threading.Event(), Worker.__call__, itertools.count()
+
+    async def held(self: Worker, call: Any, *args: Any) -> Any:
+        if call is next and next(begun) > 0:
+            await run_in_threadpool(opened.wait)
+        return await work(self, call, *args)
+
+    monkeypatch.setattr(Worker, "__call__", held)
+    monkeypatch.setattr(importing, "AT_ONCE", 1)
+    yield opened
+    opened.set()
+
+
+@contextmanager
+def imported(client: Client) -> Iterator[Iterator[Any]]:
+    """Import three lessons; yield what is told once the first is taught."""
+    path = f"{client.address}/lessons/import?name=some.tsv"
+    file = "".join(f"Cat {number}\tKatze {number}\n" for number in range(3)).encode()
+    with requests.post(path, data=file, headers=LINES, stream=True, timeout=TIMEOUT) as answer:
+        told = map(json.loads, answer.iter_lines())
+        assert [next(told)["report"]["taught"] for _ in range(2)] == [0, 1]
+        yield told
+
+
+def test_others_are_served_while_a_file_is_imported(client: Client, gate: threading.Event) -> None:
     """An import continues when its client disconnects; another file has to wait."""
-    monkeypatch.setattr(importing, "AT_ONCE", 1)
-    many = "".join(f"Cat {number}\tKatze {number}\n" for number in range(60))
-    path = f"{client.address}/lessons/import?name=some.tsv"
-    with requests.post(
-        path, data=many.encode(), headers=LINES, stream=True, timeout=TIMEOUT
-    ) as answer:
-        next(answer.iter_lines())
+    with imported(client):
         assert client.send("POST", "/translate", q="x", target="de")
-        assert client.get("/lessons")["total"] < 60
+        assert client.get("/lessons")["total"] == 1
         assert client.refused("POST", "/lessons/import?name=b.tsv", data=b"x\ty")[0] == 409
-    deadline = time.monotonic() + TIMEOUT
-    while client.get("/lessons")["total"] < 60:
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
-    assert client.send("POST", "/undo")["lessons"] == 60
+    gate.set()
+    wait_until(lambda: client.get("/lessons")["total"] == 3)
+    assert client.send("POST", "/undo")["lessons"] == 3
 
 
-def test_an_import_ends_with_the_server(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(importing, "AT_ONCE", 1)
-    many = "".join(f"Cat {number}\tKatze {number}\n" for number in range(60))
-    path = f"{client.address}/lessons/import?name=some.tsv"
-    with requests.post(
-        path, data=many.encode(), headers=LINES, stream=True, timeout=TIMEOUT
-    ) as answer:
-        lines = answer.iter_lines()
-        next(lines)
+def test_an_import_ends_with_the_server(client: Client, gate: threading.Event) -> None:
+    """The part that has begun is taught."""
+    with imported(client) as told:
         client.service.ending = True
-        last = json.loads(list(lines)[-1])
+        gate.set()
+        *_, last = told
     assert "import the file again" in last["error"] and not last["complete"]
-    assert client.get("/lessons")["total"] == last["report"]["taught"] < 60
+    assert client.get("/lessons")["total"] == last["report"]["taught"] == 2
