@@ -6,6 +6,7 @@ import random
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 from unittest.mock import patch
 
 import numpy as np
@@ -35,18 +36,44 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker("data")
 
 
-@pytest.fixture(autouse=True)
-def alike() -> Iterator[None]:
-    """Begin every test with the same random numbers, log and environment, whatever ran before."""
+def seed() -> None:
+    """Begin all random numbers anew."""
     random.seed(1)
     np.random.seed(1)
     torch.manual_seed(1)
+
+
+def settings_of_process() -> dict[str, Any]:
+    """Return what a test must leave as it was."""
+    return {
+        "folder": os.getcwd(),
+        "threads": torch.get_num_threads(),
+        "gradients": torch.is_grad_enabled(),
+        "number format": torch.get_default_dtype(),
+        "deterministic": torch.are_deterministic_algorithms_enabled(),
+    }
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_fixture_setup(fixturedef: pytest.FixtureDef) -> Iterator[None]:
+    """Make what tests share with the same random numbers, whichever of them asks for it first."""
+    if fixturedef.scope != "function":
+        seed()
+    return (yield)
+
+
+@pytest.fixture(autouse=True)
+def alike() -> Iterator[None]:
+    """Begin every test with the same random numbers, log and environment, whatever ran before."""
+    seed()
     # fairseq begins a log of everything, on a stream that may be closed by now.
     logging.root.setLevel(logging.WARNING)
     for handler in [one for one in logging.root.handlers if type(one) is logging.StreamHandler]:
         logging.root.removeHandler(handler)
+    before = settings_of_process()
     with patch.dict(os.environ):  # fairseq's iterators change it
         yield
+    assert settings_of_process() == before, "a test has left its process changed"
 
 
 @pytest.fixture(scope="session")

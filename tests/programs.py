@@ -14,6 +14,7 @@ import os
 import pickle
 import select
 import shutil
+import signal
 import socket
 import struct
 import subprocess
@@ -28,8 +29,10 @@ Popen = subprocess.Popen  # before anything takes its place
 SERVER = Path(__file__).with_name("program_server.py")
 SOURCE = Path(__file__).with_name("source.py")
 FULL_DISK = Path(__file__).with_name("full_disk.py")
+KILLED = Path(__file__).with_name("killed.py")
 SCRIPTS = Path(__file__).resolve().parents[1] / "scripts"
 ADDRESS = "TEST_PROGRAM_SERVER"  # the environment variable that tells programs where it listens
+LONGEST = 900.0  # seconds; what takes longer hangs, on however slow a machine
 NUMBER = struct.Struct("i")  # how the server tells a process number or an exit status
 # Variables that packages read while they are imported. (The number of threads can be set later.)
 READ_AT_IMPORT = ("PYTHON", "LD_", "ATEN_", "DNNL_", "FAISS_", "MKL_", "NPY_", "ONEDNN_", "TORCH_")
@@ -58,6 +61,7 @@ class Program(Popen):
         if special or arguments is None or not (_warm and server_suits(environment)):
             super()._execute_child(*given)
             return
+        sys.audit("subprocess.Popen", None, start["args"], start["cwd"], start["env"])
         job = {
             "arguments": arguments,
             "folder": os.fspath(start["cwd"] or os.getcwd()),
@@ -176,7 +180,7 @@ def cold() -> Iterator[None]:
 
 def run(*command: object, stdin: str = "", **options: Any) -> subprocess.CompletedProcess[str]:
     """Run a command to its end; its output is text."""
-    options = {"timeout": 300} | options  # seconds; many times what a quiet machine takes
+    options = {"timeout": LONGEST} | options
     command = tuple(str(part) for part in command)
     return subprocess.run(command, input=stdin, capture_output=True, text=True, **options)
 
@@ -204,6 +208,18 @@ def module(name: str, *arguments: object, **options: Any) -> subprocess.Complete
 def module_on_full_disk(room: int, name: str, *arguments: object) -> subprocess.CompletedProcess:
     """Run ``python -m name`` where no file may have more than ``room`` bytes."""
     return run(sys.executable, FULL_DISK, room, name, *arguments)
+
+
+def kill_module(awaited: str, name: str, *arguments: object) -> None:
+    """Run ``python -m name``, and kill it as soon as it starts a certain program.
+
+    Args:
+        awaited: part of the command of that program.
+        name: of the module.
+        arguments: for it.
+    """
+    done = run(sys.executable, KILLED, awaited, name, *arguments)
+    assert done.returncode == -signal.SIGKILL, done.stderr[-2000:]
 
 
 def succeeded(done: subprocess.CompletedProcess[str]) -> str:

@@ -2,7 +2,6 @@
 
 import socket
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,8 +13,8 @@ import uvicorn
 from fairseq_plugins.teaching.server.app import build
 from fairseq_plugins.teaching.server.service import Service
 from fairseq_plugins.teaching.translator import Translator
-
-TIMEOUT = 300.0  # seconds; a server that hangs, rather than being slow
+from tests.programs import LONGEST
+from tests.waiting import wait_until
 
 
 class Client:
@@ -36,7 +35,7 @@ class Client:
 
     def __call__(self, method: str, path: str, **more: Any) -> requests.Response:
         """Return the answer to a request."""
-        return requests.request(method, self.address + path, timeout=TIMEOUT, **more)
+        return requests.request(method, self.address + path, timeout=LONGEST, **more)
 
     def get(self, path: str, **query: Any) -> Any:
         """Return the answer to a request that must succeed."""
@@ -70,9 +69,8 @@ def serving(folder: Path, token: str | None = None) -> Iterator[Client]:
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
         thread.start()
         try:
-            while not server.started:
-                assert thread.is_alive()
-                time.sleep(0.01)
+            wait_until(lambda: server.started or not thread.is_alive())
+            assert server.started
             yield Client(f"http://127.0.0.1:{port}", service)
         finally:
             server.should_exit = True

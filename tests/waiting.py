@@ -3,12 +3,12 @@
 import time
 from collections.abc import Callable
 
-LONGEST = 300.0  # seconds; something hangs, rather than being slow
+from tests.programs import LONGEST
 
 
-def wait_until(condition: Callable[[], object], longest: float = LONGEST) -> None:
-    """Return once a condition holds; fail if it does not within a number of seconds."""
-    end = time.monotonic() + longest
+def wait_until(condition: Callable[[], object]) -> None:
+    """Return once a condition holds; fail if it never does."""
+    end = time.monotonic() + LONGEST
     while not condition():
         assert time.monotonic() < end, "waited in vain"
         time.sleep(0.01)

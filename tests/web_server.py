@@ -3,7 +3,6 @@
 import functools
 import http.server
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -19,7 +18,7 @@ class Server:
         break_after: Bytes after which an answer breaks off, for as many answers as there are.
         chunked: Whether answers come in pieces, without telling how long they are.
         length: Of every answer, if it is to be another than the true one.
-        delay: Seconds before each answer.
+        answering: Set unless answers are held back.
         statuses: To be sent instead of a file, one for each of the next requests.
         ranges: Of the requests so far, None for a whole file.
     """
@@ -29,7 +28,8 @@ class Server:
         self.break_after: list[int] = []
         self.chunked = False
         self.length: str | None = None
-        self.delay = 0.0
+        self.answering = threading.Event()
+        self.answering.set()
         self.statuses: list[int] = []
         self.ranges: list[str | None] = []
 
@@ -48,7 +48,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         state = self.state
         wanted = self.headers["Range"]
         state.ranges.append(wanted)
-        time.sleep(state.delay)
+        state.answering.wait()
         path = state.folder / self.path.lstrip("/")
         status = state.statuses.pop(0) if state.statuses else 200 if path.is_file() else 404
         if status != 200:
@@ -81,4 +81,5 @@ def serve(folder: Path) -> Iterator[Server]:
         threading.Thread(target=httpd.serve_forever, args=(0.01,), daemon=True).start()
         state.address = f"http://127.0.0.1:{httpd.server_port}/"
         yield state
+        state.answering.set()
         httpd.shutdown()

@@ -3,7 +3,6 @@
 import os
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +17,8 @@ from fairseq_plugins.experiments.workshop import Training, Workshop
 from fairseq_plugins.plots.style import validation
 from tests import omniglot_archives as archives
 from tests.conftest import ROOT
-from tests.programs import SOURCE, fairseq, succeeded
+from tests.programs import LONGEST, SOURCE, fairseq, succeeded
+from tests.waiting import wait_until
 
 pytestmark = pytest.mark.integration
 SHORT = ["optimization.max_update=4", "++dataset.batch_size=6", "common.log_interval=1"]
@@ -157,28 +157,38 @@ def test_a_start_that_failed_does_not_bind(tmp_path: Path) -> None:
     assert workshop.seconds("small") >= 0
 
 
+SLOW = "import os, time; print(os.getpid(), flush=True); time.sleep(3600); print('ended')"
+
+
+def is_running(log: Path) -> bool:
+    """Return whether the slow program that wrote a log still runs."""
+    number = int(log.read_text().split()[0])
+    try:
+        os.kill(number, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
 def test_one_that_fails_ends_the_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    commands = {
-        "one": ("fails.txt", "import time; time.sleep(0.5); 1 / 0"),
-        "two": ("slow.txt", "import time; time.sleep(99)"),
-        "three": ("next.txt", "import time; time.sleep(99)"),
-    }
+    slow, next_one = tmp_path / "slow", tmp_path / "next"
 
     def train(self: Workshop, training: Training) -> None:
-        log, command = commands[training.name]
-        run([sys.executable, "-c", command], tmp_path / log, 1)
+        source = SLOW
+        if training.name == "fails":
+            wait_until(lambda: slow.exists() and slow.read_text())
+            source = "1 / 0"
+        run([sys.executable, "-c", source], tmp_path / training.name, 1)
 
     monkeypatch.setattr(Workshop, "_train", train)
     workshop = Workshop(tmp_path, threads=2, parallel=2)
-    begin = time.monotonic()
-    with pytest.raises(InputError, match=r"fails\.txt: the command that wrote this log failed"):
-        workshop.train([Training(name, "", []) for name in ("two", "one", "three")])
-    assert time.monotonic() - begin < 20
+    with pytest.raises(InputError, match=r"fails: the command that wrote this log failed"):
+        workshop.train([Training(name, "", []) for name in ("slow", "fails", "next")])
+    assert not is_running(slow) and "ended" not in slow.read_text()
+    assert not next_one.exists() or "ended" not in next_one.read_text()
 
 
 def test_a_program_that_is_ended_ends_its_trainings(tmp_path: Path) -> None:
-    slow = tmp_path / "slow.py"
-    slow.write_text("import os, time; print(os.getpid(), flush=True); time.sleep(99)")
     program = f"""
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -188,7 +198,7 @@ from fairseq_plugins.commands import run
 from fairseq_plugins.program import start
 
 def wait(self, training):
-    run([sys.executable, {str(slow)!r}], Path({str(tmp_path)!r}, training.name), 1)
+    run([sys.executable, "-c", {SLOW!r}], Path({str(tmp_path)!r}, training.name), 1)
 
 start()
 trainings.Workshop._train = wait
@@ -197,12 +207,8 @@ workshop.train([trainings.Training(name, "", []) for name in ("one", "two", "thr
 """
     logs = [tmp_path / name for name in ("one", "two", "three")]
     with subprocess.Popen([sys.executable, SOURCE, program]) as running:
-        deadline = time.monotonic() + 60
-        while time.monotonic() < deadline and not all(
-            log.exists() and log.read_text() for log in logs[:2]
-        ):
-            time.sleep(0.05)
+        wait_until(lambda: all(log.exists() and log.read_text() for log in logs[:2]))
         running.terminate()
-        assert running.wait(20) == 143
-    assert not any(Path(f"/proc/{int(log.read_text())}").exists() for log in logs[:2])
+        assert running.wait(LONGEST) == 143
+    assert not any(map(is_running, logs[:2]))
     assert not logs[2].exists()

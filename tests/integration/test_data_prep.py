@@ -1,9 +1,5 @@
 """The data preparation programs as users run them: results, restarts, and errors."""
 
-import signal
-import subprocess
-import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,7 +8,7 @@ from fairseq.data import Dictionary, indexed_dataset
 
 from data_prep.core.program import DataError
 from data_prep.text.binarize import run_fairseq_preprocess
-from tests.programs import module, module_on_full_disk
+from tests.programs import kill_module, module, module_on_full_disk
 
 pytestmark = pytest.mark.integration
 
@@ -112,16 +108,11 @@ def test_second_run_does_nothing(prepared: tuple[Path, Path]) -> None:
 def test_killed_run_goes_on_to_the_same_result(prepared: tuple[Path, Path], tmp_path: Path) -> None:
     corpus, undisturbed = prepared
     out = tmp_path / "out"
-    command = [sys.executable, "-m", "data_prep.parallel", *parallel_arguments(corpus, out)]
-    with subprocess.Popen([*map(str, command)], stderr=subprocess.DEVNULL) as process:
-        deadline = time.monotonic() + 60
-        while not list(out.glob(".unfinished-*/dict.txt")):  # the beginning of the last stage
-            assert process.poll() is None and time.monotonic() < deadline
-            time.sleep(0.001)
-        process.send_signal(signal.SIGKILL)
-    assert not (out / "data-bin").exists()
+    arguments = parallel_arguments(corpus, out)
+    kill_module("fairseq_cli.preprocess", "data_prep.parallel", *arguments)  # in the last stage
+    assert list(out.glob(".unfinished-*/dict.txt")) and not (out / "data-bin").exists()
 
-    status, errors = run("parallel", *parallel_arguments(corpus, out))
+    status, errors = run("parallel", *arguments)
     assert status == 0
     assert errors.count("up to date") == 3
     assert contents(out / "data-bin") == contents(undisturbed / "data-bin")

@@ -12,7 +12,7 @@ import torch
 
 from tests.integration.learned import checkpoint, languages, memory, sizes
 from tests.integration.watching import assert_one_model_and_memory, seen, watching
-from tests.programs import assert_one_line, fairseq, run, succeeded
+from tests.programs import LONGEST, assert_one_line, fairseq, run, succeeded
 from tests.tiny_training import (
     LINES,
     PLUGINS,
@@ -104,7 +104,7 @@ def test_a_killed_worker_ends_the_training(tiny_data: Path, tmp_path: Path) -> N
                 os.kill(workers[1], signal.SIGKILL)
                 break
         rest = process.stdout.read().decode()
-        assert process.wait(60) != 0
+        assert process.wait(LONGEST) != 0
     assert "ended with status" in rest
     assert not any(Path(f"/proc/{worker}").exists() for worker in workers)
 

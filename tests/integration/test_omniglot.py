@@ -156,7 +156,7 @@ def test_what_cannot_be_measured_is_a_line_of_advice(
 def test_real_characters_are_learned_in_minutes(rare_data: Path, tmp_path: Path) -> None:
     done = script(
         "reproduce", "omniglot", "--source", rare_data / "omniglot", "--out", tmp_path, "--quick",
-        "--splits", "vinyals", "--seeds", 1, "--threads", 1, timeout=1500,
+        "--splits", "vinyals", "--seeds", 1, "--threads", 1,
     )  # fmt: skip
     succeeded(done)
     found = json.loads((tmp_path / "results.json").read_text())[0]["few_shot"]

@@ -18,9 +18,10 @@ import requests
 
 from fairseq_plugins.teaching.about import open_journal
 from fairseq_plugins.teaching.translator import Translator
-from tests.programs import assert_one_line, cold, verb
+from tests.programs import LONGEST, assert_one_line, cold, verb
 from tests.served import Client
 from tests.tiny_translator import make_translator
+from tests.waiting import wait_until
 
 pytestmark = pytest.mark.integration
 TOKEN = "a secret of many letters"
@@ -90,7 +91,7 @@ def teach_until(
                 return
             pair = {"source": f"the cat {name} {number}", "target": f"die Katze {name} {number}"}
             try:
-                answer = session.post(f"{client.address}/lessons", json=pair, timeout=60)
+                answer = session.post(f"{client.address}/lessons", json=pair, timeout=LONGEST)
             except requests.RequestException:
                 return
             if answer.status_code == 201:
@@ -115,12 +116,11 @@ def kill_while_teaching(folder: Path, seed: int, sign: int) -> tuple[int, set[st
         for one in clients:
             one.start()
         mine = random.Random(seed)
-        wanted, deadline = mine.randint(1, 8), time.monotonic() + 60
-        while len(acknowledged) < wanted and time.monotonic() < deadline:
-            time.sleep(0.001)
+        wanted = mine.randint(1, 8)
+        wait_until(lambda: len(acknowledged) >= wanted)
         time.sleep(mine.uniform(0, 0.1))
         process.send_signal(sign)
-        status = process.wait(60)
+        status = process.wait(LONGEST)
         ended.set()
         for one in clients:
             one.join()
@@ -162,7 +162,7 @@ def test_it_starts_and_ends_as_users_start_and_end_it(folder: Path) -> None:
     with cold(), served(folder, "--json") as (client, process):
         assert client.get("/health")["status"] == "ok"
         process.send_signal(signal.SIGINT)
-        assert process.wait(60) == 0
+        assert process.wait(LONGEST) == 0
 
 
 def test_other_machines_need_the_token(folder: Path) -> None:

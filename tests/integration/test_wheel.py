@@ -4,7 +4,6 @@ import json
 import os
 import re
 import shutil
-import subprocess
 import sys
 import sysconfig
 import venv
@@ -13,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import ROOT
+from tests.programs import run, succeeded
 from tests.tiny_training import training_options
 
 pytestmark = pytest.mark.integration
@@ -25,10 +25,8 @@ def call(*command: object, cwd: Path) -> str:
     """Run a program that must succeed, and that must not see this folder; return its stdout."""
     hidden = {"PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV"}
     environment = {name: value for name, value in os.environ.items() if name not in hidden}
-    done = subprocess.run(
-        [*map(str, command)], cwd=cwd, env=environment, capture_output=True, text=True, timeout=200
-    )
-    assert done.returncode == 0, done.stderr[-2000:]
+    done = run(*command, cwd=cwd, env=environment)
+    succeeded(done)
     return done.stdout
 
 

@@ -121,7 +121,7 @@ from fairseq_plugins.atomic import replacing
 with replacing(Path(sys.argv[1])) as unfinished:
     unfinished.write_text("half of it")
     print("ready", flush=True)
-    time.sleep(60)
+    time.sleep(3600)
 """
 
 

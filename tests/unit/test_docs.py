@@ -4,7 +4,6 @@ import contextlib
 import dataclasses
 import io
 import re
-import subprocess
 import sys
 from pathlib import Path
 
@@ -13,6 +12,7 @@ from fairseq.dataclass import FairseqDataclass
 
 from fairseq_plugins.criterions.memory_cross_entropy import MemoryCrossEntropyConfig
 from fairseq_plugins.models.gnmt_memory import GNMTMemoryConfig
+from tests.programs import run, succeeded
 from tests.tiny_translator import make_translator
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -79,5 +79,5 @@ def test_page_of_options_lists_every_option_of_the_memory(config: type[FairseqDa
 def test_picture_is_what_the_script_draws(tmp_path: Path) -> None:
     drawn = tmp_path / "model.svg"
     script = ROOT / "scripts" / "draw_model.py"
-    subprocess.run([sys.executable, script, "--output", drawn], check=True, timeout=60)
+    succeeded(run(sys.executable, script, "--output", drawn))
     assert drawn.read_bytes() == (ROOT / "docs" / "images" / "model.svg").read_bytes()

@@ -5,7 +5,6 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable
 from contextlib import nullcontext
 from pathlib import Path
@@ -13,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from tests.programs import Program, cold, run
+from tests.programs import LONGEST, Program, cold, run
 
 WAYS = {"from the server": nullcontext, "in a new process": cold}
 
@@ -60,8 +59,10 @@ def test_streams_arguments_folder_and_environment(
         ("raise KeyboardInterrupt", -signal.SIGINT, "KeyboardInterrupt\n"),
         ("import atexit; atexit.register(print, 'at exit', file=__import__('sys').stderr)", 0,
          "at exit\n"),
-        ("import threading, time\n"
-         "def late(): time.sleep(0.1); print('late', file=__import__('sys').stderr)\n"
+        ("import threading\n"
+         "def late():\n"
+         "    threading.main_thread().join()\n"
+         "    print('late', file=__import__('sys').stderr)\n"
          "threading.Thread(target=late).start()", 0, "late\n"),
     ],
 )  # fmt: skip
@@ -90,22 +91,21 @@ def test_programs_of_programs(start: Callable[..., Any], tmp_path: Path) -> None
     assert done.stdout == "/\n5\n"
 
 
-SLEEPS = "import time; print('begun', flush=True); time.sleep(60)"
+WAITS = "import sys; print('begun', flush=True); sys.stdin.read()"
 
 
 def test_a_program_is_killed_while_a_thread_waits_for_it(tmp_path: Path) -> None:
-    (tmp_path / "slow.py").write_text(SLEEPS)
+    (tmp_path / "slow.py").write_text(WAITS)
     command = [sys.executable, tmp_path / "slow.py"]
-    with Program(command, stdout=subprocess.PIPE) as program:
+    with Program(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as program:
         assert program.stdout and program.stdout.readline() == b"begun\n"
         with pytest.raises(subprocess.TimeoutExpired):
             program.wait(0.01)
         waiting = threading.Thread(target=program.wait)
         waiting.start()
-        time.sleep(0.05)
         assert program.poll() is None
         program.kill()
-        waiting.join(10)
+        waiting.join(LONGEST)
         assert program.returncode == -signal.SIGKILL
 
 

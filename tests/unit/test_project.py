@@ -19,6 +19,7 @@ from packaging.utils import canonicalize_name
 
 import fairseq_plugins  # noqa: F401, registers what configs name
 from tests.conftest import ROOT
+from tests.programs import LONGEST
 
 CONFIGS = sorted((ROOT / "configs").glob("*.yaml"))
 TEST_COMMAND = "make test"
@@ -143,7 +144,7 @@ def set_up(venv: Path, python: str, path: str) -> subprocess.CompletedProcess:
     command = [bash, "scripts/setup_env.sh", str(venv), python]
     environment = os.environ | {"PATH": path}
     return subprocess.run(
-        command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=60
+        command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=LONGEST
     )
 
 

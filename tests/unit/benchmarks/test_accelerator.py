@@ -9,12 +9,13 @@ import pytest
 from fairseq_plugins.benchmarks import accelerator
 from fairseq_plugins.benchmarks.accelerator import PARTS, Scale, results_table, run_parts
 from fairseq_plugins.benchmarks.programs import gpu
+from tests.programs import LONGEST
 
 TINY = Scale("cpu", quick=True)
 
 
 def stuck(scale: Scale) -> dict:
-    time.sleep(60)
+    time.sleep(3600)
     return {}
 
 
@@ -29,8 +30,9 @@ def test_command_line_knows_every_part() -> None:
 def test_parts_that_hang_or_fail_cost_only_themselves(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    parts = {"stuck": (stuck, (), 2.0), "broken": (broken, (), 60.0)}
-    monkeypatch.setattr(accelerator, "PARTS", parts | {"search": PARTS["search_1m_512"]})
+    *search, _ = PARTS["search_1m_512"]
+    parts = {"stuck": (stuck, (), 2.0), "broken": (broken, (), LONGEST)}
+    monkeypatch.setattr(accelerator, "PARTS", parts | {"search": (*search, LONGEST)})
     output = tmp_path / "results.json"
     results = run_parts(["stuck", "broken", "search"], TINY, output)
     assert results["stuck"]["error"] == "not finished after 2 s"

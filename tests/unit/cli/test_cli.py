@@ -18,6 +18,7 @@ from fairseq_plugins.cli.__main__ import main
 from fairseq_plugins.experiments import programs as experiment_programs
 from fairseq_plugins.memory.snapshot import save_memory
 from tests.conftest import PLUGINS, ROOT
+from tests.programs import run, verb
 from tests.unit.memory.states import lived
 
 # Says what would be slow, instead of importing it.
@@ -72,10 +73,7 @@ def test_every_verb_explains_itself_with_an_example(
 
 @pytest.mark.parametrize("path", [(), *VERBS], ids=" ".join)
 def test_help_needs_nothing_heavy(path: tuple[str, ...]) -> None:
-    done = subprocess.run(
-        [sys.executable, "-c", LIGHT, *path, "--help"],
-        capture_output=True, text=True, timeout=60, cwd=ROOT,
-    )  # fmt: skip
+    done = run(sys.executable, "-c", LIGHT, *path, "--help", cwd=ROOT)
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith("usage: fairseq-memory")
 
@@ -91,17 +89,12 @@ def test_help_of_our_scripts_needs_nothing_heavy(name: str, programs: object) ->
         f"import runpy\nsys.argv = [{str(script)!r}, '--help']\n"
         f"runpy.run_path({str(script)!r}, run_name='__main__')\n"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, cwd=ROOT
-    )
+    done = run(sys.executable, "-c", code, cwd=ROOT)
     assert done.returncode == 0, done.stderr
 
 
 def test_the_folder_of_the_plug_in_is_told_at_once() -> None:
-    done = subprocess.run(
-        [sys.executable, "-c", LIGHT, "user-dir"],
-        capture_output=True, text=True, timeout=60, cwd=ROOT,
-    )  # fmt: skip
+    done = run(sys.executable, "-c", LIGHT, "user-dir", cwd=ROOT)
     assert (done.returncode, done.stdout) == (0, f"{PLUGINS}\n"), done.stderr
 
 
@@ -126,11 +119,8 @@ def test_a_snapshot_is_described(
 
 def test_a_mistake_of_the_user_is_one_line_and_code_one(tmp_path: Path) -> None:
     (tmp_path / "broken.safetensors").write_bytes(b"")
-    done = subprocess.run(
-        [sys.executable, "-m", "fairseq_plugins.cli", "inspect", "broken.safetensors"],
-        capture_output=True, text=True, timeout=120, cwd=tmp_path,
-        env=os.environ | {"PYTHONPATH": str(ROOT)},
-    )  # fmt: skip
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    done = verb("inspect", "broken.safetensors", cwd=tmp_path, env=environment)
     assert done.returncode == 1 and done.stdout == ""
     assert done.stderr.startswith("error: broken.safetensors is damaged")
     assert done.stderr.count("\n") == 1

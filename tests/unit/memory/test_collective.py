@@ -6,6 +6,7 @@ import torch
 from fairseq_plugins.memory import CommitReport, KeyValueMemory
 from fairseq_plugins.memory.collective import gather_rows
 from fairseq_plugins.memory.state import BUFFERS, LAYOUT
+from tests.programs import LONGEST
 from tests.unit.memory.alone import start_alone
 
 # Rows that each rank stages: unequal, none on one of them, none at all, more than there are slots.
@@ -76,7 +77,7 @@ def ranks(tmp_path_factory: pytest.TempPathFactory) -> list[History]:
     folder = tmp_path_factory.mktemp("ranks")
     workers = [start_alone(WORKER, folder, rank) for rank in (0, 1)]
     try:
-        codes = [worker.wait(timeout=120) for worker in workers]
+        codes = [worker.wait(LONGEST) for worker in workers]
     finally:
         for worker in workers:
             worker.kill()

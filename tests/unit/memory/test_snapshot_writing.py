@@ -69,7 +69,7 @@ STOP_BEFORE_REPLACING = """
 memory = KeyValueMemory(50_000, 32, 9)
 snapshot.save_memory(memory, sys.argv[1])
 memory.origins.fill_(1)
-atomic._flush = lambda path: (print(0, flush=True), time.sleep(60))
+atomic._flush = lambda path: (print(0, flush=True), time.sleep(3600))
 snapshot.save_memory(memory, sys.argv[1])
 """
 

@@ -10,6 +10,8 @@ from pathlib import Path
 import psycopg
 import pytest
 
+from tests.programs import LONGEST
+
 PROGRAMS = "/usr/lib/postgresql/*/bin"  # where Debian installs them
 USER = "postgres"
 
@@ -31,7 +33,7 @@ def postgresql() -> Iterator[str]:
 
     def run(*command: object) -> None:
         done = subprocess.run(
-            [*run_as, *map(str, command)], stdout=subprocess.DEVNULL, timeout=120, cwd=folder
+            [*run_as, *map(str, command)], stdout=subprocess.DEVNULL, timeout=LONGEST, cwd=folder
         )
         assert done.returncode == 0
 

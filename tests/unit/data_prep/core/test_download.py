@@ -9,6 +9,7 @@ import pytest
 from data_prep.core import download
 from data_prep.core.download import Downloads, unfinished
 from data_prep.core.program import DataError
+from tests.programs import LONGEST
 from tests.web_server import Server, serve
 
 CONTENT = bytes(range(256)) * 40
@@ -99,8 +100,8 @@ def test_a_missing_file_is_not_asked_for_again(server: Server, downloads: Downlo
 def test_a_stalled_server_is_given_up(
     server: Server, downloads: Downloads, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(download, "TIMEOUT", (1, 0.05))
-    server.delay = 0.5
+    monkeypatch.setattr(download, "TIMEOUT", (LONGEST, 0.05))
+    server.answering.clear()
     with pytest.raises(DataError, match="cannot be fetched"):
         downloads.get(f"{server.address}a.tgz")
     assert not downloads.path("a.tgz").exists()

@@ -5,15 +5,14 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
-from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
 from data_prep.core.processes import in_parallel
 from data_prep.core.program import DataError
+from tests.waiting import wait_until
 
 
 def killed(_: int) -> None:
@@ -29,11 +28,23 @@ PROGRAM = """
 import fcntl, sys, time
 from data_prep.core.processes import in_parallel
 
+def work(number):
+    print("begun", flush=True)
+    time.sleep(3600)
+
 lock = open(sys.argv[1], "w")
 fcntl.flock(lock, fcntl.LOCK_EX)
-print("locked", flush=True)
-list(in_parallel(time.sleep, [0.01] * 10_000, workers=2))
+list(in_parallel(work, range(10), workers=2))
 """
+
+
+def can_lock(path: Path) -> bool:
+    with path.open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+    return True
 
 
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL])
@@ -41,18 +52,11 @@ def test_a_killed_program_leaves_no_process_that_holds_its_lock(tmp_path: Path, 
     path = tmp_path / "lock"
     command = [sys.executable, "-c", PROGRAM, str(path)]
     with subprocess.Popen(command, stdout=subprocess.PIPE) as program:
-        assert program.stdout is not None and program.stdout.readline() == b"locked\n"
-        time.sleep(0.5)  # processes are at work
+        assert program.stdout is not None
+        assert [program.stdout.readline() for _ in range(2)] == [b"begun\n"] * 2
         program.send_signal(how)
         program.wait()
-        with path.open("w") as lock:
-            deadline = time.monotonic() + 20
-            while time.monotonic() < deadline:
-                with suppress(BlockingIOError):
-                    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                    return
-                time.sleep(0.05)
-    pytest.fail("the lock is held still")
+        wait_until(lambda: can_lock(path))
 
 
 def test_processes_never_read_far_ahead() -> None:

@@ -33,7 +33,7 @@ def ask(translator: Translator, *requests: list[str], most: int = 100) -> list[o
         batches = Batches(work, translator.translate)
         before = work.submit(free.wait)  # somebody whose turn it is
         waiting = [asyncio.create_task(batches(one)) for one in requests]
-        await asyncio.sleep(0.05)
+        await asyncio.sleep(0)  # each of them has asked
         free.set()
         found = await asyncio.gather(*waiting, return_exceptions=True)
         assert before.result()
@@ -81,7 +81,7 @@ def test_who_goes_away_is_not_waited_for() -> None:
         batches = Batches(work, translator.translate)
         work.submit(free.wait)
         gone, stays = (asyncio.create_task(batches([text])) for text in ("gone", "stays"))
-        await asyncio.sleep(0.05)
+        await asyncio.sleep(0)  # both have asked
         gone.cancel()
         await asyncio.sleep(0)
         free.set()

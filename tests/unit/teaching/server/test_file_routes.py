@@ -15,7 +15,8 @@ from starlette.concurrency import run_in_threadpool
 
 from fairseq_plugins.teaching.server import importing
 from fairseq_plugins.teaching.server.worker import Worker
-from tests.served import TIMEOUT, Client
+from tests.programs import LONGEST
+from tests.served import Client
 from tests.waiting import wait_until
 
 LESSONS = "The cat sleeps.\tDie Katze schläft.\nThe dog runs.\tDer Hund läuft.\n"
@@ -64,7 +65,7 @@ def test_what_is_fetched_is_read_back(client: Client, format: str, temporary: Pa
     after = client.get("/lessons")["lessons"]
     for one in ("source", "target", "origin", "created"):
         assert [lesson[one] for lesson in after] == [lesson[one] for lesson in before]
-    assert list(temporary.iterdir()) == []
+    wait_until(lambda: not list(temporary.iterdir()))  # the server, with the last byte sent
 
 
 def test_a_faulty_file_changes_nothing(client: Client, temporary: Path) -> None:
@@ -128,7 +129,7 @@ def imported(client: Client) -> Iterator[Iterator[Any]]:
     """Import three lessons; yield what is told once the first is taught."""
     path = f"{client.address}/lessons/import?name=some.tsv"
     file = "".join(f"Cat {number}\tKatze {number}\n" for number in range(3)).encode()
-    with requests.post(path, data=file, headers=LINES, stream=True, timeout=TIMEOUT) as answer:
+    with requests.post(path, data=file, headers=LINES, stream=True, timeout=LONGEST) as answer:
         told = map(json.loads, answer.iter_lines())
         assert [next(told)["report"]["taught"] for _ in range(2)] == [0, 1]
         yield told

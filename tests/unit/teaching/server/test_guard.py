@@ -13,7 +13,8 @@ import pytest
 from fairseq_plugins.teaching.server import guard
 from fairseq_plugins.teaching.server.app import build
 from fairseq_plugins.teaching.translator import Translator
-from tests.served import TIMEOUT, Client, serving
+from tests.programs import LONGEST
+from tests.served import Client, serving
 
 TOKEN = "a secret of many letters"
 CAT = {"source": "The cat sleeps.", "target": "Der Kater ruht."}
@@ -47,7 +48,7 @@ def asked(shared_folder: Path) -> list[tuple[str, str]]:
 def raw(client: Client, *lines: str) -> tuple[int, bytes]:
     """Return the answer to lines that no library of clients would send."""
     address = urlsplit(client.address)
-    with socket.create_connection((address.hostname, address.port), TIMEOUT) as connection:
+    with socket.create_connection((address.hostname, address.port), LONGEST) as connection:
         connection.sendall("\r\n".join([*lines, "", ""]).encode())
         answer = http.client.HTTPResponse(connection)
         answer.begin()
