@@ -10,11 +10,34 @@ import importlib
 import pkgutil
 from collections.abc import Callable
 from types import ModuleType
+from typing import Any
 
 from fairseq_plugins.arguments import HelpFormatter
 
 # Adds arguments that all verbs of a program share.
 Shared = Callable[[argparse.ArgumentParser], object]
+
+
+class VerbParser(argparse.ArgumentParser):
+    """A parser that accepts options anywhere, also between positional arguments.
+
+    argparse decides that an optional positional argument is missing as soon as it reads an option.
+    """
+
+    _intermixed = False
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """Parse options first and positional arguments afterwards, unless there are more verbs.
+
+        This would lose ``--``; with it, options must come before the positional arguments.
+        """
+        if self._subparsers is not None or self._intermixed or "--" in (args or ()):
+            return super().parse_known_args(args, namespace)
+        self._intermixed = True  # it calls this method, for either kind
+        try:
+            return self.parse_known_intermixed_args(args, namespace)
+        finally:
+            self._intermixed = False
 
 
 def parser(
@@ -39,7 +62,7 @@ def parser(
 
 
 def _add_verbs(parser: argparse.ArgumentParser, package: ModuleType, shared: Shared) -> None:
-    verbs = parser.add_subparsers(metavar="VERB", required=True)
+    verbs = parser.add_subparsers(metavar="VERB", required=True, parser_class=VerbParser)
     for found in pkgutil.iter_modules(package.__path__):
         if found.name.startswith("_"):
             continue

@@ -41,6 +41,7 @@ def make_parts(
     folder: Path,
     languages: tuple[str, str] = ("en", "de"),
     byte_fallback: bool = True,
+    spaced: bool = False,
     **options: Any,
 ) -> None:
     """Write ``checkpoint.pt``, ``spm.model`` and ``data/`` with two dictionaries.
@@ -49,14 +50,13 @@ def make_parts(
         folder: where to.
         languages: of source and target.
         byte_fallback: whether every character is a piece, or some bytes.
+        spaced: whether the dictionaries are of whole words; then there is no ``spm.model``.
         options: of the model.
     """
     (folder / "data").mkdir(parents=True)
-    pieces = make_pieces(folder / "spm.model", byte_fallback)
     words = Dictionary()
-    for number in range(pieces.get_piece_size()):
-        if not (pieces.is_control(number) or pieces.is_unknown(number)):
-            words.add_symbol(pieces.id_to_piece(number), n=1)
+    for symbol in _spaced_words() if spaced else _pieces(folder / "spm.model", byte_fallback):
+        words.add_symbol(symbol, n=1)
     for language in languages:
         words.save(str(folder / "data" / f"dict.{language}.txt"))
     source, target = languages
@@ -91,6 +91,17 @@ def make_parts(
     write_checkpoint(state, folder / "checkpoint.pt")
 
 
+def _spaced_words() -> list[str]:
+    words = {word for line in TEXT for word in line.split()}
+    return sorted(words | {word.capitalize() for word in words})
+
+
+def _pieces(path: Path, byte_fallback: bool) -> list[str]:
+    model = make_pieces(path, byte_fallback)
+    numbers = range(model.get_piece_size())
+    return [model.id_to_piece(n) for n in numbers if not model.is_control(n) | model.is_unknown(n)]
+
+
 def _named(cfg: Any, name: str) -> Any:
     section = OmegaConf.structured(cfg)
     OmegaConf.set_struct(section, False)
@@ -102,5 +113,9 @@ def make_translator(folder: Path, **options: Any) -> Path:
     """Make a translator folder within a folder, and return it."""
     parts = folder / "parts"
     make_parts(parts, **options)
-    pack(parts / "checkpoint.pt", parts / "data", parts / "spm.model", folder / "translator")
+    pieces = parts / "spm.model"
+    pack(
+        parts / "checkpoint.pt", parts / "data", pieces if pieces.exists() else None,
+        folder / "translator",
+    )  # fmt: skip
     return folder / "translator"

@@ -39,7 +39,9 @@ def run(args: argparse.Namespace) -> tuple[str, object]:
         ids = args.ids or [lesson.id for lesson in journal.lessons(which)]
         if done:
             journal.forget(ids)
-    told = f"{len(ids):,} lessons forgotten" if done else (
-        f"{len(ids):,} lessons would be forgotten; add --yes to forget them"
+    lessons = "1 lesson" if len(ids) == 1 else f"{len(ids):,} lessons"
+    told = (
+        f"{lessons} forgotten" if done
+        else f"{lessons} would be forgotten; add --yes to forget"
     )  # fmt: skip
     return told, {"lessons": len(ids), "forgotten": done}

@@ -17,8 +17,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     add("--path", type=Path, required=True, help="checkpoint of a translator with a memory")
     add("--data", type=Path, required=True,
         help="folder written by fairseq-preprocess, with the dictionaries")  # fmt: skip
-    add("--spm", type=Path, required=True,
-        help="sentencepiece model that encoded the training text")  # fmt: skip
+    add("--spm", type=Path,
+        help="sentencepiece model that encoded the training text; leave it out if the words of "
+             "this text are separated by spaces")  # fmt: skip
 
 
 def run(args: argparse.Namespace) -> tuple[str, object]:

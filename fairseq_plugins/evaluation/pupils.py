@@ -197,9 +197,10 @@ class NearestNeighbours(WithMemory):
         with _weighed_by(self._reader, self.weigh):
             return super().translate(sentences, beam)
 
-    def weigh(self, hits: MemoryHits, state: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    def weigh(self, hits: MemoryHits, state: Tensor | None = None) -> tuple[Tensor, Tensor, None]:
         """Weigh answers, replacing :meth:`MemoryReader.weigh`."""
-        return fixed_weights(hits, self._reader.memory.neighbors, self._weight, self._temperature)
+        setting = self._weight, self._temperature
+        return *fixed_weights(hits, self._reader.memory.neighbors, *setting), None
 
 
 def best_weights(

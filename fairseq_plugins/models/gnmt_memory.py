@@ -20,7 +20,7 @@ from fairseq_plugins.modules.memory_decoder import MemoryDecoder
 from fairseq_plugins.modules.memory_options import JoiningMemoryOptions, empty_memory
 from fairseq_plugins.modules.memory_reader import MODES, MemoryReader, mix_memory
 from fairseq_plugins.modules.options import option
-from fairseq_plugins.modules.term_reader import TermReader, TermReading
+from fairseq_plugins.modules.term_reader import TermReader
 from fairseq_plugins.modules.words import Words
 
 QUERIES = ("attention", "output", "both")
@@ -112,9 +112,6 @@ class GNMTMemoryModel(GNMTModel):
     ) -> Tensor:
         """Return (log-)probabilities [batch, time, vocabulary] in float32, with memory."""
         result = super().get_normalized_probs(net_output, True, sample)
-        terms: TermReading | None = net_output[1].get("terms")
-        if terms is not None:  # terms first: if a whole lesson occurs again, it has priority
-            result = terms.mix(result)
         result = mix_memory(result, net_output[1])
         return result if log_probs else result.exp()
 

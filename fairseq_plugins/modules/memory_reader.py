@@ -8,19 +8,20 @@ There are two ways, alone or together (``MemoryReader(mode=...)``):
   softmax with a gate, p(y) = (1 - g) softmax(z)_y + g sum_{i: V_i = y} w_i, where the gate g and
   the temperature of the weights w are learned.
 
-Taught slots are mixed in separately. The learned gate has not seen them, and a lesson should be
-followed where its own sentence occurs again and ignored elsewhere. Therefore they are trusted by
-similarity alone. With the distance d = 1 - q . K of the nearest one, and d' of the nearest slot
-of any kind with another value,
+Taught slots are mixed in separately, after taught terms, see :mod:`.term_reader`. The learned gate
+has not seen them, and a lesson should be followed where its own sentence occurs again and ignored
+elsewhere. Therefore they are trusted by similarity alone. With the distance d = 1 - q . K of the
+nearest one, and d' of the nearest slot of any kind with another value,
 
     h = LESSON max(0, 1 - d / D),    D = min(1 - LIKE, CLOSER d')
 
-    p(y) = (1 - h) ((1 - g) softmax(z)_y + g sum_{i: V_i = y} w_i) + h sum_{j: V_j = y} v_j
+    p(y) = (1 - h) p'(y) + h sum_{j: V_j = y} v_j
 
-where i are the neighbours that were not taught, j those that were, and v is a softmax of
-SHARPNESS q . K / D.
+where p' is the mixture without lessons, i are the neighbours that were not taught, j those that
+were, and v is a softmax of SHARPNESS q . K / D.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -28,15 +29,54 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from fairseq_plugins.memory import KeyValueMemory, MemoryHits
+from fairseq_plugins.modules.term_reader import TermReading
 
 MODES = ("embed", "interpolate", "both")
 
 # For taught slots; chosen on sets of lessons (docs/memory.md has the table).
-LESSON = 0.95
+LESSON = 0.9999
 LIKE = 0.995
 CLOSER = 0.1  # how much nearer than any other value: some networks make all queries alike
 SHARPNESS = 5.0
 _SMALLEST = 1e-7
+
+
+@dataclass(frozen=True)
+class LessonShares:
+    """How far lessons are trusted at N positions.
+
+    Attributes:
+        share: [N, 1], h.
+        weights: [N, k], v; 0 for slots that were not taught.
+    """
+
+    share: Tensor
+    weights: Tensor
+
+    def mix(self, log_probs: Tensor, values: Tensor) -> Tensor:
+        """Mix lessons into log-probabilities [N, vocabulary]; without a share, nothing changes.
+
+        Without gradients, ``log_probs`` is overwritten with the result.
+
+        Args:
+            log_probs: of everything else.
+            values: [N, k], of the neighbours.
+        """
+        followed = self.share.squeeze(1).nonzero().squeeze(1)  # few, except in a lesson itself
+        if not len(followed):
+            return log_probs
+        gate, weights = torch.logit(self.share[followed, 0]), self.weights[followed].log()
+        mixed = _mix_neighbours(log_probs[followed], values[followed], weights, gate)
+        if torch.is_grad_enabled():
+            return log_probs.index_copy(0, followed, mixed)
+        return log_probs.index_copy_(0, followed, mixed)
+
+    def mix_target(self, log_prob: Tensor, target: Tensor, values: Tensor) -> Tensor:
+        """Return log p(target) [N] of the mixture, given that of everything else [N]."""
+        mixed = mix_target(
+            log_prob, target, values, self.weights.log(), torch.logit(self.share.squeeze(1))
+        )
+        return torch.where(self.share.squeeze(1) > 0, mixed, log_prob)
 
 
 @dataclass(frozen=True)
@@ -48,9 +88,11 @@ class MemoryReading:
         query: [N, key_dim], the queries; the criterion learns from them and writes them.
         hits: the answers; None if there was no search.
         positions: [batch, time] bool with N times True, where the memory was queried.
-        log_weights: [N, k], log w, -inf for missing neighbours; None unless interpolating.
+        log_weights: [N, k], log w, -inf for missing neighbours and for lessons; None unless
+            interpolating.
         gate: [N], logit of g; None unless interpolating.
         state: [N, dim], the state from which the gate is computed; None unless interpolating.
+        lessons: how far they are trusted; None if none were taught, or unless interpolating.
     """
 
     memory: KeyValueMemory
@@ -60,38 +102,45 @@ class MemoryReading:
     log_weights: Tensor | None = None
     gate: Tensor | None = None
     state: Tensor | None = None
+    lessons: LessonShares | None = None
 
     def mix_target(self, log_prob: Tensor, target: Tensor) -> Tensor:
         """Return log p(target) of the mixture, given the softmax's own log p(target) [N]."""
         if self.hits is None or self.gate is None or self.log_weights is None:
             return log_prob
-        return mix_target(log_prob, target, self.hits.values, self.log_weights, self.gate)
+        log_prob = mix_target(log_prob, target, self.hits.values, self.log_weights, self.gate)
+        if self.lessons is None:
+            return log_prob
+        return self.lessons.mix_target(log_prob, target, self.hits.values)
 
     def mix(self, log_probs: Tensor) -> Tensor:
-        """Return the mixture's log-probabilities [N, vocabulary], given those of the softmax.
+        """Return the log-probabilities [N, vocabulary] of the mixture without lessons.
 
         Without gradients, ``log_probs`` is overwritten with the result.
+
+        Args:
+            log_probs: of the softmax.
         """
         if self.hits is None or self.gate is None or self.log_weights is None:
             return log_probs
-        missing = self.hits.values < 0  # [N, k]
-        # A missing neighbour repeats the first one, which changes nothing.
-        values = torch.where(missing, self.hits.values[:, :1], self.hits.values).clamp(min=0)
-        values, order = values.sort(dim=1, stable=True)
-        weights = self.log_weights.exp().gather(1, order)
-        first, of_memory = _sums_of_equal(values, weights)
-        of_memory = of_memory.clamp(min=torch.finfo(weights.dtype).tiny).log()
-        gate = self.gate.unsqueeze(1)
-        mixed = _mix(log_probs.gather(1, values), of_memory, gate)
-        if torch.is_grad_enabled():
-            # All slots of a value have the same gradient, so the first of them represents it.
-            mixed = torch.where(first, mixed, mixed.detach())
-            return (log_probs + F.logsigmoid(-gate)).scatter_(1, values, mixed)
-        # A copy of [N, vocabulary] costs as much as a search.
-        return log_probs.add_(F.logsigmoid(-gate)).scatter_(1, values, mixed)
+        return _mix_neighbours(log_probs, self.hits.values, self.log_weights, self.gate)
 
-    def mix_all(self, log_probs: Tensor) -> Tensor:
-        """Mix into log-probabilities [batch, time, vocabulary], where the memory was queried."""
+    def mix_lessons(self, log_probs: Tensor) -> Tensor:
+        """Return the log-probabilities [N, vocabulary] of the mixture with lessons."""
+        if self.hits is None or self.lessons is None:
+            return log_probs
+        return self.lessons.mix(log_probs, self.hits.values)
+
+    def at_positions(self, mix: Callable[[Tensor], Tensor], log_probs: Tensor) -> Tensor:
+        """Mix into log-probabilities [batch, time, vocabulary], where the memory was queried.
+
+        Args:
+            mix: :meth:`mix` or :meth:`mix_lessons`.
+            log_probs: to mix into.
+
+        Raises:
+            ValueError: if they are not of whole sentences.
+        """
         if self.gate is None:
             return log_probs
         if self.positions.shape != log_probs.shape[:2]:
@@ -99,9 +148,8 @@ class MemoryReading:
                 "a memory that interpolates needs whole sentences: leave out --softmax-batch"
             )
         if bool(self.positions.all()):  # always, when tokens are generated one at a time
-            return self.mix(log_probs.flatten(0, 1)).view_as(log_probs)
-        mixed = self.mix(log_probs[self.positions])
-        return log_probs.index_put((self.positions,), mixed)
+            return mix(log_probs.flatten(0, 1)).view_as(log_probs)
+        return log_probs.index_put((self.positions,), mix(log_probs[self.positions]))
 
 
 def mix_target(
@@ -121,25 +169,32 @@ def mix_target(
 
 
 def mix_memory(log_probs: Tensor, extra: dict) -> Tensor:
-    """Mix what a model read from its memory into log-probabilities [batch, time, vocabulary].
+    """Mix what a model remembers into log-probabilities [batch, time, vocabulary].
+
+    First its slots, then the terms that it was taught, which are more certain, and at last whole
+    lessons, which are certain.
 
     Args:
         log_probs: of the softmax.
-        extra: second part of the model's output; without a reading, nothing is mixed in.
+        extra: second part of the model's output; without readings, nothing is mixed in.
     """
     reading: MemoryReading | None = extra.get("memory")
-    return log_probs if reading is None else reading.mix_all(log_probs)
+    terms: TermReading | None = extra.get("terms")
+    if reading is not None:
+        log_probs = reading.at_positions(reading.mix, log_probs)
+    if terms is not None:
+        log_probs = terms.mix(log_probs)
+    if reading is not None and reading.lessons is not None:
+        log_probs = reading.at_positions(reading.mix_lessons, log_probs)
+    return log_probs
 
 
-def lesson_shares(hits: MemoryHits, taught: Tensor) -> tuple[Tensor, Tensor]:
+def lesson_shares(hits: MemoryHits, taught: Tensor) -> LessonShares:
     """Say how far lessons are trusted.
 
     Args:
         hits: k answers to each of N queries.
         taught: [N, k] bool, which of them are slots of lessons.
-
-    Returns:
-        h [N, 1], and v [N, k], 0 for those that are none.
     """
     likeness = hits.similarities.masked_fill(~taught, -1.0)
     nearest, place = likeness.max(dim=1, keepdim=True)  # [N, 1]
@@ -148,7 +203,29 @@ def lesson_shares(hits: MemoryHits, taught: Tensor) -> tuple[Tensor, Tensor]:
     far = (CLOSER * (1 - rival)).clamp(min=_SMALLEST, max=1 - LIKE)
     share = LESSON * (1 - (1 - nearest) / far).clamp(0.0, 1.0)
     weights = torch.softmax(SHARPNESS * likeness / far, dim=1).masked_fill(~taught, 0.0)
-    return share, weights / weights.sum(dim=1, keepdim=True).clamp(min=_SMALLEST)
+    return LessonShares(share, weights / weights.sum(dim=1, keepdim=True).clamp(min=_SMALLEST))
+
+
+def _mix_neighbours(log_probs: Tensor, values: Tensor, log_weights: Tensor, gate: Tensor) -> Tensor:
+    """Mix the distribution of neighbours [N, k] into log-probabilities [N, vocabulary].
+
+    Without gradients, ``log_probs`` is overwritten with the result.
+    """
+    missing = values < 0  # [N, k]
+    # A missing neighbour repeats the first one, which changes nothing.
+    values = torch.where(missing, values[:, :1], values).clamp(min=0)
+    values, order = values.sort(dim=1, stable=True)
+    weights = log_weights.exp().gather(1, order)
+    first, of_memory = _sums_of_equal(values, weights)
+    of_memory = of_memory.clamp(min=torch.finfo(weights.dtype).tiny).log()
+    gate = gate.unsqueeze(1)
+    mixed = _mix(log_probs.gather(1, values), of_memory, gate)
+    if torch.is_grad_enabled():
+        # All slots of a value have the same gradient, so the first of them represents it.
+        mixed = torch.where(first, mixed, mixed.detach())
+        return (log_probs + F.logsigmoid(-gate)).scatter_(1, values, mixed)
+    # A copy of [N, vocabulary] costs as much as a search.
+    return log_probs.add_(F.logsigmoid(-gate)).scatter_(1, values, mixed)
 
 
 def _sums_of_equal(values: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
@@ -245,14 +322,16 @@ class MemoryReader(nn.Module):
         if not search:
             return state, MemoryReading(self.memory, query, None, positions)
         hits = self.memory.query_apart(query)
-        log_weights = gate = seen = None
+        log_weights = gate = seen = lessons = None
         if self.mode != "interpolate":
             read = self.answer(hits.values[:, 0], hits.confidence).to(state.dtype)
             state = state.index_put((positions,), read, accumulate=True)
         if self.mode != "embed":
             seen = state[positions]
-            log_weights, gate = self.weigh(hits, seen)
-        return state, MemoryReading(self.memory, query, hits, positions, log_weights, gate, seen)
+            log_weights, gate, lessons = self.weigh(hits, seen)
+        return state, MemoryReading(
+            self.memory, query, hits, positions, log_weights, gate, seen, lessons
+        )
 
     def unasked(self, state: Tensor) -> Tensor:
         """Return the state unchanged, while the memory does not take part.
@@ -261,29 +340,26 @@ class MemoryReader(nn.Module):
         """
         return state + 0 * sum(parameter.sum() for parameter in self.parameters())
 
-    def weigh(self, hits: MemoryHits, state: Tensor) -> tuple[Tensor, Tensor]:
-        """Weigh all answers, including those of lessons.
+    def weigh(self, hits: MemoryHits, state: Tensor) -> tuple[Tensor, Tensor, LessonShares | None]:
+        """Weigh all answers; those of lessons separately.
 
         Args:
             hits: for N queries.
             state: [N, state_dim], input of the gate.
 
         Returns:
-            log w [N, k] of one mixture with the softmax, and the logit of its gate [N].
+            log w [N, k], the logit of the gate [N], and how far lessons are trusted; None if none
+                were taught.
         """
         taught = self.memory.taught(hits.slots)
         if taught is None:
             log_weights = self.log_weights(hits)
-            return log_weights, self.gate_logit(state, hits, log_weights)
+            return log_weights, self.gate_logit(state, hits, log_weights), None
         others, order = self._others(hits, taught)
         of_others = self.log_weights(others)
-        gate = self.gate_logit(state, others, of_others).sigmoid().unsqueeze(1)
-        share, of_lessons = lesson_shares(hits, taught)
-        weights = torch.zeros_like(hits.similarities).scatter(1, order, of_others.exp())
-        weights = (1 - share) * gate * weights + share * of_lessons
-        total = weights.sum(dim=1, keepdim=True).clamp(min=_SMALLEST)
-        log_weights = (weights / total).log()
-        return log_weights, torch.logit(total.squeeze(1), eps=_SMALLEST)
+        gate = self.gate_logit(state, others, of_others)
+        log_weights = torch.full_like(hits.similarities, -torch.inf).scatter(1, order, of_others)
+        return log_weights, gate, lesson_shares(hits, taught)
 
     def others(self, hits: MemoryHits) -> MemoryHits:
         """Return the answers without lessons.

@@ -95,5 +95,5 @@ class TapeReading:
         if self.reader.mode == "embed":
             return MemoryReading(memory, query, hits, positions)
         seen = state[positions]
-        log_weights, gate = self.reader.weigh(hits, seen)
-        return MemoryReading(memory, query, hits, positions, log_weights, gate, seen)
+        log_weights, gate, lessons = self.reader.weigh(hits, seen)
+        return MemoryReading(memory, query, hits, positions, log_weights, gate, seen, lessons)

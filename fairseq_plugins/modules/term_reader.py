@@ -7,15 +7,16 @@ occurs in the source:
 
     p(y) = (1 - g) p_model(y) + g [y = next piece of the term]
 
-    g = BEGIN r        to begin, if a(cue) >= ATTENTION max_j a(j), and it is not yet written
-    g = CONTINUE       to continue after two or more pieces; CONTINUE sqrt(r) after one
+    g = BEGIN r (1 - w)  to begin, if a(cue) >= ATTENTION max_j a(j), and it is not yet written
+    g = CONTINUE         to continue after two or more pieces; CONTINUE sqrt(r) after one
 
 where a(cue) is the attention's weight on the pieces of the cue, and r the trust in the term, see
-:class:`~fairseq_plugins.memory.terms.TermMemory`. After the last piece the word ends: pieces that
-would continue it lose END nats.
+:class:`~fairseq_plugins.memory.terms.TermMemory`. The model often attends to a word before it is
+due, while it writes an article or a preposition. So w is the probability that it gives to frequent
+words. After the last piece the word ends: pieces that would continue it lose END nats.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
@@ -30,7 +31,9 @@ CONTINUE = 0.9
 ATTENTION = 0.5
 LEAST_PEAK = 0.2
 """If the peak of the attention is lower than this, it counts as attending nowhere."""
-END = 4.0
+FREQUENT = 0.005
+"""Share of the training text above which a word may be an article or a preposition."""
+END = 8.0
 SURE = 0.3
 """The end is enforced for terms with more trust than this."""
 SMALLEST = 1e-9
@@ -46,6 +49,7 @@ class CalledTerms:
         times: [batch, E] int64, occurrences of the cue in the source.
         trust: [batch, E] float, r.
         origins: [batch, E] int64, of the lessons.
+        frequent: [vocabulary] bool, words that are written before a term is due.
     """
 
     cue: Tensor
@@ -53,10 +57,12 @@ class CalledTerms:
     times: Tensor
     trust: Tensor
     origins: Tensor
+    frequent: Tensor
 
     def select(self, order: Tensor) -> "CalledTerms":
         """Select sentences, for beams."""
-        return CalledTerms(*(getattr(self, name)[order] for name in self.__dataclass_fields__))
+        rows = ("cue", "pieces", "times", "trust", "origins")
+        return replace(self, **{name: getattr(self, name)[order] for name in rows})
 
 
 @dataclass(frozen=True)
@@ -64,26 +70,38 @@ class TermReading:
     """What terms contribute at every position of [batch, time].
 
     Attributes:
-        gate: [batch, time] float, g of the most certain term.
+        gate: [batch, time] float, g of the most certain term, with w = 0.
+        begins: [batch, time] bool, whether it would begin there.
         piece: [batch, time] int64, its next piece; arbitrary where g = 0.
         ends: [batch, time] bool, whether a term has just been completed.
         origin: [batch, time] int64, the lesson of the term; arbitrary where g = 0.
         goes_on: [vocabulary] bool, pieces that would continue the word.
+        frequent: [vocabulary] bool, words that are written before a term is due.
     """
 
     gate: Tensor
+    begins: Tensor
     piece: Tensor
     ends: Tensor
     origin: Tensor
     goes_on: Tensor
+    frequent: Tensor
+
+    def gates(self, log_probs: Tensor) -> Tensor:
+        """Return g [batch, time], given log-probabilities [batch, time, vocabulary] of the rest."""
+        due = self.begins & (self.gate > 0)
+        if not bool(due.any()):
+            return self.gate
+        waits = log_probs[due][:, self.frequent].float().exp().sum(-1)
+        return self.gate.masked_scatter(due, self.gate[due] * (1 - waits).clamp(min=0.0))
 
     def mix(self, log_probs: Tensor) -> Tensor:
         """Mix the terms into log-probabilities [batch, time, vocabulary], in float32."""
+        gate, piece = self.gates(log_probs).unsqueeze(-1), self.piece.unsqueeze(-1)
         if bool(self.ends.any()):
             penalty = END * self.goes_on.to(log_probs.dtype)
             ended = torch.log_softmax(log_probs - penalty, dim=-1)
             log_probs = torch.where(self.ends.unsqueeze(-1), ended, log_probs)
-        gate, piece = self.gate.unsqueeze(-1), self.piece.unsqueeze(-1)
         mixed = log_probs + torch.log1p(-gate)
         asked = torch.logaddexp(mixed.gather(-1, piece), gate.clamp(min=SMALLEST).log())
         asked = torch.where(gate > 0, asked, mixed.gather(-1, piece))
@@ -135,7 +153,13 @@ class TermReader(nn.Module):
                 pieces[row, column, : len(spelled)] = tokens.new_tensor(spelled)
                 times[row, column] = (here & begins[row]).sum()
                 trust[row, column], origins[row, column] = term.trust, term.origin
-        return CalledTerms(cue_mask, pieces, times, trust, origins)
+        return CalledTerms(cue_mask, pieces, times, trust, origins, self.frequent_words())
+
+    def frequent_words(self) -> Tensor:
+        """Return which pieces [vocabulary] are words like articles and prepositions."""
+        words, counts = self.target, self.target_counts
+        least = max(1.0, FREQUENT * counts.total())
+        return words.is_word & ~words.joins_left & (counts.of(words.number) >= least)
 
     @torch.no_grad()
     def read(self, called: CalledTerms, prefix: Tensor, attention: Tensor) -> TermReading:
@@ -155,17 +179,19 @@ class TermReader(nn.Module):
         peak = attention.float().amax(-1).clamp(min=LEAST_PEAK).unsqueeze(1)  # [batch, 1, time]
         trust = called.trust.unsqueeze(-1).expand_as(looks)
         begin = (looks >= ATTENTION * peak) & (said == 0) & (done < called.times.unsqueeze(-1))
+        begin &= ~self.target.joins_right[prefix[:, None, -time:]]  # not inside a word
         onward = CONTINUE * torch.where(said > 1, torch.ones_like(trust), trust.sqrt())
         gate = torch.where(begin, BEGIN * trust, torch.where(said > 0, onward, 0.0))
         complete = (said == length) & (length > 0)
         gate = gate.masked_fill(complete | (length == 0), 0.0)
         gate, chosen = gate.max(dim=1)  # [batch, time]; the newest of equals
+        begins = begin.gather(1, chosen.unsqueeze(1)).squeeze(1)
         following = called.pieces.gather(2, said.clamp(max=called.pieces.shape[2] - 1))
         piece = following.gather(1, chosen.unsqueeze(1)).squeeze(1).clamp(min=0)
         ends = (complete & (trust > SURE)).any(dim=1)
         goes_on = self.target.joins_left & self.target.is_word
         origin = called.origins.gather(1, chosen)
-        return TermReading(gate, piece, ends, origin, goes_on)
+        return TermReading(gate, begins, piece, ends, origin, goes_on, called.frequent)
 
 
 def progress(prefix: Tensor, pieces: Tensor) -> tuple[Tensor, Tensor]:

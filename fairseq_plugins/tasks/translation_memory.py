@@ -1,14 +1,15 @@
 """Translation with a memory: ``--task translation_memory``.
 
-This is fairseq's translation task, with four differences: after each backward pass, the staged
+This is fairseq's translation task, with five differences: after each backward pass, the staged
 pairs of the batch are committed to the memory, by all workers together; batches are never cut to a
-multiple of eight sentences; a training that is resumed continues with the same batches; and
-training uses bfloat16 where it is native.
+multiple of eight sentences; a training that is resumed continues with the same batches;
+training uses bfloat16 where it is native; and a beam search ends only likely hypotheses.
 """
 
 from dataclasses import dataclass, field
 from typing import Any
 
+from fairseq.search import BeamSearch
 from fairseq.sequence_scorer import SequenceScorer
 from fairseq.tasks import register_task
 from fairseq.tasks.translation import TranslationConfig, TranslationTask
@@ -16,6 +17,7 @@ from fairseq.tasks.translation import TranslationConfig, TranslationTask
 from fairseq_plugins.errors import InputError
 from fairseq_plugins.patches.dictionaries import RemembersDictionaries
 from fairseq_plugins.patches.trainings import begin_task
+from fairseq_plugins.tasks.beam_search import LikelyEndsBeamSearch
 from fairseq_plugins.tasks.committing import CommitsMemory, CommittingConfig
 
 
@@ -60,6 +62,13 @@ class TranslationMemoryTask(CommitsMemory, RemembersDictionaries, TranslationTas
         if iterator.next_epoch_idx == 1:  # a new iterator
             iterator.epoch = max(epoch, 1)
         return iterator
+
+    def build_generator(self, *args: Any, **kwargs: Any) -> Any:
+        """Build fairseq's generator; its plain beam search ends only likely hypotheses."""
+        generator = super().build_generator(*args, **kwargs)
+        if type(getattr(generator, "search", None)) is BeamSearch:
+            generator.search = LikelyEndsBeamSearch(self.target_dictionary)
+        return generator
 
     def inference_step(
         self, generator: Any, models: Any, sample: dict, *args: Any, **kwargs: Any

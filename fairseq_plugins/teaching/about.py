@@ -4,7 +4,7 @@
 translator.json    version of this table, languages, place of the lessons, a fingerprint
 checkpoint.pt      weights and memory, without what only training needs
 dict.LANGUAGE.txt  the two dictionaries
-spm.model          the sentencepiece model
+spm.model          the sentencepiece model; not there if words are separated by spaces
 lessons.db         the journal of lessons, once something was taught
 =================  =========================================================================
 

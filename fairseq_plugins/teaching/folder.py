@@ -18,7 +18,7 @@ from fairseq_plugins.memory.fingerprint import weights_fingerprint
 from fairseq_plugins.memory.state import memory_buffers
 from fairseq_plugins.teaching.about import ABOUT, VERSION, About
 from fairseq_plugins.teaching.loaded_checkpoint import Corpus, LoadedCheckpoint
-from fairseq_plugins.teaching.pieces import Vocabulary
+from fairseq_plugins.teaching.pieces import SPACE, SpacedWords, Vocabulary
 from fairseq_plugins.teaching.teach import count_words
 
 CHECKPOINT, PIECES = "checkpoint.pt", "spm.model"
@@ -26,13 +26,14 @@ FOR_TRAINING = ("last_optimizer_state", "optimizer_history_state", "criterion", 
 KNOWN_PIECES = 0.5  # least share of a sentencepiece model's pieces that its dictionaries must have
 
 
-def pack(checkpoint: Path, data: Path, pieces: Path, folder: Path) -> About:
+def pack(checkpoint: Path, data: Path, pieces: Path | None, folder: Path) -> About:
     """Create a translator folder, completely or not at all.
 
     Args:
         checkpoint: of a translator with a memory.
         data: folder with the dictionaries of its training, written by fairseq-preprocess.
-        pieces: the sentencepiece model that encoded its training text.
+        pieces: the sentencepiece model that encoded its training text; None if its words are
+            separated by spaces.
         folder: to create; it must not exist, or be empty.
 
     Returns:
@@ -54,7 +55,8 @@ def pack(checkpoint: Path, data: Path, pieces: Path, folder: Path) -> About:
     with making_folder(folder) as temporary:
         for language in (source, target):
             shutil.copyfile(data / f"dict.{language}.txt", temporary / f"dict.{language}.txt")
-        shutil.copyfile(pieces, temporary / PIECES)
+        if pieces is not None:
+            shutil.copyfile(pieces, temporary / PIECES)
         _check_pieces(temporary, (source, target), pieces, data)
         _count_words(state["model"], checkpoint, data)
         with open_dict(state["cfg"]):
@@ -102,7 +104,8 @@ def load_vocabularies(folder: Path, task: Any) -> tuple[Vocabulary, Vocabulary]:
         folder: of the translator.
         task: with its dictionaries.
     """
-    model = load_pieces(folder / PIECES)
+    has_pieces = (folder / PIECES).exists()
+    model = load_pieces(folder / PIECES) if has_pieces else SpacedWords()
     return Vocabulary(model, task.source_dictionary), Vocabulary(model, task.target_dictionary)
 
 
@@ -118,7 +121,8 @@ def fingerprint_of(folder: Path, languages: tuple[str, str], weights: dict[str, 
     held += [name for name in weights if ".terms.memory." in name]
     digest = hashlib.sha256(weights_fingerprint(weights, held).encode())
     for name in (*(f"dict.{language}.txt" for language in languages), PIECES):
-        digest.update((folder / name).read_bytes())
+        if (folder / name).exists():  # a folder may have no sentencepiece model
+            digest.update((folder / name).read_bytes())
     return digest.hexdigest()
 
 
@@ -137,8 +141,18 @@ def _languages(task: Any, data: Path) -> tuple[str, str]:
     return source, target
 
 
-def _check_pieces(folder: Path, languages: tuple[str, str], pieces: Path, data: Path) -> None:
+def _check_pieces(
+    folder: Path, languages: tuple[str, str], pieces: Path | None, data: Path
+) -> None:
     """Check that the pieces are those of the data; otherwise every word would be unknown."""
+    if pieces is None:
+        for language in languages:
+            symbols = Dictionary.load(str(folder / f"dict.{language}.txt")).symbols
+            if any(symbol.startswith(SPACE) for symbol in symbols):
+                raise InputError(
+                    f"{data}: was encoded with a sentencepiece model; give this model with --spm"
+                )
+        return
     model = load_pieces(folder / PIECES)
     ids = (number for number in range(model.get_piece_size()) if not model.is_control(number))
     names = [model.id_to_piece(number) for number in ids]

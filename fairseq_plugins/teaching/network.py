@@ -27,6 +27,7 @@ from fairseq_plugins.teaching.folder import CHECKPOINT, fingerprint_of
 from fairseq_plugins.teaching.terms import terms_of
 
 BATCH = 4000  # tokens, including padding
+SMALLEST = 1e-30
 
 
 @dataclass(frozen=True)
@@ -298,28 +299,35 @@ class Network:
         reading: MemoryReading = output[1]["memory"]
         hits = reading.hits
         assert hits is not None, "the memory was asked"
-        rows = torch.arange(len(target), device=self.device)
         tokens = sample["target"][0]
         log_probs = torch.log_softmax(output[0].float(), dim=-1)
-        term, lesson = torch.zeros(len(target)), torch.full((len(target),), NOTHING)
-        terms: TermReading | None = output[1].get("terms")
-        if terms is not None:
-            term = (terms.gate[0] * (terms.piece[0] == tokens)).cpu()
-            lesson = terms.origin[0].cpu()
-            log_probs = terms.mix(log_probs)
-        alone = log_probs[0].exp()[rows, tokens] - term.to(self.device)
-        total = self.model.get_normalized_probs(output, log_probs=False)[0][rows, tokens]
-        parts = torch.zeros_like(hits.similarities)
-        network = alone
+        total = self.model.get_normalized_probs(output, log_probs=False)
+        alone, total = (p[0].gather(1, tokens.unsqueeze(1)).squeeze(1)
+                        for p in (log_probs.exp(), total))  # fmt: skip
+        network, parts = alone, torch.zeros_like(hits.similarities)
+        term, lesson = torch.zeros_like(total), torch.full_like(tokens, NOTHING)
+        right = hits.values == tokens.unsqueeze(1)
         if reading.gate is not None and reading.log_weights is not None:
             gate = torch.sigmoid(reading.gate).unsqueeze(1)
             network = (1 - gate.squeeze(1)) * alone
-            term = term * (1 - gate.squeeze(1).cpu())
-            right = hits.values == tokens.unsqueeze(1)
             parts = (gate * reading.log_weights.exp()).masked_fill(~right, 0.0)
-        fields = [total, network, parts, hits.similarities, hits.slots]
-        total, network, parts, similarities, slots = (field.cpu() for field in fields)
-        return Reading(total, network, term, lesson, parts, similarities, slots, self.mixes)
+        terms: TermReading | None = output[1].get("terms")
+        if terms is not None:
+            before = reading.at_positions(reading.mix, log_probs)
+            term = terms.gates(before)[0] * (terms.piece[0] == tokens)
+            lesson = terms.origin[0]
+            after = terms.mix(before.clone())[0].gather(1, tokens.unsqueeze(1)).squeeze(1).exp()
+            mixture = network + parts.sum(1)
+            rest = ((after - term).clamp(min=0) / mixture.clamp(min=SMALLEST)).unsqueeze(1)
+            network, parts = network * rest.squeeze(1), parts * rest
+        if reading.lessons is not None:
+            share, of_lessons = reading.lessons.share, reading.lessons.weights
+            network, term = (part * (1 - share.squeeze(1)) for part in (network, term))
+            parts = (1 - share) * parts + share * of_lessons.masked_fill(~right, 0.0)
+        return Reading(
+            total.cpu(), network.cpu(), term.cpu(), lesson.cpu(), parts.cpu(),
+            hits.similarities.cpu(), hits.slots.cpu(), self.mixes,
+        )  # fmt: skip
 
     def _search(self, beam: int, constrained: bool = False) -> Any:
         if (beam, constrained) not in self._searches:

@@ -1,4 +1,4 @@
-"""Converts between sentences and a model's tokens: sentencepiece's pieces, and their positions."""
+"""Converts between sentences and a model's tokens: their pieces, and the positions of these."""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -22,7 +22,7 @@ class Tokens:
     Attributes:
         ids: [T + 1] int64, with the end.
         pieces: the sentence, and the position of each of the T tokens in it.
-        written: the T tokens as sentencepiece writes them, even those without a number.
+        written: the T pieces, even those without a number.
     """
 
     ids: Tensor
@@ -34,15 +34,31 @@ class Tokens:
         return len(self.pieces.spans)
 
 
+class SpacedWords:
+    """Words that are separated by spaces, for translators without a sentencepiece model."""
+
+    def encode(self, text: str, out_type: type = str) -> list[str]:
+        """Split a text at its spaces."""
+        return text.split()
+
+    def decode(self, pieces: list[str]) -> str:
+        """Join words with spaces."""
+        return " ".join(pieces)
+
+
 class Vocabulary:
     """Pieces and dictionary of one language.
 
     Args:
-        model: sentencepiece's.
+        model: splits texts into pieces.
         dictionary: fairseq's.
     """
 
-    def __init__(self, model: sentencepiece.SentencePieceProcessor, dictionary: Dictionary) -> None:
+    def __init__(
+        self,
+        model: sentencepiece.SentencePieceProcessor | SpacedWords,
+        dictionary: Dictionary,
+    ) -> None:
         self.model, self.dictionary = model, dictionary
 
     def encode(self, text: str) -> Tokens:

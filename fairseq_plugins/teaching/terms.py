@@ -8,7 +8,11 @@ as for names:
 
 with the attention a(s) on the source word, averaged over the pieces of the target word; its count
 n_s among the N words of the training text; and the share of trigrams that s and w have in common.
+Two new words of a lesson hardly ever translate the same source word: once the most certain word has
+chosen, its source word counts only TAKEN times as much for the others.
 """
+
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
@@ -21,6 +25,7 @@ RARE = 50  # most occurrences of a source word whose lessons are counted
 LEAST_WEIGHT = 0.1
 FLOOR = 0.02
 LIKENESS = 2.0
+TAKEN = 0.25
 
 
 def terms_of(reader: TermReader, source: Tensor, target: Tensor, attention: Tensor) -> list[Term]:
@@ -45,22 +50,44 @@ def terms_of(reader: TermReader, source: Tensor, target: Tensor, attention: Tens
     total = reader.source_counts.total()
     weight = torch.log((total + 1) / (counts + 0.5)).clamp(min=LEAST_WEIGHT)
     spelled = [reader.source.text(source[slice(*span)].tolist()) for span in words]
-    found: list[Term] = []
-    for begin, end in _new_words(reader, target):
-        pieces = target[begin:end].tolist()
+
+    def score(begin: int, end: int) -> Tensor:
         looked = attention[begin:end].float().mean(0)  # [source]
         on_word = torch.stack([looked[slice(*span)].sum() for span in words])
-        text = reader.target.text(pieces)
+        text = reader.target.text(target[begin:end].tolist())
         alike = on_word.new_tensor([likeness(word, text) for word in spelled])
-        best = int(((on_word + FLOOR) * weight * (1 + LIKENESS * alike)).argmax())
-        alone = tuple(reader.target.at_a_word_start(pieces))
-        found.append(Term(int(cues[best]), alone, int(counts[best])))
+        return (on_word + FLOOR) * weight * (1 + LIKENESS * alike)
+
+    found: list[Term] = []
+    new = _new_words(reader, target)
+    for (begin, end), place in zip(new, choose_cues([score(*span) for span in new]), strict=True):
+        pieces = reader.target.at_a_word_start(target[begin:end].tolist())
+        found.append(Term(int(cues[place]), tuple(pieces), int(counts[place])))
     having = {term.cue for term in found}
     rest = dict(zip(cues.tolist(), counts.tolist(), strict=True))
     found += [
         Term(cue, (), count) for cue, count in rest.items() if cue not in having and count < RARE
     ]
     return found
+
+
+def choose_cues(scores: Sequence[Tensor]) -> list[int]:
+    """Choose a source word for each new word, the greatest score first.
+
+    Args:
+        scores: of all source words, not negative, for each new word.
+
+    Returns:
+        The place of each source word.
+    """
+    chosen = [0] * len(scores)
+    left = dict(enumerate(scores))
+    free = torch.ones_like(scores[0]) if left else torch.ones(0)
+    while left:
+        word = max(left, key=lambda one: float((left[one] * free).max()))
+        chosen[word] = int((left.pop(word) * free).argmax())
+        free[chosen[word]] = TAKEN
+    return chosen
 
 
 def _new_words(reader: TermReader, target: Tensor) -> list[tuple[int, int]]:

@@ -81,3 +81,21 @@ def test_a_verb_can_refuse_a_combination(package: ModuleType) -> None:
     with pytest.raises(SystemExit) as ended:
         args.error("not three")
     assert ended.value.code == 2
+
+
+def test_options_may_stand_between_arguments(package: ModuleType) -> None:
+    """argparse alone would take an optional argument after an option for one too many."""
+    root = Path(package.__path__[0])
+    (root / "join.py").write_text(
+        '"""Join."""\n\n\ndef arguments(parser):\n    parser.add_argument("one")\n'
+        '    parser.add_argument("two", nargs="?")\n    parser.add_argument("--loud", '
+        'action="store_true")\n\n\nrun = None\n'
+    )
+    parser = verbs.parser(package, "program")
+    for line in ("--loud a b", "a --loud b", "a b --loud", "--loud a -- b"):
+        args = parser.parse_args(["join", *line.split()])
+        assert (args.one, args.two, args.loud) == ("a", "b", True)
+    dashed = parser.parse_args(["join", "--", "-a", "--loud"])
+    assert (dashed.one, dashed.two, dashed.loud) == ("-a", "--loud", False)
+    with pytest.raises(SystemExit):
+        parser.parse_args(["join", "a", "b", "c"])

@@ -77,7 +77,7 @@ def test_a_life_of_lessons(program: Program) -> None:
     assert "The cat sleeps.  ->  Die Katze schläft.  [me]" in program("lessons", "--search", "CAT")
     assert "note      n" in program("show", 1)
     assert program.json("edit", 1, "--target", "Der Hund")["now"] == "Der Hund"
-    assert "1 lessons would be forgotten; add --yes" in program("forget", "--origin", "me")
+    assert "1 lesson would be forgotten; add --yes" in program("forget", "--origin", "me")
     assert program.json("lessons")["total"] == 1
     assert program.json("forget", "--origin", "me", "--yes") == {"lessons": 1, "forgotten": True}
     assert program.json("lessons")["total"] == 0

@@ -9,10 +9,13 @@ from fairseq_plugins.modules.memory_reader import (
     LESSON,
     LIKE,
     MODES,
+    LessonShares,
     MemoryReader,
     MemoryReading,
     lesson_shares,
+    mix_memory,
 )
+from fairseq_plugins.modules.term_reader import TermReading
 
 KEY_DIM, QUERY_DIM, STATE_DIM, WORDS, SLOTS, NEIGHBORS = 4, 5, 6, 11, 8, 5
 POSITIONS = torch.tensor([[True, True, True], [True, False, False]])
@@ -288,35 +291,82 @@ def taught_reader() -> tuple[MemoryReader, torch.Tensor]:
 def test_a_lesson_is_followed_where_it_was_taught() -> None:
     module, query = taught_reader()
     hits = module.memory.query(query)
-    log_weights, gate = module.weigh(hits, torch.zeros(1, 3))
-    share = gate.sigmoid() * log_weights.exp()[hits.values == 3].sum()
+    _, _, lessons = module.weigh(hits, torch.zeros(1, 3))
+    assert lessons is not None
+    share = lessons.share.squeeze() * lessons.weights[hits.values == 3].sum()
     assert share.item() == pytest.approx(LESSON, abs=1e-4)
 
 
 def test_far_from_its_place_a_lesson_changes_nothing() -> None:
     module, _ = taught_reader()
     query, state = torch.tensor([[1.0, 0.3]]), torch.randn(1, 3)
-    hits = module.memory.query(query)
-    log_weights, gate = module.weigh(hits, state)
-    slots = torch.nonzero(module.memory.pinned).squeeze(1)
-    module.memory.forget(slots)
-    untaught = module.memory.query(query)
-    expected, plain_gate = module.weigh(untaught, state)
-    assert gate.item() == pytest.approx(plain_gate.item(), abs=1e-4)
+    hits = module.memory.query_apart(query)
+    log_weights, gate, lessons = module.weigh(hits, state)
+    assert lessons is not None and not bool(lessons.share.any())
+    log_probs = torch.log_softmax(torch.randn(1, 6), dim=1)
+    assert torch.equal(lessons.mix(log_probs.clone(), hits.values), log_probs)
+    module.memory.forget(torch.nonzero(module.memory.pinned).squeeze(1))
+    untaught = module.memory.query_apart(query)
+    expected, plain_gate, none = module.weigh(untaught, state)
+    assert none is None
+    assert torch.equal(gate, plain_gate)
     for value, weight in zip(untaught.values[0], expected[0].exp(), strict=True):
         if value >= 0:
-            assert log_weights.exp()[hits.values == value].item() == pytest.approx(
-                weight.item(), abs=1e-4
-            )
+            assert log_weights.exp()[hits.values == value].sum().item() == weight.item()
 
 
-def test_lessons_and_the_rest_make_one_distribution() -> None:
+@pytest.mark.parametrize("grad", [True, False])
+def test_a_lesson_and_the_rest_make_one_distribution(grad: bool) -> None:
+    """p = (1 - h) p' + h v, for the whole vocabulary and for single targets."""
     module, query = taught_reader()
     queries = torch.cat([query, query + torch.tensor([[0.3, 0.0]]), torch.tensor([[1.0, 0.0]])])
     hits = module.memory.query(queries)
-    log_weights, gate = module.weigh(hits, torch.randn(3, 3))
+    log_weights, gate, lessons = module.weigh(hits, torch.randn(3, 3))
+    assert lessons is not None
     assert log_weights.exp().sum(1).tolist() == pytest.approx([1.0] * 3, abs=1e-4)
     assert bool(torch.isfinite(gate).all())
+    positions = torch.ones(1, 3, dtype=torch.bool)
+    reading = MemoryReading(
+        module.memory, queries, hits, positions, log_weights, gate, None, lessons
+    )
+    rest = torch.log_softmax(torch.randn(3, 6), dim=1)
+    written = rest.exp() * (1 - lessons.share)
+    for row in range(3):
+        for value, weight in zip(hits.values[row], lessons.weights[row], strict=True):
+            written[row, value] += lessons.share[row, 0] * weight
+    with torch.set_grad_enabled(grad):
+        mixed = reading.mix_lessons(rest.clone())
+    torch.testing.assert_close(mixed.exp(), written)
+    plain = torch.log_softmax(torch.randn(3, 6), dim=1)
+    with torch.set_grad_enabled(grad):
+        both = reading.mix_lessons(reading.mix(plain.clone()))
+    for target in range(6):
+        chosen = torch.full((3,), target)
+        single = reading.mix_target(plain[:, target], chosen)
+        torch.testing.assert_close(single, both[:, target], atol=1e-5, rtol=1e-4)
+
+
+def test_terms_prevail_over_slots_and_lessons_over_terms() -> None:
+    """[1, 3] positions: slots alone, slots and a term, all three; each is almost certain."""
+    module, query = taught_reader()
+    hits = module.memory.query_apart(query.repeat(3, 1))
+    slots = torch.full_like(hits.similarities, -torch.inf)
+    slots[hits.values == 1] = 0.0
+    share = torch.tensor([[0.0], [0.0], [LESSON]])
+    weights = (hits.values == 3).float()
+    reading = MemoryReading(
+        module.memory, query, hits, torch.ones(1, 3, dtype=torch.bool), slots,
+        torch.full((3,), 5.0), None, LessonShares(share, weights),
+    )  # fmt: skip
+    due = torch.tensor([[0.0, 0.9, 0.9]])
+    piece, none = torch.full((1, 3), 2), torch.zeros(1, 3, dtype=torch.bool)
+    nothing = torch.zeros(6, dtype=torch.bool)
+    terms = TermReading(due, none, piece, none, piece, nothing, nothing)
+    log_probs = torch.log_softmax(torch.randn(1, 3, 6), dim=-1)
+    found = mix_memory(log_probs, {"memory": reading, "terms": terms}).exp()[0]
+    torch.testing.assert_close(found.sum(1), torch.ones(3))
+    assert found.argmax(1).tolist() == [1, 2, 3]
+    assert found[1, 2] >= 0.9 and found[2, 3] >= LESSON
 
 
 def answers(similarities: list[float], values: list[int]) -> MemoryHits:
@@ -344,7 +394,8 @@ def answers(similarities: list[float], values: list[int]) -> MemoryHits:
 def test_share_of_a_lesson_follows_its_formula(
     similarities: list[float], values: list[int], taught: list[bool], share: float
 ) -> None:
-    found, weights = lesson_shares(answers(similarities, values), torch.tensor([taught]))
+    shares = lesson_shares(answers(similarities, values), torch.tensor([taught]))
+    found, weights = shares.share, shares.weights
     assert found.item() == pytest.approx(share, abs=2e-3)
     assert weights.sum().item() == pytest.approx(1.0 if any(taught) else 0.0, abs=1e-4)
     assert not weights[~torch.tensor([taught])].any()

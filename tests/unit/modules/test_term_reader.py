@@ -121,10 +121,43 @@ def test_mixture_is_a_distribution_and_follows_its_formula(reader: TermReader) -
     reading = read(reader, [EOS, DER, SPITZ], looking_at(0, 2, 0))
     mixed = reading.mix(log_probs.clone()).exp()
     assert mixed.sum(-1)[0].tolist() == pytest.approx([1.0] * 3, abs=1e-5)
-    expected = log_probs.exp() * (1 - reading.gate.unsqueeze(-1))
-    expected[0, 1, SPITZ] += BEGIN
+    gates = torch.tensor([0.0, BEGIN, CONTINUE])
+    expected = log_probs.exp() * (1 - gates[None, :, None])
+    expected[0, 1, SPITZ] += gates[1]
     expected[0, 2, BART] += CONTINUE
-    assert torch.allclose(mixed, expected, atol=1e-6)
+    torch.testing.assert_close(mixed, expected)
+
+
+def test_frequent_words_are_written_first(reader: TermReader) -> None:
+    """A translation of "the" is frequent; the term waits until it is written."""
+    words = reader.target
+    reader.target_counts.add(words.number[torch.tensor([DER] * 500 + [SPITZ])])
+    reading = read(reader, [EOS], looking_at(2))
+    certain = torch.full((1, 1, len(SYMBOLS)), -20.0)
+    for piece, expected in ((DER, 0.0), (SPITZ, BEGIN), (THE, BEGIN), (EN, BEGIN), (EOS, BEGIN)):
+        log_probs = torch.log_softmax(certain.index_fill(2, torch.tensor(piece), 0.0), dim=-1)
+        assert reading.gates(log_probs).item() == pytest.approx(expected, abs=1e-6)
+
+
+def test_once_begun_a_term_waits_for_nothing(reader: TermReader) -> None:
+    reader.target_counts.add(reader.target.number[torch.tensor([DER] * 500)])
+    reading = read(reader, [EOS, SPITZ], looking_at(2, 2))
+    log_probs = torch.full((1, 2, len(SYMBOLS)), -20.0)
+    log_probs[..., DER] = 0.0
+    assert reading.gates(log_probs)[0].tolist() == pytest.approx([0.0, CONTINUE], abs=1e-6)
+
+
+def test_no_term_begins_inside_a_word() -> None:
+    """With joiners, any piece after one continues a word."""
+    symbols = [*SPECIALS, "go@@", "at", "spitz@@", "bart"]
+    words = Words(symbols, 4)
+    reader, source = TermReader(words, words), torch.tensor([[4, 5, EOS]])
+    reader.memory.teach([Term(int(words.numbers(source)[0][0, 0]), (6, 7), 0)], origin=0)
+    called = reader.call(source)
+    assert called is not None
+    attention = torch.tensor([[[1.0, 0.0, 0.0]] * 3])
+    gate = reader.read(called, torch.tensor([[EOS, 5, 4]]), attention).gate[0]
+    assert gate.tolist() == pytest.approx([BEGIN, BEGIN, 0.0])
 
 
 def test_after_a_term_pieces_that_would_go_on_lose_probability(reader: TermReader) -> None:

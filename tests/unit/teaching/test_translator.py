@@ -378,6 +378,26 @@ def test_near_lessons_are_offered(translator: Translator) -> None:
         translator.translate("x", beam=0)
 
 
+def test_a_translator_without_sentencepiece_splits_at_spaces(tmp_path: Path) -> None:
+    folder = make_translator(tmp_path, spaced=True)
+    assert not (folder / "spm.model").exists()
+    with Translator.open(folder) as translator:
+        translator.teach(*CAT)
+        found = translator.explain(CAT[0], exact=False)
+        assert [word.text for word in found.words] == CAT[1].split()
+    with Translator.open(folder) as again:
+        assert again.translate(CAT[0], exact=False).text == CAT[1]
+    shutil.copy(Path(make_translator(tmp_path / "two")) / "spm.model", folder)
+    with pytest.raises(InputError, match="not those that it was packed with"):
+        Translator.open(folder)
+
+
+def test_a_sentencepiece_model_must_not_be_left_out(tmp_path: Path) -> None:
+    make_parts(tmp_path)
+    with pytest.raises(InputError, match="give this model with --spm"):
+        pack(tmp_path / "checkpoint.pt", tmp_path / "data", None, tmp_path / "translator")
+
+
 # --- Why ------------------------------------------------------------------------------------------
 
 
