@@ -51,6 +51,15 @@ def main() -> None:
   after       {shown.after}
   reference   {shown.reference}
 """)
+    told = demo.converse(plan, shown)
+    print(f"""The same with the finished translator, one lesson at a time:
+
+  before      {told.before}
+  teach       {shown.taught}  ->  {shown.taught_target}
+  after       {told.after}""")
+    for word, share in told.why:
+        print(f"  why         {word}: {share:.0%} of its probability is from this lesson")
+    print(f"  forget      {told.forgotten}\n")
     print("What you can do next:")
     for what, command in demo.next_steps(plan).items():
         print(f"\n{what}\n\n  {command}")

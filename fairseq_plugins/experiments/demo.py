@@ -27,13 +27,16 @@ from fairseq_plugins.evaluation.hypotheses import Generation, read_lines
 from fairseq_plugins.evaluation.hypotheses import translate as generate
 from fairseq_plugins.evaluation.scoring import Scorer, Scores
 from fairseq_plugins.progress import Progress
+from fairseq_plugins.teaching import Translator
 from fairseq_plugins.teaching.filled import Filling, fill_checkpoint
+from fairseq_plugins.teaching.folder import pack
 
 logger = logging.getLogger(__name__)
 
 PLAIN, REMEMBERING = "gnmt_tiny", "gnmt_memory_tiny"
 NAMES = {PLAIN: "without memory", REMEMBERING: "with memory"}
 LOOK_EVERY = 0.5  # seconds
+TOLD = 0.5  # least share of a word's probability for its lesson to be told
 
 # float32 gives the same numbers on every processor, except for the order of sums.
 AUTOCAST = "none"
@@ -103,6 +106,11 @@ class Plan:
         """The same checkpoint after the lessons."""
         return self.out / REMEMBERING / "taught.pt"
 
+    @property
+    def translator(self) -> Path:
+        """Translator folder, made from the checkpoint before the lessons."""
+        return self.out / "translator"
+
 
 @dataclass(frozen=True)
 class Recall:
@@ -111,6 +119,7 @@ class Recall:
     name: str
     translation: str
     taught: str
+    taught_target: str
     source: str
     reference: str
     before: str
@@ -120,6 +129,24 @@ class Recall:
     def remembered(self) -> bool:
         """Whether the translation after teaching contains the correct name."""
         return self.translation in self.after.split()
+
+
+@dataclass(frozen=True)
+class Conversation:
+    """What a translator says about one sentence: before a lesson, after it, and once forgotten.
+
+    Attributes:
+        before: translation before the lesson.
+        after: translation after it.
+        why: for each word of the later translation that a lesson explains, the word and the share
+            of its probability that came from the lesson.
+        forgotten: translation after the lesson was forgotten.
+    """
+
+    before: str
+    after: str
+    why: list[tuple[str, float]]
+    forgotten: str
 
 
 def demonstrate(plan: Plan) -> tuple[dict[str, Scores], list[Recall]]:
@@ -207,11 +234,28 @@ def teach(plan: Plan, threads: int) -> list[Recall]:
     before, after = (translate(plan, one, "test2", threads) for one in (plan.filled, plan.taught))
     pairs = [line.split("\t") for line in read_lines(plan.corpus / "held_out_pairs.tsv")[1:]]
     return [
-        Recall(name, translation, lesson, source, reference, old, new)
-        for (name, translation, lesson, _, source, reference), old, new in zip(
+        Recall(name, translation, source, target, asked, reference, old, new)
+        for (name, translation, source, target, asked, reference), old, new in zip(
             pairs, before, after, strict=True
         )
     ]
+
+
+def converse(plan: Plan, recall: Recall) -> Conversation:
+    """Pack the translator for use, and teach it one lesson as a user would, from Python."""
+    if not plan.translator.exists():  # it may have lessons of the user
+        pack(plan.filled, plan.data, None, plan.translator)
+    with Translator.open(plan.translator) as translator:
+        before = translator.translate(recall.source)
+        lesson = translator.teach(recall.taught, recall.taught_target)
+        after = translator.explain(recall.source)
+        translator.forget(lesson.id)
+        forgotten = translator.translate(recall.source)
+    why = [
+        (word.text, share) for word in after.words
+        if (share := sum(one.weight for one in word.evidence if one.lesson == lesson.id)) > TOLD
+    ]  # fmt: skip
+    return Conversation(before.text, after.text, why, forgotten.text)
 
 
 def translate(plan: Plan, checkpoint: Path, subset: str, threads: int) -> list[str]:
@@ -250,12 +294,12 @@ def example(of: Sequence[Recall]) -> Recall:
 
 def next_steps(plan: Plan) -> dict[str, str]:
     """Return commands for a shell in the current folder, by their purpose."""
-    interactive, memory = (_typed(program(f"fairseq-{name}")) for name in ("interactive", "memory"))
+    memory, folder = _typed(program("fairseq-memory")), _typed(plan.translator)
     python, another = _typed(sys.executable), f"{plan.out}-{plan.seed + 1}"
     return {
         "Translate sentences that you type, for instance the one above:":
-            f"{interactive} {_typed(plan.data)} --user-dir {_typed(PLUGINS)} \\\n"
-            f"    --task translation_memory --path {_typed(plan.taught)} --beam 5 --cpu",
+            f"{memory} translate {folder}",
+        "Teach it on a page in your browser:": f"{memory} serve {folder}",
         "See what the memory holds:": f"{memory} inspect {_typed(plan.taught)}",
         "Repeat the demo with another language:":
             f"{python} scripts/demo.py --seed {plan.seed + 1} --out {_typed(another)}",

@@ -6,7 +6,7 @@ from fairseq_plugins.evaluation.rare_words import Bucket
 from fairseq_plugins.evaluation.scoring import Scores
 from fairseq_plugins.experiments.demo import Recall, example, table
 
-FORGOTTEN = Recall("Al", "Mo", "taught", "asked", "si Mo ran", "si Ko ran", "si Ko ran")
+FORGOTTEN = Recall("Al", "Mo", "taught", "gelehrt", "asked", "si Mo ran", "si Ko ran", "si Ko ran")
 NAMED = replace(FORGOTTEN, after="si Mo sat")
 RIGHT = replace(FORGOTTEN, after="si Mo ran")
 
