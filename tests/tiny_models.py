@@ -4,11 +4,13 @@ from typing import Any
 
 import torch
 from fairseq.data import Dictionary, LanguagePairDataset
-from fairseq.models import ARCH_MODEL_REGISTRY, MODEL_DATACLASS_REGISTRY
+from fairseq.models import ARCH_MODEL_REGISTRY, MODEL_DATACLASS_REGISTRY, build_model
+from omegaconf import OmegaConf
 from torch import Tensor, nn
 
 import fairseq_plugins  # noqa: F401  (registers everything)
 from fairseq_plugins.criterions.memory_cross_entropy import MemoryCrossEntropy
+from fairseq_plugins.models.remembering import build_base
 from fairseq_plugins.tasks.translation_memory import TranslationMemoryConfig, TranslationMemoryTask
 
 WORDS = 20
@@ -102,3 +104,40 @@ def criterion(**options: Any) -> MemoryCrossEntropy:
         "sentence_avg": False,
     }
     return MemoryCrossEntropy(translation_task(), **(defaults | options))
+
+
+WIDTHS = ("embed_dim", "hidden_size", "out_embed_dim")
+# Small models of fairseq's own architectures, to which a memory can be attached.
+BASES: dict[str, dict[str, Any]] = {
+    "transformer": {"ffn_embed_dim": 16, "attention_heads": 2, "layers": 2},
+    "transformer_iwslt_de_en": {"ffn_embed_dim": 16, "layers": 2, "normalize_before": True},
+    "lstm": {"layers": 2},
+    "fconv": {"layers": "[(8, 3)] * 2"},
+    "lightconv": {"ffn_embed_dim": 16, "attention_heads": 2, "layers": 2, "conv_dim": 8,
+                  "kernel_size_list": [3, 5], "conv_type": "lightweight", "glu": True},
+    "gnmt_tiny": {},
+}  # fmt: skip
+
+
+def base_configuration(arch: str, **options: Any) -> dict[str, Any]:
+    """Return the configuration of a small model without a memory, as a checkpoint has it."""
+    if arch in MODEL_DATACLASS_REGISTRY:
+        return {"_name": arch} | SIZES | options
+    sizes = dict.fromkeys(WIDTHS, 8) | BASES[arch]
+    parts = ("encoder", "decoder")
+    both = {f"{part}_{name}": size for name, size in sizes.items() for part in parts}
+    rest = {"max_source_positions": 50, "max_target_positions": 50, "dropout": 0.1,
+            "criterion": "cross_entropy", "weight_softmax": True, "weight_dropout": 0.1,
+            "input_dropout": 0.1}  # fmt: skip
+    return {"_name": arch, "arch": arch} | both | rest | options
+
+
+def attached(arch: str, **options: Any) -> tuple[Any, Any]:
+    """Return a model in evaluation mode with an empty memory, and the same one without it."""
+    task, base = translation_task(), base_configuration(arch)
+    cfg = OmegaConf.create(MEMORY | {"_name": "remembering", "base": base} | options)
+    model = build_model(cfg, task, from_checkpoint=True).eval()
+    without = build_base(OmegaConf.create(base), task).eval()
+    without.encoder.load_state_dict(model.encoder.base.state_dict())
+    without.decoder.load_state_dict(model.decoder.base.state_dict())
+    return model, without

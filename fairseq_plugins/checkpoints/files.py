@@ -11,6 +11,8 @@ from fairseq_plugins.atomic import replacing
 from fairseq_plugins.errors import InputError
 from fairseq_plugins.patches.checkpoints import check_memories, reading
 
+FOR_TRAINING = ("last_optimizer_state", "optimizer_history_state", "criterion", "ema")
+
 
 def read_checkpoint(path: Path) -> dict[str, Any]:
     """Read a checkpoint to the CPU, protected against malicious files by torch.
@@ -49,6 +51,13 @@ def fit_to_memory(cfg: DictConfig, size: int | None) -> None:
             cfg.model.memory_size = size
         if "memory_from_update" in cfg.model:
             cfg.model.memory_from_update = 0  # read the memory from the start
+
+
+def for_use(state: dict[str, Any]) -> dict[str, Any]:
+    """Return a checkpoint without what only training needs."""
+    kept = {name: part for name, part in state.items() if name not in FOR_TRAINING}
+    extra = {n: part for n, part in state.get("extra_state", {}).items() if not n.startswith("ema")}
+    return kept | {"extra_state": extra, "last_optimizer_state": None}
 
 
 def write_checkpoint(state: dict[str, Any], path: Path) -> None:

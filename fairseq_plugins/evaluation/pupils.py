@@ -3,10 +3,9 @@
 Every pupil starts from the same translator, and restores it when it forgets.
 """
 
-import contextlib
 import itertools
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -14,7 +13,6 @@ import torch
 from torch import Tensor
 
 from fairseq_plugins.evaluation.lesson_sets import Asked
-from fairseq_plugins.memory import MemoryHits
 from fairseq_plugins.memory.state import EMPTY
 from fairseq_plugins.modules.memory_reader import MemoryReader, mix_target
 from fairseq_plugins.modules.term_reader import TermReader
@@ -182,25 +180,20 @@ class NearestNeighbours(WithMemory):
         super().__init__(alone)
         self._reader: MemoryReader = alone.network.model.decoder.reader
         learned = float(self._reader.log_temperature.detach().exp())
-        self._weight = weight
-        self._temperature = learned if temperature is None else temperature
+        self._settings = weight, learned if temperature is None else temperature
 
     def teach(self, pairs: Pairs) -> None:
-        """Give every target token a slot, and do nothing else."""
+        """Give every target token a slot like any other, and do nothing else."""
         decoded = self.network.decode(self.alone.tokens(pairs))
         terms, self._slots = self.network.terms, self.network.teach(decoded, range(len(decoded)))
+        self.network.memory.pinned[torch.cat(self._slots)] = False
         if terms is not None:
             terms.clear()
 
     def translate(self, sentences: Sequence[str], beam: int) -> list[str]:
         """Translate with fixed weights."""
-        with _weighed_by(self._reader, self.weigh):
+        with self._reader.constant(*self._settings):
             return super().translate(sentences, beam)
-
-    def weigh(self, hits: MemoryHits, state: Tensor | None = None) -> tuple[Tensor, Tensor, None]:
-        """Weigh answers, replacing :meth:`MemoryReader.weigh`."""
-        setting = self._weight, self._temperature
-        return *fixed_weights(hits, self._reader.memory.neighbors, *setting), None
 
 
 def best_weights(
@@ -223,46 +216,20 @@ def best_weights(
     pupil.teach(lessons)
     answers = list(alone.network.ask(alone.tokens(text)))
     pupil.forget()
+    reader: MemoryReader = alone.network.model.decoder.reader
 
+    @torch.no_grad()
     def nll(setting: tuple[float, float]) -> float:
         total = 0.0
-        for hits, target, log_prob in answers:
-            log_weights, gate = fixed_weights(hits, alone.network.memory.neighbors, *setting)
-            total -= float(mix_target(log_prob, target, hits.values, log_weights, gate).sum())
+        with reader.constant(*setting):
+            for read, target, log_prob in answers:
+                assert read.hits is not None and read.state is not None  # of a reader that mixes
+                log_weights, gate, _ = reader.weigh(read.hits, read.state)
+                log_prob = mix_target(log_prob, target, read.hits.values, log_weights, gate)
+                total -= float(log_prob.sum())
         return total
 
     return min(itertools.product(weights, temperatures), key=nll)
-
-
-def fixed_weights(
-    hits: MemoryHits, neighbors: int, weight: float, temperature: float
-) -> tuple[Tensor, Tensor]:
-    """Weigh neighbours as kNN-MT does.
-
-    Args:
-        hits: of N queries, best first.
-        neighbors: number of neighbours that count.
-        weight: of the memory.
-        temperature: see :class:`NearestNeighbours`.
-
-    Returns:
-        log w [N, k], and the logit of the gate [N].
-    """
-    missing = hits.slots < 0
-    missing[:, neighbors:] = True
-    scaled = (temperature * hits.similarities.masked_fill(missing, 0.0)).masked_fill(missing, -1e4)
-    log_weights = torch.log_softmax(scaled, dim=1).masked_fill(missing, -torch.inf)
-    gate = torch.logit(torch.full_like(hits.similarities[:, 0], weight), eps=1e-6)
-    return log_weights, gate.masked_fill(missing[:, 0], -1e4)
-
-
-@contextlib.contextmanager
-def _weighed_by(reader: MemoryReader, weigh: object) -> Iterator[None]:
-    own, reader.weigh = reader.weigh, weigh  # type: ignore[assignment, method-assign]
-    try:
-        yield
-    finally:
-        reader.weigh = own  # type: ignore[method-assign]
 
 
 class FineTuned:

@@ -7,6 +7,7 @@ from fairseq_plugins.models import (
     mann,
     neural_gpu,
     omniglot_convnet_memory,
+    remembering,
 )
 
 __all__ = [
@@ -16,4 +17,5 @@ __all__ = [
     "mann",
     "neural_gpu",
     "omniglot_convnet_memory",
+    "remembering",
 ]

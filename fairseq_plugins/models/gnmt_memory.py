@@ -17,17 +17,16 @@ from fairseq_plugins.models.gnmt import (
     GNMTWMTConfig,
 )
 from fairseq_plugins.modules.memory_decoder import MemoryDecoder
-from fairseq_plugins.modules.memory_options import JoiningMemoryOptions, empty_memory
+from fairseq_plugins.modules.memory_options import MixingMemoryOptions, empty_memory
 from fairseq_plugins.modules.memory_reader import MODES, MemoryReader, mix_memory
 from fairseq_plugins.modules.options import option
-from fairseq_plugins.modules.term_reader import TermReader
-from fairseq_plugins.modules.words import Words
+from fairseq_plugins.modules.term_reader import TermReader, term_reader
 
 QUERIES = ("attention", "output", "both")
 
 
 @dataclass
-class GNMTMemoryOptions(JoiningMemoryOptions):
+class GNMTMemoryOptions(MixingMemoryOptions):
     """Options of a translator for its memory."""
 
     memory_key_dim: int = option(128, "width of the memory's keys")
@@ -94,10 +93,7 @@ class GNMTMemoryModel(GNMTModel):
             "both": context_dim + output_dim,
         }
         decoder.memory_query = str(cfg.memory_query)
-        source, target = self.encoder.dictionary, decoder.dictionary
-        words = Words(target.symbols, target.nspecial)
-        own = words if source == target else Words(source.symbols, source.nspecial)
-        decoder.terms = TermReader(own, words)
+        decoder.terms = term_reader(self.encoder.dictionary, decoder.dictionary)
         self.encoder.terms = [decoder.terms]
         decoder.reader = MemoryReader(
             empty_memory(cfg, len(decoder.dictionary)),
@@ -105,6 +101,7 @@ class GNMTMemoryModel(GNMTModel):
             output_dim,
             str(cfg.memory_read),
             decoder.layers.embedding,
+            str(cfg.memory_gate),
         )
 
     def get_normalized_probs(

@@ -99,3 +99,22 @@ class Attention(nn.Module):
         weights = torch.softmax(scores, dim=-1)  # [batch, time, source]
         context = torch.bmm(weights.to(source.dtype), source.transpose(0, 1))
         return context.transpose(0, 1), weights
+
+
+def attention_on_the_right(attention: Tensor, before: Tensor) -> Tensor:
+    """Order attention as if sources were padded on the right.
+
+    Models may move padding from the left to the right, or leave it. Padding gets no attention, so
+    this can be seen.
+
+    Args:
+        attention: [batch, time, source], as a model returns it.
+        before: [batch] int64, tokens of padding on the left of each source.
+    """
+    if not bool(before.any()):
+        return attention
+    places = torch.arange(attention.shape[2], device=attention.device)  # [source]
+    on_padding = attention.masked_fill(places >= before[:, None, None], 0.0)
+    left = before.masked_fill(on_padding.flatten(1).any(dim=1), 0)  # 0 where they were moved
+    order = (places + left.unsqueeze(1)) % len(places)  # [batch, source]
+    return attention.gather(2, order.unsqueeze(1).expand_as(attention))

@@ -8,6 +8,7 @@ from omegaconf import II
 from fairseq_plugins.memory import KeyValueMemory, MemoryConfig
 from fairseq_plugins.memory.search import BACKENDS
 from fairseq_plugins.memory.search.mirror import DTYPES
+from fairseq_plugins.modules.memory_reader import GATES
 from fairseq_plugins.modules.options import SIZE, SLOTS, UPDATES, OneOf, Range, option
 
 
@@ -39,6 +40,19 @@ class JoiningMemoryOptions(MemoryOptions):
         0,
         "number of updates before the model reads the memory; until then it learns what to ask",
         UPDATES,
+    )
+
+
+@dataclass
+class MixingMemoryOptions(JoiningMemoryOptions):
+    """Options for a network that mixes answers into its softmax."""
+
+    memory_gate: str = option(
+        "state",
+        "what decides the share of the memory's answer: the state before the logits and the "
+        "neighbours; the neighbours alone, as in adaptive kNN-MT; or nothing, so that it is "
+        "constant, as in kNN-MT",
+        OneOf(GATES),
     )
 
 

@@ -21,7 +21,8 @@ where p' is the mixture without lessons, i are the neighbours that were not taug
 were, and v is a softmax of SHARPNESS q . K / D.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
@@ -32,6 +33,7 @@ from fairseq_plugins.memory import KeyValueMemory, MemoryHits
 from fairseq_plugins.modules.term_reader import TermReading
 
 MODES = ("embed", "interpolate", "both")
+GATES = ("state", "neighbours", "constant")  # what the gate depends on
 
 # For taught slots; chosen on sets of lessons (docs/memory.md has the table).
 LESSON = 0.9999
@@ -265,6 +267,12 @@ def _logaddexp(a: Tensor, b: Tensor) -> Tensor:
     return torch.logaddexp(a, finite)
 
 
+@torch.no_grad()
+def _set(parameters: Iterable[Tensor], values: Iterable[Tensor]) -> None:
+    for parameter, value in zip(parameters, values, strict=True):
+        parameter.copy_(value)
+
+
 class MemoryReader(nn.Module):
     """Queries a memory with a projection of a state, and uses the answer.
 
@@ -273,7 +281,11 @@ class MemoryReader(nn.Module):
         query_dim: width of the state that is projected to a query.
         state_dim: width of the state just before the logits.
         mode: ``embed``, ``interpolate`` or ``both``.
-        embedding: of the values, shared with the model; its width must be ``state_dim``.
+        embedding: of the values, shared with the model; its width must be ``state_dim``. Not needed
+            to interpolate.
+        gate: what the gate depends on: the ``state`` and the neighbours, the ``neighbours`` alone
+            (adaptive kNN-MT, Zheng et al. 2021), or nothing, ``constant`` (kNN-MT, Khandelwal et
+            al. 2021).
     """
 
     FEATURES = 3  # inputs of the gate in addition to the state, see :meth:`features`
@@ -286,11 +298,15 @@ class MemoryReader(nn.Module):
         query_dim: int,
         state_dim: int,
         mode: str,
-        embedding: nn.Embedding,
+        embedding: nn.Embedding | None = None,
+        gate: str = "state",
     ) -> None:
         super().__init__()
         if mode not in MODES:
             raise ValueError(f"memory read mode {mode!r} is not one of {', '.join(MODES)}")
+        if mode != "interpolate" and embedding is None:
+            raise ValueError(f"memory read mode {mode!r} needs an embedding of the values")
+        self.unseen = (0, state_dim, state_dim + self.FEATURES)[GATES.index(gate)]
         self.memory, self.mode = memory, mode
         self.embedding = [embedding]  # in a list: the model owns it
         self.project = nn.Linear(query_dim, memory.key_dim)
@@ -378,6 +394,27 @@ class MemoryReader(nn.Module):
         order = taught.long().argsort(dim=1, stable=True)[:, : self.memory.neighbors]
         return hits.without(taught).select(order), order
 
+    @contextmanager
+    def constant(self, share: float, temperature: float) -> Iterator[None]:
+        """Mix all answers with one share and temperature within this context, as in kNN-MT.
+
+        Args:
+            share: of the memory, from 0 to 1.
+            temperature: factor of similarities before the softmax.
+        """
+        unseen, self.unseen = self.unseen, self.gate.in_features
+        given = {
+            self.gate.bias: torch.logit(torch.tensor(share), eps=_SMALLEST),
+            self.log_temperature: torch.tensor(temperature).log(),
+        }
+        learned = [parameter.detach().clone() for parameter in given]
+        try:
+            _set(given.keys(), given.values())
+            yield
+        finally:
+            self.unseen = unseen
+            _set(given.keys(), learned)
+
     def log_weights(self, hits: MemoryHits) -> Tensor:
         """Return the log softmax over the k neighbours [N, k] with the learned temperature."""
         missing = hits.slots < 0
@@ -388,13 +425,15 @@ class MemoryReader(nn.Module):
 
     def answer(self, values: Tensor, confidence: Tensor) -> Tensor:
         """Embed values [N], weighted by their confidence [N] -> [N, state_dim]."""
+        assert self.embedding[0] is not None  # checked when created
         value = self.embedding[0](values.clamp(min=0))
         return self.combine(value * confidence.unsqueeze(1).to(value.dtype))
 
     def gate_logit(self, state: Tensor, hits: MemoryHits, log_weights: Tensor) -> Tensor:
         """Compute the logit of the gate [N] from the state and :meth:`features`."""
         features = self.features(hits, log_weights).to(state.dtype)
-        gate = self.gate(torch.cat([state, features], dim=1)).squeeze(1).float()
+        seen = torch.cat([state, features], dim=1)[:, self.unseen :]
+        gate = F.linear(seen, self.gate.weight[:, self.unseen :], self.gate.bias).squeeze(1).float()
         return gate.masked_fill(hits.slots[:, 0] < 0, -1e4)  # an empty memory has no influence
 
     @staticmethod

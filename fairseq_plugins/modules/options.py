@@ -75,6 +75,7 @@ class OneOf:
 
 # Far more than any known use, and few enough to be counted and allocated.
 SIZE = Range(least=1, most=65_536)  # a width, or a number of layers
+LAYER = Range(least=-1, most=65_536)  # the number of a layer, from 0; -1 for the last one
 COUNT = Range(least=1, most=1_000_000)  # a number of things that are drawn or listed one by one
 SLOTS = Range(least=1, most=2**31 - 1)
 UPDATES = Range(least=0)  # a number of updates after which something begins or ends

@@ -17,6 +17,7 @@ words. After the last piece the word ends: pieces that would continue it lose EN
 """
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -192,6 +193,18 @@ class TermReader(nn.Module):
         goes_on = self.target.joins_left & self.target.is_word
         origin = called.origins.gather(1, chosen)
         return TermReading(gate, begins, piece, ends, origin, goes_on, called.frequent)
+
+
+def term_reader(source: Any, target: Any) -> TermReader:
+    """Create the reader of a translator without terms.
+
+    Args:
+        source: dictionary of fairseq.
+        target: the same, for the other language; if equal, its words are shared.
+    """
+    words = Words(target.symbols, target.nspecial)
+    own = words if source == target else Words(source.symbols, source.nspecial)
+    return TermReader(own, words)
 
 
 def progress(prefix: Tensor, pieces: Tensor) -> tuple[Tensor, Tensor]:

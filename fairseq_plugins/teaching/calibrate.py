@@ -107,8 +107,8 @@ def _fit(reader: MemoryReader, tokens: _Tokens) -> None:
     for _ in range(STEPS):
         log_weights = reader.log_weights(tokens.hits)
         features = reader.features(tokens.hits, log_weights)
-        seen = torch.cat([tokens.state, (features - mean) / deviation], dim=1)
-        gate = F.linear(seen, weight, bias).squeeze(1)
+        seen = torch.cat([tokens.state, (features - mean) / deviation], dim=1)[:, reader.unseen :]
+        gate = F.linear(seen, weight[:, reader.unseen :], bias).squeeze(1)
         change = (weight[:, : -reader.FEATURES] - start).square().sum()
         loss = tokens.nll(log_weights, gate) + STIFFNESS / len(tokens.target) * change
         optimizer.zero_grad()

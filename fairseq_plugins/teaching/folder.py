@@ -12,7 +12,7 @@ from fairseq.data import Dictionary, data_utils
 from omegaconf import open_dict
 
 from fairseq_plugins.atomic import making_folder, write_json
-from fairseq_plugins.checkpoints.files import write_checkpoint
+from fairseq_plugins.checkpoints.files import for_use, write_checkpoint
 from fairseq_plugins.errors import InputError
 from fairseq_plugins.memory.fingerprint import weights_fingerprint
 from fairseq_plugins.memory.state import memory_buffers
@@ -22,7 +22,6 @@ from fairseq_plugins.teaching.pieces import SPACE, SpacedWords, Vocabulary
 from fairseq_plugins.teaching.teach import count_words
 
 CHECKPOINT, PIECES = "checkpoint.pt", "spm.model"
-FOR_TRAINING = ("last_optimizer_state", "optimizer_history_state", "criterion", "ema")
 KNOWN_PIECES = 0.5  # least share of a sentencepiece model's pieces that its dictionaries must have
 
 
@@ -61,7 +60,7 @@ def pack(checkpoint: Path, data: Path, pieces: Path | None, folder: Path) -> Abo
         _count_words(state["model"], checkpoint, data)
         with open_dict(state["cfg"]):
             state["cfg"].task.source_lang, state["cfg"].task.target_lang = source, target
-        write_checkpoint(_for_use(state), temporary / CHECKPOINT)
+        write_checkpoint(for_use(state), temporary / CHECKPOINT)
         fingerprint = fingerprint_of(temporary, (source, target), state["model"])
         about = About(VERSION, source, target, fingerprint)
         write_json(temporary / ABOUT, asdict(about))
@@ -154,8 +153,11 @@ def _check_pieces(
                 )
         return
     model = load_pieces(folder / PIECES)
-    ids = (number for number in range(model.get_piece_size()) if not model.is_control(number))
-    names = [model.id_to_piece(number) for number in ids]
+    names = [
+        model.id_to_piece(number)
+        for number in range(model.get_piece_size())
+        if not (model.is_control(number) or model.is_byte(number))  # bytes are rare in a text
+    ]
     for language in languages:
         words = Dictionary.load(str(folder / f"dict.{language}.txt"))
         known = sum(name in words for name in names)
@@ -164,10 +166,3 @@ def _check_pieces(
                 f"{pieces}: {data} knows only {known} of its {len(names)} pieces; give the "
                 "sentencepiece model that this data was encoded with"
             )
-
-
-def _for_use(state: dict[str, Any]) -> dict[str, Any]:
-    """Return a checkpoint without what only training needs."""
-    kept = {name: part for name, part in state.items() if name not in FOR_TRAINING}
-    extra = {n: part for n, part in state.get("extra_state", {}).items() if not n.startswith("ema")}
-    return kept | {"extra_state": extra, "last_optimizer_state": None}

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from fairseq import checkpoint_utils, tasks, utils
@@ -83,6 +84,7 @@ class LoadedCheckpoint:
             memory becomes too small, the youngest of them.
         device: to compute on.
         autocast: number format of the network's products, a name in ``autocast.CHOICES``.
+        state: contents of the checkpoint, if they were read or changed before; None to read them.
 
     Raises:
         InputError: if the checkpoint is unusable, has no memory, or does not match the data, or if
@@ -96,10 +98,11 @@ class LoadedCheckpoint:
         memory_size: int | None = None,
         device: str = "cpu",
         autocast: str = AUTO,
+        state: dict[str, Any] | None = None,
     ) -> None:
         choose(autocast, device, "Reading the corpus")
         self.corpus, self.device, self.autocast = corpus, torch.device(device), autocast
-        self.state = checkpoint_utils.load_checkpoint_to_cpu(str(path))
+        self.state = state or checkpoint_utils.load_checkpoint_to_cpu(str(path))
         memories = memory_buffers(self.state["model"])
         if len(memories) != 1:
             raise InputError(

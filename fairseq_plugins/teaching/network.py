@@ -16,7 +16,7 @@ from safetensors.torch import load, save
 from torch import Tensor
 
 from fairseq_plugins.checkpoints.files import fit_to_memory
-from fairseq_plugins.memory import KeyValueMemory, MemoryHits, memories_in
+from fairseq_plugins.memory import KeyValueMemory, memories_in
 from fairseq_plugins.memory.hits import NOTHING
 from fairseq_plugins.memory.terms import Term, TermMemory
 from fairseq_plugins.modules.memory_reader import MemoryReading
@@ -234,14 +234,14 @@ class Network:
     @torch.no_grad()
     def ask(
         self, pairs: Sequence[tuple[Tensor, Tensor]]
-    ) -> Iterator[tuple[MemoryHits, Tensor, Tensor]]:
+    ) -> Iterator[tuple[MemoryReading, Tensor, Tensor]]:
         """Ask the memory at every target token of given translations, a batch at a time.
 
         Args:
             pairs: tokens of source and target, each with the end.
 
         Yields:
-            The answers at N tokens, these tokens [N], and log p [N] of each by the softmax alone.
+            What was read at N tokens, these tokens [N], and log p [N] of each by the softmax alone.
         """
         for numbers in self._batches([len(source) + len(target) for source, target in pairs]):
             sample = self._sample(*zip(*(pairs[number] for number in numbers), strict=True))
@@ -249,7 +249,7 @@ class Network:
             real = sample["target"] != self.task.target_dictionary.pad()  # [batch, time]
             target = sample["target"][real]
             log_probs = torch.log_softmax(logits[real].float(), dim=-1)
-            yield extra["memory"].hits, target, log_probs.gather(1, target.unsqueeze(1)).squeeze(1)
+            yield extra["memory"], target, log_probs.gather(1, target.unsqueeze(1)).squeeze(1)
 
     def teach(self, decoded: Sequence[Decoding], origins: Sequence[int]) -> list[Tensor]:
         """Write decoded pairs to the memory.

@@ -22,10 +22,8 @@ from fairseq_plugins.evaluation.pupils import (
     NearestNeighbours,
     WithMemory,
     best_weights,
-    fixed_weights,
     same_memories,
 )
-from fairseq_plugins.memory import MemoryHits
 from fairseq_plugins.teaching.text import Pieces
 from tests.tiny_translator import make_translator
 
@@ -258,17 +256,6 @@ def test_a_constrained_search_says_the_words_it_is_given(alone: Alone) -> None:
         assert one.word in said[one.question].lower()
     unasked = pupil.translate(OTHER.source, 2)
     assert unasked == alone.translate(OTHER.source, 2)
-
-
-def test_neighbours_have_the_weight_and_temperature_that_they_are_given() -> None:
-    similarities = torch.tensor([[0.9, 0.8, 0.7], [0.5, -torch.inf, -torch.inf]])
-    slots = torch.tensor([[4, 2, 3], [1, -1, -1]])
-    hits = MemoryHits(slots, similarities, slots, torch.zeros(2, 3))
-    log_weights, gate = fixed_weights(hits, neighbors=2, weight=0.3, temperature=10.0)
-    expected = torch.softmax(torch.tensor([9.0, 8.0]), dim=0)
-    torch.testing.assert_close(log_weights.exp()[0], torch.cat([expected, torch.zeros(1)]))
-    assert log_weights.exp()[1].tolist() == [1.0, 0.0, 0.0]
-    torch.testing.assert_close(gate.sigmoid(), torch.tensor([0.3, 0.3]))
 
 
 def test_neighbours_without_trust_change_nothing_and_the_best_weight_is_found(alone: Alone) -> None:

@@ -401,3 +401,46 @@ def test_share_of_a_lesson_follows_its_formula(
     assert not weights[~torch.tensor([taught])].any()
     if any(taught):
         assert weights.argmax().item() == taught.index(True)
+
+
+# --- What the gate depends on ---------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "gate, on_state, on_neighbours",
+    [("state", True, True), ("neighbours", False, True), ("constant", False, False)],
+)
+def test_gate_depends_on_what_it_is_told(gate: str, on_state: bool, on_neighbours: bool) -> None:
+    memory = KeyValueMemory(SLOTS, KEY_DIM, WORDS, neighbors=NEIGHBORS)
+    memory.write(torch.randn(4, KEY_DIM), torch.tensor([3, 7, 3, 1]))
+    module = MemoryReader(memory, QUERY_DIM, STATE_DIM, "interpolate", gate=gate)
+    nn.init.normal_(module.gate.weight)
+    hits = memory.query(torch.randn(N, KEY_DIM))
+    state = torch.randn(N, STATE_DIM)
+    before = module.gate_logit(state, hits, module.log_weights(hits))
+    other_state = module.gate_logit(torch.randn(N, STATE_DIM), hits, module.log_weights(hits))
+    others = memory.query(torch.randn(N, KEY_DIM))
+    other_hits = module.gate_logit(state, others, module.log_weights(others))
+    assert bool((before != other_state).all()) == on_state
+    assert bool((before != other_hits).all()) == on_neighbours
+    if not (on_state or on_neighbours):
+        torch.testing.assert_close(before, module.gate.bias.detach().expand(N))
+
+
+def test_embedding_answers_needs_an_embedding() -> None:
+    with pytest.raises(ValueError, match="embedding"):
+        MemoryReader(KeyValueMemory(1, 1, 1), 1, 1, "both")
+
+
+def test_constant_share_and_temperature_are_those_given_and_end_with_the_context() -> None:
+    module = reader("interpolate", [3, 7])
+    hits, state = module.memory.query(torch.randn(N, KEY_DIM)), torch.randn(N, STATE_DIM)
+    learned = module.weigh(hits, state)
+    with module.constant(0.3, 10.0):
+        log_weights, gate = module.weigh(hits, state)
+    torch.testing.assert_close(gate.sigmoid(), torch.full((N,), 0.3))
+    expected = torch.softmax(10 * hits.similarities[:, :2], dim=1)
+    torch.testing.assert_close(log_weights.exp()[:, :2], expected)
+    assert not log_weights.exp()[:, 2:].any()
+    for one, other in zip(learned, module.weigh(hits, state), strict=True):
+        assert torch.equal(one, other)

@@ -76,3 +76,15 @@ def test_reader_without_gate_cannot_be_calibrated(filled: LoadedCheckpoint) -> N
     reader.mode = "embed"
     with pytest.raises(InputError, match="has no gate"):
         calibrate(filled, "valid")
+
+
+@pytest.mark.parametrize("unseen", [0, 16, 19], ids=["state", "neighbours", "constant"])
+def test_calibration_fits_what_the_gate_depends_on(filled: LoadedCheckpoint, unseen: int) -> None:
+    reader = next(m for m in filled.model.modules() if isinstance(m, MemoryReader))
+    assert reader.gate.in_features == 19
+    reader.unseen = unseen
+    before = reader.gate.weight.detach().clone()
+    report = calibrate(filled, "test")
+    assert report.after < report.before
+    assert torch.equal(reader.gate.weight[:, :unseen], before[:, :unseen])
+    assert not (reader.gate.weight[:, unseen:] == before[:, unseen:]).any()
