@@ -160,6 +160,7 @@ def test_translator_folder_is_taught_and_explains(
     done = verb("translate", folder, "--cpu", stdin=f"{source}\nbace\n")
     assert done.stdout.splitlines()[0] == target
     done = verb("explain", folder, source, "--no-exact", "--cpu", "--json")
+    assert done.returncode == 0, done.stderr
     words = json.loads(done.stdout)["words"]
     assert any(one["memory_share"] > 0.5 for one in words)
 
