@@ -9,6 +9,7 @@ The configuration contains the base's, so a checkpoint needs no other file:
 """
 
 import argparse
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -260,14 +261,12 @@ def build_base(cfg: Any, task: Any) -> Any:
     Raises:
         InputError: if the configuration is none, or the model is no encoder-decoder.
     """
-    if not OmegaConf.is_dict(cfg):
+    if not isinstance(cfg, Mapping):
         raise InputError(
             "--arch remembering: attach a memory to a trained model with `fairseq-memory attach`; "
             "to train one from the start, give --arch transformer_memory or gnmt_memory"
         )
-    options = OmegaConf.to_container(cfg)
-    assert isinstance(options, dict)
-    plain = {str(name): value for name, value in options.items()}
+    plain: Any = OmegaConf.to_container(OmegaConf.create(dict(cfg)))
     of_dataclass = plain["_name"] in MODEL_DATACLASS_REGISTRY
     base = build_model(
         OmegaConf.create(plain) if of_dataclass else argparse.Namespace(**plain),

@@ -28,6 +28,7 @@ from fairseq_plugins.errors import InputError
 from fairseq_plugins.memory import memories_in
 from fairseq_plugins.modules.options import declared
 from fairseq_plugins.patches.arguments import FAIRSEQ, check_arguments, check_part, check_training
+from tests.tiny_models import base_configuration
 
 HARD = (0, -1, math.nan, math.inf, 10**12)
 KINDS = {
@@ -129,6 +130,8 @@ def tiny_training(group: str, name: str, options: dict[str, Any]) -> float:
     chosen[group] = name
     given = {part: options if part == group else {} for part in chosen}
     given["task"] = further | given["task"]
+    if name == "remembering":
+        given["model"]["base"] = base_configuration("transformer")
     cfg = {part: made(part, chosen[part], given[part]) for part in chosen}
     if cfg["criterion"]._name == "one_shot" and options.get("neighborhood_weight") == 0:
         cfg["criterion"].memory_loss_weight = 1.0
