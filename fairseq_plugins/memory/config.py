@@ -45,13 +45,19 @@ class MemorySettings:
         if not 0 <= self.age_noise < math.inf:
             raise ValueError(f"memory age_noise must not be negative, not {self.age_noise}")
 
+    @property
+    def temperature(self) -> float:
+        """t of the softmax over similarities: a neighbour that is better than the others by alpha
+        weighs as much as a fifth of k of them; about 39 for k = 256 (40 in the paper)."""
+        return max(1.0, math.log(0.2 * self.neighbors) / self.margin)
+
 
 @dataclass(frozen=True)
 class MemoryConfig(MemorySettings):
     """The same, and how the memory is searched, which may differ from machine to machine."""
 
     search: str = "exact"
-    """Name of the search, see ``search.BACKENDS``."""
+    """Name of the search, see ``search.NAMES``."""
 
     search_dtype: str = "auto"
     """Type of the first, coarse product: float32, bfloat16, float16 or auto (bfloat16 where it is
@@ -59,6 +65,15 @@ class MemoryConfig(MemorySettings):
 
     search_budget_mb: int = 64
     """Largest similarity matrix held at once, in MiB; larger batches of queries are split."""
+
+    recall: float = 0.99
+    """Share of exact search's answers that an approximate search must give, see
+    ``search.recall``."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not 0 < self.recall <= 1:
+            raise ValueError(f"memory recall must be above 0 and at most 1, not {self.recall}")
 
 
 def settings_of(memory: object) -> dict[str, Any]:

@@ -8,7 +8,6 @@ that answered correctly or written to a new slot. The memory itself learns nothi
 parameters, so seeing a pair once is enough to remember it.
 """
 
-import math
 from typing import Any
 
 import torch
@@ -48,8 +47,7 @@ class KeyValueMemory(MemorySlots):
         config = MemoryConfig(size, key_dim, num_values, *more, **settings)
         super().__init__(config)
         self.neighbors, self.margin = config.neighbors, config.margin
-        # t of the contract
-        self.temperature = max(1.0, math.log(0.2 * config.neighbors) / config.margin)
+        self.temperature = config.temperature
         self._staged = Staging()
 
     @classmethod

@@ -12,7 +12,6 @@ from fairseq_plugins.memory.config import MemoryConfig
 from fairseq_plugins.memory.eviction import AgeOrder, noise
 from fairseq_plugins.memory.hits import NOTHING
 from fairseq_plugins.memory.occupancy import Occupancy
-from fairseq_plugins.memory.search import BACKENDS
 from fairseq_plugins.memory.search.apart import SearchApart
 
 # A full memory that is taught grows by this share of its size, so that it is seldom copied.
@@ -31,7 +30,7 @@ class MemorySlots(nn.Module):
         config: sizes, search and seed.
 
     Raises:
-        ValueError: if the backend is unknown.
+        ValueError: if the search is unknown or unusable.
     """
 
     keys: Tensor
@@ -45,13 +44,11 @@ class MemorySlots(nn.Module):
 
     def __init__(self, config: MemoryConfig) -> None:
         super().__init__()
-        if config.search not in BACKENDS:
-            raise ValueError(f"memory search {config.search!r} is not one of {', '.join(BACKENDS)}")
         self.age_noise, self.seed = config.age_noise, config.seed
         buffers = state.empty_memory(config.size, config.key_dim, config.num_values)
         for name, buffer in buffers.items():
             self.register_buffer(name, buffer)
-        self._search = SearchApart(config.search, config.search_dtype, config.search_budget_mb)
+        self._search = SearchApart(config)
         self._occupancy = Occupancy(config.size)
         self._age_order: AgeOrder | None = None  # until a slot must be forgotten
         self._seen: tuple[Any, ...] = ()  # the state of the buffers when these were last updated
@@ -177,10 +174,12 @@ class MemorySlots(nn.Module):
         """
         if size < self.size:
             raise ValueError(f"a memory of {self.size} slots cannot grow to {size}")
+        self._refresh()
         more = state.empty_slots(size - self.size, self.key_dim, self.keys.device)
         for name, rows in more.items():
             setattr(self, name, torch.cat([self.get_buffer(name), rows]))
-        self._refresh()
+        self._occupancy.size = size
+        self._refresh(changed=torch.empty(0, dtype=torch.int64, device=self.keys.device))
 
     def clear(self) -> None:
         """Forget everything."""

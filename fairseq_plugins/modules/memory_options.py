@@ -6,10 +6,34 @@ from typing import Any
 from omegaconf import II
 
 from fairseq_plugins.memory import KeyValueMemory, MemoryConfig
-from fairseq_plugins.memory.search import BACKENDS
+from fairseq_plugins.memory.search import NAMES, create
 from fairseq_plugins.memory.search.mirror import DTYPES
 from fairseq_plugins.modules.memory_reader import GATES
 from fairseq_plugins.modules.options import SIZE, SLOTS, UPDATES, OneOf, Range, option
+
+_USUAL_WIDTH = 128  # of keys
+
+
+class SearchName(OneOf):
+    """The name of a search that can be made here."""
+
+    def __init__(self) -> None:
+        super().__init__(NAMES)
+
+    def __contains__(self, name: str) -> bool:
+        """Return whether a memory of the usual width can be searched in this way."""
+        try:
+            create(MemoryConfig(1, _USUAL_WIDTH, 1, search=name))
+        except ValueError:
+            return False
+        return True
+
+    def __str__(self) -> str:
+        """Return the names, and what they need."""
+        return (
+            f"{super().__str__()}; ivf and faiss:FACTORY need faiss, and FACTORY is an index with "
+            "inverted lists from which it can remove, such as IVF1024,SQ8"
+        )
 
 
 @dataclass
@@ -23,7 +47,19 @@ class MemoryOptions:
     memory_age_noise: float = option(
         8.0, "noise on the ages, in commits, when a slot must be forgotten", Range(least=0)
     )
-    memory_search: str = option("exact", "method of nearest-neighbour search", OneOf(BACKENDS))
+    memory_search: str = option(
+        "auto",
+        "method of nearest-neighbour search: exact; ivf, inverted lists of faiss; lsh, random "
+        "hyperplanes; any other inverted lists that faiss can build, such as faiss:IVF1024,SQ8; "
+        "auto is exact for few slots and ivf for many",
+        SearchName(),
+    )
+    memory_recall: float = option(
+        0.99,
+        "share of exact search's answers, as distributions over values, that an approximate search "
+        "must give",
+        Range(above=0, most=1),
+    )
     memory_search_dtype: str = option(
         "auto",
         "number format of the coarse product; it does not affect the results",

@@ -109,6 +109,13 @@ def check_memories(state: dict[str, Any], path: str | Path) -> None:
             ) from error
 
 
+def _choose_search(state: dict[str, Any]) -> None:
+    """Let a checkpoint from when exact search was the only one be searched as it is now usual."""
+    model = getattr(state.get("cfg"), "model", None)
+    if isinstance(model, DictConfig) and "memory_search" in model and "memory_recall" not in model:
+        model.memory_search = "auto"
+
+
 def _check_others(weights: Mapping[str, Any]) -> None:
     """Raise ValueError if the tensors beside the memories are not what they should be."""
     for name, entry in weights.items():
@@ -119,11 +126,15 @@ def _check_others(weights: Mapping[str, Any]) -> None:
             raise ValueError(reason)
 
 
-def _readable_or_input_error(path: str, *args: Any, **kwargs: Any) -> dict:
+def _readable_or_input_error(
+    path: str, arg_overrides: dict[str, Any] | None = None, *args: Any, **kwargs: Any
+) -> dict:
     with reading(path):
-        state = _load_checkpoint_to_cpu(path, *args, **kwargs)
+        state = _load_checkpoint_to_cpu(path, arg_overrides, *args, **kwargs)
         weights = state["model"]
         check_memories(state, path)
+        if "memory_search" not in (arg_overrides or {}):
+            _choose_search(state)
     with contextlib.suppress(AttributeError):  # a plain dict cannot store it
         weights.path = path  # for the message if it fits no model
     return state

@@ -4,20 +4,22 @@ Lessons must not push anything out of the k neighbours, because a lesson would t
 answers. So both kinds of slots have k neighbours of their own.
 """
 
+from dataclasses import replace
+
 import torch
 from torch import Tensor
 
+from fairseq_plugins.memory.config import MemoryConfig
 from fairseq_plugins.memory.hits import NOTHING
-from fairseq_plugins.memory.search import BACKENDS, NearestNeighbors
+from fairseq_plugins.memory.search import create
 
 
 class SearchApart:
     """Two searches over one memory.
 
     Args:
-        name: of the search for all slots that were not taught.
-        dtype: see :class:`~.exact.ExactSearch`.
-        budget_mb: see :class:`~.exact.ExactSearch`.
+        config: of the memory; its ``search`` is for all slots that were not taught. Lessons are
+            always searched exactly.
 
     Attributes:
         others: searches the slots that were not taught.
@@ -25,9 +27,9 @@ class SearchApart:
         taught: [P] int64, these slots; None if they must be looked up.
     """
 
-    def __init__(self, name: str, dtype: str, budget_mb: int) -> None:
-        self.others: NearestNeighbors = BACKENDS[name](dtype, budget_mb)
-        self.lessons: NearestNeighbors = BACKENDS["exact"](dtype, budget_mb)
+    def __init__(self, config: MemoryConfig) -> None:
+        self.others = create(config)
+        self.lessons = create(replace(config, search="exact"))
         self.taught: Tensor | None = None
         self._keys, self._pinned = torch.empty(0), torch.empty(0, dtype=torch.bool)
 

@@ -59,6 +59,11 @@ class ExactSearch:
             mirror.update(keys, changed)
         self.contents = Contents(keys, mirror, extent, holes)
 
+    @property
+    def filled(self) -> int:
+        """Number of slots with a key."""
+        return self.contents.extent - len(self.contents.holes) if self.contents else 0
+
     @torch.inference_mode(False)
     def search(self, query: Tensor, k: int) -> tuple[Tensor, Tensor]:
         """Search, see :class:`~fairseq_plugins.memory.search.NearestNeighbors`."""

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from fairseq_plugins.number_formats import native_bfloat16
@@ -44,10 +45,12 @@ class Mirror:
             self._copy(keys, slice(extent))
 
     def update(self, keys: Tensor, changed: Tensor) -> None:
-        """Update the copy of the keys [S, D] at the slots ``changed`` [C]."""
+        """Update the copy of the keys [S, D] at the slots ``changed`` [C]; S may have grown."""
         if self.center is None:
             self.keys = keys
         else:
+            if len(keys) > len(self.keys):
+                self.keys = F.pad(self.keys, (0, 0, 0, len(keys) - len(self.keys)))
             self._copy(keys, changed)
             self.stale += len(changed)
 

@@ -12,7 +12,7 @@ from omegaconf import OmegaConf
 from fairseq_plugins.commands import PLUGINS
 from fairseq_plugins.memory import KeyValueMemory, MemoryConfig
 from fairseq_plugins.memory.config import settings_of
-from fairseq_plugins.modules.memory_options import MemoryOptions, empty_memory
+from fairseq_plugins.modules.memory_options import MemoryOptions, SearchName, empty_memory
 
 
 def configured(task: str, arch: str, *arguments: object) -> Any:
@@ -67,3 +67,14 @@ def test_options_that_know_no_seed_make_a_memory() -> None:
     del old["seed"]
     for given in (old, MemoryOptions(), OmegaConf.structured(MemoryOptions())):
         assert empty_memory(given, num_values=3).seed == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "made"),
+    [
+        *((name, True) for name in ("auto", "exact", "ivf", "lsh", "faiss:IVF16,SQ8")),
+        *((name, False) for name in ("", "nosuch", "faiss:HNSW32", "faiss:nonsense")),
+    ],
+)
+def test_only_searches_that_can_be_made_are_allowed(name: str, made: bool) -> None:
+    assert (name in SearchName()) == made

@@ -157,6 +157,27 @@ def test_checkpoint_without_moving_average_is_named(trained: Any, tmp_path: Path
         checkpoint_utils.load_ema_from_checkpoint(str(tmp_path / "plain.pt"))
 
 
+@pytest.mark.parametrize(
+    ("knows_recall", "overrides", "expected"),
+    [
+        (False, None, "auto"),  # there was no choice
+        (True, None, "exact"),
+        (False, {"memory_search": "lsh"}, "lsh"),
+    ],
+)
+def test_an_old_checkpoint_is_searched_as_is_usual_now(
+    trained: Any, tmp_path: Path, knows_recall: bool, overrides: dict | None, expected: str
+) -> None:
+    state = torch.load(trained.last, weights_only=True)
+    model = state["cfg"]["model"]
+    model["memory_search"] = "exact"
+    if not knows_recall:
+        del model["memory_recall"]
+    torch.save(state, tmp_path / "old.pt")
+    cfg = checkpoint_utils.load_checkpoint_to_cpu(str(tmp_path / "old.pt"), overrides)["cfg"]
+    assert cfg.model.memory_search == expected
+
+
 class Toy(nn.Module):
     """A model with a vocabulary and a memory."""
 
