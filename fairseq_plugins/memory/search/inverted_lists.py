@@ -4,6 +4,7 @@ Keys are added and removed one by one: faiss keeps a table of where each slot is
 no such table (HNSW, product quantisation with fast scan) cannot forget, and are refused.
 """
 
+import logging
 from importlib.util import find_spec
 from typing import Any
 
@@ -121,6 +122,7 @@ def _faiss() -> Any:
     """Import faiss and give it as many threads as torch; torch must be imported before it."""
     if not installed():
         raise ValueError("this memory search needs faiss: pip install 'fairseq-memory[faiss]'")
+    logging.getLogger("faiss.loader").setLevel(logging.WARNING)  # it reports every attempt
     import faiss
 
     faiss.omp_set_num_threads(torch.get_num_threads())

@@ -45,6 +45,10 @@ class Hashing:
     def __setstate__(self, state: dict) -> None:
         self.__init__(**state)  # type: ignore[misc]
 
+    def __str__(self) -> str:
+        """Return a description for the log."""
+        return f"{_TABLES} tables of {1 << self.bits:,} buckets"
+
     @property
     def efforts(self) -> list[int]:
         """Numbers of buckets to look into in each table: 1, 2, 4, ..., all."""
