@@ -9,6 +9,7 @@ The configuration contains the base's, so a checkpoint needs no other file:
 """
 
 import argparse
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -16,7 +17,9 @@ from typing import Any
 import torch
 from fairseq.dataclass import FairseqDataclass
 from fairseq.models import (
+    ARCH_MODEL_REGISTRY,
     MODEL_DATACLASS_REGISTRY,
+    MODEL_REGISTRY,
     FairseqDecoder,
     FairseqEncoder,
     FairseqEncoderDecoderModel,
@@ -41,8 +44,13 @@ from fairseq_plugins.modules.term_reader import TermReader, term_reader
 class RememberingConfig(MixingMemoryOptions, FairseqDataclass):
     """The configuration of the base, and options of its memory."""
 
-    base: Any = option(None, "configuration of the model that remembers; `attach` writes it")
-    freeze_base: bool = option(True, "train the memory's reader only, not the base")
+    memory_key_dim: int = option(128, "width of the memory's keys")
+    base: Any = option(
+        None,
+        "configuration of the model that remembers, as JSON: its architecture as _name, and its "
+        "options; `fairseq-memory attach` writes that of a trained model",
+    )
+    train_base: bool = option(False, "train the base as well, not only the memory's reader")
     alignment_layer: int = option(
         -1,
         "for Transformers: decoder layer, from 0, whose attention finds the source words of taught "
@@ -236,7 +244,7 @@ class RememberingModel(FairseqEncoderDecoderModel):
         terms = term_reader(source, target)
         decoder = RememberingDecoder(features, reader, terms)
         decoder.joins_at = cfg.memory_from_update
-        return cls(RememberingEncoder(base.encoder, terms), decoder, cfg.freeze_base)
+        return cls(RememberingEncoder(base.encoder, terms), decoder, not cfg.train_base)
 
     def train(self, mode: bool = True) -> "RememberingModel":
         """Set the mode of what is trained; a frozen base is evaluated without gradients.
@@ -255,12 +263,14 @@ def build_base(cfg: Any, task: Any) -> Any:
     """Build a model from a configuration: of a dataclass, or of an older ``--arch``.
 
     Args:
-        cfg: its names and values; ``_name`` is the architecture.
+        cfg: its names and values, or these as JSON; ``_name`` is the architecture.
         task: with the dictionaries.
 
     Raises:
         InputError: if the configuration is none, or the model is no encoder-decoder.
     """
+    if isinstance(cfg, str):
+        cfg = _parsed(cfg)
     if not isinstance(cfg, Mapping):
         raise InputError(
             "--arch remembering: attach a memory to a trained model with `fairseq-memory attach`; "
@@ -278,6 +288,21 @@ def build_base(cfg: Any, task: Any) -> Any:
     return base
 
 
+def _parsed(text: str) -> dict[str, Any]:
+    """Read a configuration on a command line."""
+    try:
+        found = json.loads(text)
+    except ValueError:
+        found = None
+    known = {*MODEL_REGISTRY, *ARCH_MODEL_REGISTRY}
+    if not isinstance(found, dict) or found.get("_name") not in known:
+        raise InputError(
+            f"--base {text}: must be an object of JSON with an architecture of fairseq: "
+            '\'{"_name": "transformer_iwslt_de_en", "dropout": 0.3}\''
+        )
+    return found
+
+
 @torch.no_grad()
 def features_dim(encoder: FairseqEncoder, features: Features) -> int:
     """Return the width of the features, by computing those of an empty sentence."""
@@ -291,3 +316,41 @@ def features_dim(encoder: FairseqEncoder, features: Features) -> int:
     for part, was_training in zip(parts, were_training, strict=True):
         part.train(was_training)
     return width
+
+
+@dataclass
+class TransformerMemoryConfig(RememberingConfig):
+    """A Transformer that is trained with a memory from the start."""
+
+    base: Any = '{"_name": "transformer_iwslt_de_en"}'
+    train_base: bool = True
+
+
+@register_model("transformer_memory", dataclass=TransformerMemoryConfig)
+class TransformerMemory(RememberingModel):
+    """fairseq's ``transformer_iwslt_de_en`` with a memory."""
+
+
+@dataclass
+class TransformerMemoryTinyConfig(TransformerMemoryConfig):
+    """A small one."""
+
+    base: Any = '{"_name": "transformer_tiny"}'
+    memory_key_dim: int = 64
+
+
+@register_model("transformer_memory_tiny", dataclass=TransformerMemoryTinyConfig)
+class TransformerMemoryTiny(RememberingModel):
+    """fairseq's ``transformer_tiny`` with a memory."""
+
+
+@dataclass
+class TransformerMemoryBaseConfig(TransformerMemoryConfig):
+    """The base size of Vaswani et al. 2017."""
+
+    base: Any = '{"_name": "transformer"}'
+
+
+@register_model("transformer_memory_base", dataclass=TransformerMemoryBaseConfig)
+class TransformerMemoryBase(RememberingModel):
+    """fairseq's ``transformer`` with a memory."""

@@ -4,6 +4,7 @@ The Transformer is trained by fairseq without this project, on an invented langu
 word translates to itself spelled backwards.
 """
 
+import gzip
 import io
 import json
 import random
@@ -14,7 +15,7 @@ import pytest
 import sentencepiece
 import torch
 
-from tests.programs import assert_one_line, fairseq, succeeded, verb
+from tests.programs import assert_one_line, fairseq, script, succeeded, verb
 from tests.tiny_training import PLUGINS, made_once
 
 pytestmark = pytest.mark.integration
@@ -163,6 +164,34 @@ def test_translator_folder_is_taught_and_explains(
     assert done.returncode == 0, done.stderr
     words = json.loads(done.stdout)["words"]
     assert any(one["memory_share"] > 0.5 for one in words)
+
+
+def test_domains_are_adapted_beside_knn_mt(parts: Parts, tmp_path: Path) -> None:
+    draw = random.Random(2)
+    for name, count in (("train", 60), ("dev", 12), ("control", 4)):
+        lines = [draw.choices(WORDS[:6], k=3) for _ in range(count)]
+        for language, step in (("xx", 1), ("yy", -1)):
+            text = "".join(" ".join(word[::step] for word in line) + "\n" for line in lines)
+            (tmp_path / f"{name}.{language}.gz").write_bytes(gzip.compress(text.encode()))
+    done = script(
+        "reproduce", "domains", "--base", parts.checkpoint, "--data", parts.data,
+        "--spm", parts.spm, "--source", tmp_path.parent, "--domains", tmp_path.name,
+        "--control", tmp_path / "control", "--languages", "xx", "yy", "--memory-size", 2000,
+        "--out", tmp_path / "out", "--test-lines", 4, "--threads", 1,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    results = json.loads((tmp_path / "out" / "results.json").read_text())[tmp_path.name]
+    assert list(results) == ["base", "kNN-MT", "adaptive kNN-MT", "ours"]
+    assert all(
+        text["sentences_per_second"] > 0 for one in results.values() for text in one.values()
+    )
+    held = [
+        torch.load(tmp_path / "out" / tmp_path.name / f"{name}.pt")["cfg"]["model"]
+        for name in ("kNN-MT", "ours")
+    ]
+    assert [(one["memory_neighbors"], one["memory_gate"]) for one in held] == [
+        (8, "constant"), (32, "state")
+    ]  # fmt: skip
 
 
 def test_model_with_a_memory_is_refused(parts: Parts, attached: Path, tmp_path: Path) -> None:

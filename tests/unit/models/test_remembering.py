@@ -5,17 +5,31 @@ from typing import Any
 
 import pytest
 import torch
+from fairseq import options
+from fairseq.dataclass.utils import convert_namespace_to_omegaconf
+from fairseq.models import build_model
 from fairseq.sequence_generator import SequenceGenerator
 from omegaconf import OmegaConf
 from torch import Tensor
 
+from fairseq_plugins.commands import PLUGINS
 from fairseq_plugins.errors import InputError
 from fairseq_plugins.models.remembering import build_base
-from tests.tiny_models import BASES, PAIRS, attached, batch, dictionary, translation_task
+from tests.tiny_models import (
+    BASES,
+    PAIRS,
+    attached,
+    base_configuration,
+    batch,
+    criterion,
+    dictionary,
+    translation_task,
+)
 
 archs = pytest.mark.parametrize("arch", list(BASES))
 padding = pytest.mark.parametrize("left", [False, True], ids=["right", "left"])
 PAD = dictionary().pad()
+ADAPTIVE = base_configuration("lstm", adaptive_softmax_cutoff="5,10", criterion="adaptive_loss")
 
 
 def log_probs(model: Any, output: Any) -> Tensor:
@@ -114,7 +128,7 @@ def test_attention_is_in_the_order_of_sources_padded_on_the_right(arch: str, lef
 @archs
 def test_base_is_not_trained_unless_wanted(arch: str) -> None:
     frozen, _ = attached(arch)
-    learning, _ = attached(arch, freeze_base=False)
+    learning, _ = attached(arch, train_base=True)
     for model in (frozen, learning):
         model.train()
     assert _trained(frozen) == {"reader"}
@@ -154,10 +168,40 @@ def test_language_models_are_refused() -> None:
 
 def test_adaptive_softmax_is_refused() -> None:
     with pytest.raises(InputError, match="adaptive softmax"):
-        attached("lstm", base=_adaptive())
+        attached("lstm", base=ADAPTIVE)
 
 
-def _adaptive() -> dict[str, Any]:
-    from tests.tiny_models import base_configuration
+# --- Trained from the start -----------------------------------------------------------------------
 
-    return base_configuration("lstm", adaptive_softmax_cutoff="5,10", criterion="adaptive_loss")
+
+def test_transformer_with_memory_is_configured_on_the_command_line() -> None:
+    words = ["data", "--user-dir", PLUGINS, "--task", "translation_memory", "--batch-size", "5",
+             "--arch", "transformer_memory_tiny", "--base",
+             '{"_name": "transformer_tiny", "share_all_embeddings": true}']  # fmt: skip
+    parsed = options.parse_args_and_arch(options.get_training_parser(), [*map(str, words)])
+    cfg = convert_namespace_to_omegaconf(parsed).model
+    model = build_model(cfg, translation_task())
+    assert model.encoder.base.embed_tokens is model.decoder.base.embed_tokens
+    assert _trained(model) == {"reader", "base"}
+
+
+def test_transformer_with_memory_learns_and_remembers() -> None:
+    model = build_model(OmegaConf.create({"_name": "transformer_memory_tiny"}), translation_task())
+    sample, learn = batch(), criterion()
+    optimizer = torch.optim.Adam(model.parameters(), 0.01)
+    losses = []
+    for _ in range(8):
+        loss, size, _ = learn(model.train(), sample)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        model.decoder.reader.memory.commit()
+        losses.append(float(loss.detach()) / size)
+    assert losses[-1] < losses[0]
+    assert len(model.decoder.reader.memory) > 0
+
+
+@pytest.mark.parametrize("text", ["", "transformer", "[]", "{}", '{"_name": "nosuch"}'])
+def test_base_that_is_no_configuration_is_refused(text: str) -> None:
+    with pytest.raises(InputError, match=r"--base .*must be an object of JSON"):
+        build_base(text, translation_task())

@@ -26,6 +26,7 @@ import fairseq_plugins
 from fairseq_plugins.data.omniglot import OmniglotImages
 from fairseq_plugins.errors import InputError
 from fairseq_plugins.memory import memories_in
+from fairseq_plugins.models.remembering import RememberingConfig
 from fairseq_plugins.modules.options import declared
 from fairseq_plugins.patches.arguments import FAIRSEQ, check_arguments, check_part, check_training
 from tests.tiny_models import base_configuration
@@ -130,7 +131,7 @@ def tiny_training(group: str, name: str, options: dict[str, Any]) -> float:
     chosen[group] = name
     given = {part: options if part == group else {} for part in chosen}
     given["task"] = further | given["task"]
-    if name == "remembering":
+    if group == "model" and issubclass(MODEL_DATACLASS_REGISTRY[name], RememberingConfig):
         given["model"]["base"] = base_configuration("transformer")
     cfg = {part: made(part, chosen[part], given[part]) for part in chosen}
     if cfg["criterion"]._name == "one_shot" and options.get("neighborhood_weight") == 0:
