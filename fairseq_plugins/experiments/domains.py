@@ -32,6 +32,7 @@ SYSTEMS: Mapping[str, Mapping[str, object]] = {
     "ours": {"memory_neighbors": 32, "memory_gate": "state"},
 }
 BASE = "base"
+FOR_MEAN = 20_000  # tokens from which the mean of the features is computed
 DOMAIN, CONTROL = "test", "test1"  # fairseq's subsets
 SPEED = re.compile(r"\(([\d.]+) sentences/s")
 
@@ -90,7 +91,8 @@ def adapt(translator: Translator, domain: Path, control: Path, out: Path, how: A
     filled = out / "filled.pt"
     if not filled.exists():
         empty = out / "empty.pt"
-        logger.info("%s", attach(translator.checkpoint, empty, Attaching(data, query="features")))
+        attaching = Attaching(data, query="features", query_tokens=FOR_MEAN)
+        logger.info("%s", attach(translator.checkpoint, empty, attaching))
         filling = Filling(data, memory_size=how.slots)
         logger.info("%s", fill_checkpoint(empty, filled, filling))
     for name, settings in SYSTEMS.items():
@@ -102,6 +104,23 @@ def adapt(translator: Translator, domain: Path, control: Path, out: Path, how: A
                for text in (DOMAIN, CONTROL)}
         for name, model in models.items()
     }  # fmt: skip
+
+
+def check_inputs(translator: Translator, domains: Sequence[Path], control: Path) -> None:
+    """Check that all texts and models exist, before any work.
+
+    Raises:
+        InputError: names the first one that is missing.
+    """
+    source, target = translator.languages
+    dictionaries = (translator.data / f"dict.{one}.txt" for one in (source, target))
+    for path in (translator.checkpoint, translator.spm, *dictionaries):
+        if not path.is_file():
+            raise InputError(f"{path}: no such file")
+    for prefix in (control, *(domain / part for domain in domains for part in ("train", "dev"))):
+        for language in (source, target):
+            if _file(prefix, language) is None:
+                raise InputError(f"{prefix}.{language}: no such text, compressed or not")
 
 
 def _prepare(translator: Translator, domain: Path, control: Path, out: Path, how: Amounts) -> None:
@@ -152,14 +171,9 @@ def _file(prefix: Path, language: str) -> Path | None:
 
 
 def _lines(prefix: Path, language: str) -> list[str]:
-    """Read a text, compressed or not.
-
-    Raises:
-        InputError: if there is none.
-    """
+    """Read a text, compressed or not."""
     path = _file(prefix, language)
-    if path is None:
-        raise InputError(f"{prefix}.{language}: no such text, compressed or not")
+    assert path is not None  # checked before any work
     if path.suffix != ".gz":
         return read_lines(path)
     with gzip.open(path, "rt", encoding="utf-8", newline="\n") as file:

@@ -40,10 +40,17 @@ def run(args: argparse.Namespace) -> str:
     import torch
 
     from fairseq_plugins.atomic import write_json
-    from fairseq_plugins.experiments.domains import Amounts, Translator, adapt, domains_table
+    from fairseq_plugins.experiments.domains import (
+        Amounts,
+        Translator,
+        adapt,
+        check_inputs,
+        domains_table,
+    )
 
-    torch.set_num_threads(args.threads)
     base = Translator(args.base, args.data, args.spm, tuple(args.languages))
+    check_inputs(base, [args.source / domain for domain in args.domains], args.control)
+    torch.set_num_threads(args.threads)
     how = Amounts(args.train_lines, args.test_lines, args.memory_size, args.threads)
     results = {
         domain: adapt(base, args.source / domain, args.control, args.out / domain, how)

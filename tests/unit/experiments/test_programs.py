@@ -10,6 +10,7 @@ import pytest
 from fairseq_plugins.errors import InputError
 from fairseq_plugins.experiments.programs import (
     algorithms,
+    domains,
     general,
     multi30k,
     omniglot,
@@ -54,3 +55,23 @@ def test_changes_that_do_not_fit_are_refused_at_once(
 def test_seeds_are_not_negative(program: ModuleType) -> None:
     with pytest.raises(argparse.ArgumentError, match="--seeds: -1"):
         parsed(program, "--seeds=-1")
+
+
+@pytest.mark.parametrize(
+    "missing", ["base.pt", "spm.model", "dict.de.txt", "control.en", "train.de"]
+)
+def test_domains_need_all_files_before_any_work(tmp_path: Path, missing: str) -> None:
+    names = ["base.pt", "spm.model", "dict.en.txt", "dict.de.txt"]
+    texts = ("control", "train", "dev")
+    names += [f"{text}.{language}" for text in texts for language in ("en", "de")]
+    for name in names:
+        (tmp_path / name).touch()
+    (tmp_path / missing).unlink()
+    args = parsed(
+        domains, "--base", f"{tmp_path}/base.pt", "--data", str(tmp_path),
+        "--spm", f"{tmp_path}/spm.model", "--source", str(tmp_path), "--domains", ".",
+        "--control", f"{tmp_path}/control", "--out", f"{tmp_path}/out",
+    )  # fmt: skip
+    with pytest.raises(InputError, match=missing):
+        domains.run(args)
+    assert not (tmp_path / "out").exists()
