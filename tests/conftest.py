@@ -12,14 +12,25 @@ from unittest.mock import patch
 import numpy as np
 import pytest
 import torch
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
-from tests.programs import Program
+from tests.programs import ADDRESS, Program, start_server
 
 ROOT = Path(__file__).resolve().parents[1]
 PLUGINS = ROOT / "fairseq_plugins"
 
-settings.register_profile("project", deadline=None, print_blob=True)
+# Hypothesis draws the same examples each time, however long they take to draw. With
+# `--hypothesis-profile explore` it draws others.
+settings.register_profile(
+    "project",
+    derandomize=True,
+    database=None,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
+)
+settings.register_profile(
+    "explore", settings.get_profile("project"), derandomize=False, print_blob=True
+)
 settings.load_profile("project")
 
 # One thread: faster for small tensors, and the same sums on every machine. Programs inherit it.
@@ -27,6 +38,12 @@ torch.set_num_threads(1)
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 subprocess.Popen = Program  # programs are forked from a server that has imported torch
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Let the processes of pytest-xdist share one server of programs."""
+    if config.getoption("numprocesses", None) and "PYTEST_XDIST_WORKER" not in os.environ:
+        os.environ[ADDRESS] = start_server()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -45,6 +45,17 @@ OTHERS = (
 def main() -> None:
     """Import, wait; in a program, become it."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(sys.argv[1])
+        listener.listen(128)
+        print("ready", flush=True)  # to be asked; whoever asks waits for the imports
+        import_others()
+        arguments = serve(listener)
+    os._exit(exit_status(arguments))
+
+
+def import_others() -> None:
+    """Import other people's packages."""
     for name in OTHERS.split():
         with contextlib.suppress(ImportError):
             importlib.import_module(name)
@@ -55,12 +66,6 @@ def main() -> None:
     assert threading.active_count() == 1, threading.enumerate()
     gc.collect()
     gc.freeze()  # or the collector would copy every page
-    with socket.socket(socket.AF_UNIX) as listener:
-        listener.bind(sys.argv[1])
-        listener.listen(128)
-        print("ready", flush=True)
-        arguments = serve(listener)
-    os._exit(exit_status(arguments))
 
 
 def serve(listener: socket.socket) -> list[str]:

@@ -140,11 +140,12 @@ def server_suits(environment: Mapping[str, str]) -> bool:
     """Start the server if there is none; say whether its imports saw such an environment."""
     with _lock:
         if not address():
-            _start_server()
+            start_server()
     return read_at_import(environment) == AT_START
 
 
-def _start_server() -> None:
+def start_server() -> str:
+    """Start the server; return where it listens until this process ends."""
     global _started
     folder = tempfile.mkdtemp()
     socket_path = f"{folder}/socket"
@@ -165,6 +166,7 @@ def _start_server() -> None:
         shutil.rmtree(folder)
 
     atexit.register(end)
+    return socket_path
 
 
 @contextlib.contextmanager

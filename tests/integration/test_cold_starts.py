@@ -1,4 +1,7 @@
-"""Every program starts as for users, in a process that has imported nothing before."""
+"""Every program starts as for users, in a process that has imported nothing before.
+
+``fairseq-train`` and ``fairseq-memory`` do so in ``test_wheel.py``.
+"""
 
 import sys
 from pathlib import Path
@@ -8,7 +11,7 @@ import pytest
 from tests.conftest import ROOT
 from tests.integration.test_configs import SHORT, SMALL
 from tests.programs import cold, fairseq, run, succeeded
-from tests.tiny_training import LINES, PLUGINS, Training, training_options
+from tests.tiny_training import LINES, PLUGINS, Training
 
 pytestmark = pytest.mark.integration
 
@@ -28,24 +31,11 @@ def test_help_is_told(program: list[str | Path]) -> None:
     assert succeeded(done).startswith("usage: ")
 
 
-def test_a_checkpoint_is_averaged(trained: Training, tmp_path: Path) -> None:
-    given = ["average", "--inputs", trained.last, "--output", tmp_path / "average.pt"]
-    with cold():
-        succeeded(run(sys.executable, "-m", "fairseq_plugins.cli", *given))
-    assert (tmp_path / "average.pt").exists()
-
-
 def test_a_corpus_is_binarised(tiny_text: Path, tmp_path: Path) -> None:
     given = ["-s", "xx", "-t", "yy", "--trainpref", tiny_text / "train", "--destdir", tmp_path]
     with cold():
         log = succeeded(fairseq("preprocess", *given))
     assert f"train.yy: {LINES['train']} sents" in log
-
-
-def test_a_translator_is_trained(tiny_data: Path, tmp_path: Path) -> None:
-    with cold():
-        log = succeeded(fairseq("train", tiny_data, *training_options(tmp_path, 2)))
-    assert "done training" in log and (tmp_path / "checkpoint_last.pt").exists()
 
 
 def test_a_configuration_is_trained(tmp_path: Path) -> None:

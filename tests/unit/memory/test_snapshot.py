@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors import safe_open
 from safetensors.torch import save_file
@@ -262,7 +262,7 @@ def test_numbers_that_no_memory_holds(
     assert_refused(path, "impossible numbers")
 
 
-@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=150)
 @given(st.data())
 def test_no_changed_byte_goes_unnoticed(
     saved: tuple[KeyValueMemory, Path], data: st.DataObject

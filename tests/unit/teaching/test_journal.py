@@ -163,7 +163,7 @@ def compare(new_place: Callable[[], Path | str], examples: int) -> None:
     """Run the machine above."""
     machine = type("ModelAt", (Model,), {"new_place": staticmethod(new_place)})
     run_state_machine_as_test(
-        machine, settings=settings(max_examples=examples, stateful_step_count=20, deadline=None)
+        machine, settings=settings(max_examples=examples, stateful_step_count=20)
     )
 
 

@@ -12,7 +12,7 @@ from typing import Any
 import hypothesis.strategies as st
 import pytest
 import torch
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 
 from fairseq_plugins.errors import InputError
 from fairseq_plugins.memory import state
@@ -180,9 +180,7 @@ def test_what_cannot_be_taught(
     assert translator.history() == []
 
 
-@settings(
-    max_examples=6, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=6)
 @given(steps=st.lists(st.tuples(st.sampled_from(["teach", "teach", "edit", "forget", "undo"]),
                                 st.integers(0, 3), st.integers(0, 3)), max_size=8))  # fmt: skip
 def test_memory_and_journal_agree(original: Path, steps: list[tuple[str, int, int]]) -> None:
@@ -325,9 +323,7 @@ def test_marks_in_lessons(translator: Translator) -> None:
     assert all(word.evidence[0].lesson == lesson.id for word in words)
 
 
-@settings(
-    max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=15)
 @given(text=st.text(max_size=30) | st.text(st.sampled_from(list("cat. \n<b>{0}%s!")), max_size=40))
 def test_any_text_is_translated(translator: Translator, text: str) -> None:
     """The white space around a text is preserved."""
