@@ -110,6 +110,7 @@ def training_options(folder: Path, updates: int, plugins: Path = PLUGINS) -> lis
         "--user-dir", plugins, "--task", "translation_memory", "-s", "xx", "-t", "yy",
         "--arch", "gnmt_memory_tiny", "--share-all-embeddings", "--units", 16,
         "--memory-size", 64, "--memory-key-dim", 8, "--memory-neighbors", 4,
+        "--max-target-positions", 20,  # it has not learned to end its translations
         "--criterion", "memory_cross_entropy", "--optimizer", "adam", "--lr", 0.01,
         "--batch-size", 8, "--max-update", updates, "--save-interval-updates", 10,
         "--store-ema", "--ema-decay", 0.9, "--save-dir", folder, "--cpu", "--num-workers", 0,

@@ -17,9 +17,9 @@ SENTENCES = 3  # to translate
 SMALLER = {
     "data_prep.parallel": "--test corpus/test,corpus/new",
     "fairseq-train": "--arch gnmt_memory_tiny --units 16 --memory-size 64 --memory-key-dim 8 "
-    "--memory-neighbors 4 --max-update 4 --num-workers 0",
+    "--memory-neighbors 4 --max-target-positions 60 --max-update 4 --num-workers 0",
     "fairseq-interactive": "--beam 2 --input corpus/test.en --max-len-b 5",
-    "evaluate translation": "--beam 2",
+    "evaluate translation": "--beam 2 --threads 1",
 }
 
 
