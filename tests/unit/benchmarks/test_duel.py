@@ -85,17 +85,12 @@ def test_a_stopwatch_runs_while_the_block_does(monkeypatch: pytest.MonkeyPatch) 
     assert watch.seconds == 2.5
 
 
-def test_a_contender_apart_runs_in_one_process_of_its_own() -> None:
+def test_a_contender_apart_has_a_process_of_its_own_which_ends_with_its_block() -> None:
     with Apart(process_number) as contender:
         first, second = contender(1), contender(2)
     assert first.work == second.work != os.getpid()
-
-
-def test_the_process_of_a_contender_ends_with_its_block() -> None:
-    with Apart(process_number) as contender:
-        number = int(contender(1).work)
     with pytest.raises(ProcessLookupError):
-        os.kill(number, 0)
+        os.kill(int(first.work), 0)
 
 
 def test_a_contender_that_dies_apart_is_noticed() -> None:
