@@ -37,7 +37,7 @@ def postgresql() -> Iterator[str]:
         )
         assert done.returncode == 0
 
-    control = [bin / "pg_ctl", "-D", folder / "data", "-w", "-t", int(LONGEST), "-l", folder / "log"]
+    control = [bin / "pg_ctl", "-D", folder / "data", "-l", folder / "log", "-wt", int(LONGEST)]
     try:
         run(bin / "initdb", "-D", folder / "data", "-A", "trust", "-U", USER, "--no-sync")
         run(*control, "-o", f"-k {folder} -c listen_addresses=''", "start")

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 import pytest
 import torch
 import torch.nn.functional as F
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
@@ -86,7 +86,7 @@ LIVES = st.lists(
 @pytest.mark.parametrize("backend", BACKENDS)
 @pytest.mark.usefixtures("thorough")
 @given(life=LIVES, asked=batches(6))
-@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25)
 def test_whatever_happens_answers_are_exact(backend: str, life: list, asked: Batch) -> None:
     exact, memory = memory_with("exact"), memory_with(backend)
     for happen in life:
