@@ -108,6 +108,14 @@ class KeyValueMemory(MemorySlots):
             weights = F.pad(weights, (0, similarities.shape[1] - count))
         return MemoryHits(values, similarities, slots, weights)
 
+    def likeness_taught(self, query: Tensor) -> Tensor:
+        """Return the similarity [N] of queries [N, D] to the nearest taught slot; -inf if none."""
+        unit = self._unit(query)
+        self._refresh()
+        if not self._occupancy.pinned:
+            return unit.new_full((len(unit),), -torch.inf)
+        return self._search.search_lessons(unit, 1)[0].squeeze(1)
+
     def taught(self, slots: Tensor) -> Tensor | None:
         """Return which slots [...] (-1 for none) were taught; None if none was."""
         self._refresh()

@@ -65,14 +65,18 @@ class GNMTMemoryDecoder(MemoryDecoder, GNMTDecoder):
             )
         return logits, extra
 
-    def read(self, output: Tensor, context: Tensor, tokens: Tensor, extra: dict) -> Tensor:
+    def read(
+        self, output: Tensor, context: Tensor, tokens: Tensor, extra: dict, stepwise: bool
+    ) -> Tensor:
         """Query the memory at every token, for all sentences and steps at once."""
         sources = {"attention": [context], "output": [output], "both": [context, output]}
         source = torch.cat(sources[self.memory_query], dim=-1)
         positions = tokens != self.dictionary.pad()  # [batch, time]
         if not self.asks:
             return self.reader.unasked(output)
-        output, extra["memory"] = self.reader(source, output, positions, self.searches)
+        output, extra["memory"] = self.reader(
+            source, output, positions, self.searches, self.sure if stepwise else 1.0
+        )
         return output
 
 
@@ -85,7 +89,7 @@ class GNMTMemoryModel(GNMTModel):
     def add_memory(self, cfg: GNMTMemoryConfig) -> None:
         """Give the decoder an empty memory."""
         decoder = self.decoder
-        decoder.joins_at = cfg.memory_from_update
+        decoder.joins_at, decoder.sure = cfg.memory_from_update, cfg.memory_sure
         context_dim, output_dim = decoder.layers.source_dim, cfg.units
         widths = {
             "attention": context_dim,

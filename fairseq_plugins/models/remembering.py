@@ -139,7 +139,8 @@ class RememberingDecoder(MemoryDecoder, FairseqIncrementalDecoder):
         if not self.asks:
             return self.reader.unasked(logits), extra
         positions = prev_output_tokens[:, -features.shape[1] :] != self.dictionary.pad()
-        _, extra["memory"] = self.reader(features, features, positions, self.searches)
+        sure = 1.0 if incremental_state is None else self.sure
+        _, extra["memory"] = self.reader(features, features, positions, self.searches, sure)
         if encoder_out["terms"] is not None and attention is not None:
             extra["terms"] = self.terms.read(encoder_out["terms"], prev_output_tokens, attention)
         return logits, extra
@@ -243,7 +244,7 @@ class RememberingModel(FairseqEncoderDecoderModel):
         reader = MemoryReader(memory, width, width, "interpolate", gate=str(cfg.memory_gate))
         terms = term_reader(source, target)
         decoder = RememberingDecoder(features, reader, terms)
-        decoder.joins_at = cfg.memory_from_update
+        decoder.joins_at, decoder.sure = cfg.memory_from_update, cfg.memory_sure
         return cls(RememberingEncoder(base.encoder, terms), decoder, not cfg.train_base)
 
     def train(self, mode: bool = True) -> "RememberingModel":

@@ -20,12 +20,15 @@ class MemoryDecoder:
         asks: whether the memory takes part. If not, ``extra`` has no ``"memory"``.
         searches: whether queries are answered. If not, the readings have no hits, and the output is
             that of the network alone.
+        sure: probability of the softmax's best word from which the memory is not asked when tokens
+            are generated one at a time; 1 to ask it always.
     """
 
     reader: MemoryReader | None
     joins_at = 0
     asks = True
     searches = True
+    sure = 1.0
 
     def set_num_updates(self, num_updates: int) -> None:
         """Let the memory take part when it is time; fairseq calls this at every update."""

@@ -90,6 +90,12 @@ class MixingMemoryOptions(JoiningMemoryOptions):
         "constant, as in kNN-MT",
         OneOf(GATES),
     )
+    memory_sure: float = option(
+        1.0,
+        "when generating, do not ask the memory where the softmax gives its best word at least "
+        "this probability, unless a lesson is near; 1 asks it always",
+        Range(above=0, most=1),
+    )
 
 
 def empty_memory(options: Any, num_values: int) -> KeyValueMemory:

@@ -21,15 +21,18 @@ where p' is the mixture without lessons, i are the neighbours that were not taug
 were, and v is a softmax of SHARPNESS q . K / D.
 """
 
+import math
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from fairseq_plugins.memory import KeyValueMemory, MemoryHits
+from fairseq_plugins.memory.hits import spread
 from fairseq_plugins.modules.term_reader import TermReading
 
 MODES = ("embed", "interpolate", "both")
@@ -41,6 +44,7 @@ LIKE = 0.995
 CLOSER = 0.1  # how much nearer than any other value: some networks make all queries alike
 SHARPNESS = 5.0
 _SMALLEST = 1e-7
+_NEVER = -1e4  # logit of a share of 0
 
 
 @dataclass(frozen=True)
@@ -95,6 +99,8 @@ class MemoryReading:
         gate: [N], logit of g; None unless interpolating.
         state: [N, dim], the state from which the gate is computed; None unless interpolating.
         lessons: how far they are trusted; None if none were taught, or unless interpolating.
+        complete: asks the memory once the log-probabilities of the softmax [batch, time,
+            vocabulary] are known, and returns the reading; None if it is complete.
     """
 
     memory: KeyValueMemory
@@ -105,6 +111,7 @@ class MemoryReading:
     gate: Tensor | None = None
     state: Tensor | None = None
     lessons: LessonShares | None = None
+    complete: Callable[[Tensor], "MemoryReading"] | None = None
 
     def mix_target(self, log_prob: Tensor, target: Tensor) -> Tensor:
         """Return log p(target) of the mixture, given the softmax's own log p(target) [N]."""
@@ -182,6 +189,8 @@ def mix_memory(log_probs: Tensor, extra: dict) -> Tensor:
     """
     reading: MemoryReading | None = extra.get("memory")
     terms: TermReading | None = extra.get("terms")
+    if reading is not None and reading.complete is not None:
+        reading = reading.complete(log_probs)
     if reading is not None:
         log_probs = reading.at_positions(reading.mix, log_probs)
     if terms is not None:
@@ -321,7 +330,12 @@ class MemoryReader(nn.Module):
             nn.init.constant_(self.gate.bias, -2.0)
 
     def forward(
-        self, source: Tensor, state: Tensor, positions: Tensor, search: bool = True
+        self,
+        source: Tensor,
+        state: Tensor,
+        positions: Tensor,
+        search: bool = True,
+        sure: float = 1.0,
     ) -> tuple[Tensor, MemoryReading]:
         """Query the memory at every position that has a token.
 
@@ -330,6 +344,8 @@ class MemoryReader(nn.Module):
             state: [batch, time, state_dim].
             positions: [batch, time] bool, where to query.
             search: False to compute queries only; nothing is read.
+            sure: ask only where the softmax gives its best word a lower probability than this, or
+                where a lesson is near. If the answer is embedded, the memory is always asked.
 
         Returns:
             The state including what was read, and the reading.
@@ -337,6 +353,9 @@ class MemoryReader(nn.Module):
         query = self.project(source[positions]).float()
         if not search:
             return state, MemoryReading(self.memory, query, None, positions)
+        if sure < 1 and self.mode == "interpolate":
+            later = MemoryReading(self.memory, query, None, positions, state=state[positions])
+            return state, replace(later, complete=partial(self._complete, later, sure))
         hits = self.memory.query_apart(query)
         log_weights = gate = seen = lessons = None
         if self.mode != "interpolate":
@@ -347,6 +366,25 @@ class MemoryReader(nn.Module):
             log_weights, gate, lessons = self.weigh(hits, seen)
         return state, MemoryReading(
             self.memory, query, hits, positions, log_weights, gate, seen, lessons
+        )
+
+    def _complete(self, reading: MemoryReading, sure: float, log_probs: Tensor) -> MemoryReading:
+        """Ask where the softmax is not sure; elsewhere, neighbours are missing as in no memory."""
+        best = log_probs[reading.positions].amax(dim=1)
+        unsure = (best < math.log(sure)) | (self.memory.likeness_taught(reading.query) > LIKE)
+        assert reading.state is not None
+        hits = self.memory.query_apart(reading.query[unsure])
+        log_weights, gate, lessons = self.weigh(hits, reading.state[unsure])
+        if lessons is not None:
+            share, weights = lessons.share, lessons.weights
+            lessons = LessonShares(spread(share, unsure, 0.0), spread(weights, unsure, 0.0))
+        return replace(
+            reading,
+            hits=hits.spread(unsure),
+            log_weights=spread(log_weights, unsure, -torch.inf),
+            gate=spread(gate, unsure, _NEVER),
+            lessons=lessons,
+            complete=None,
         )
 
     def unasked(self, state: Tensor) -> Tensor:
@@ -434,7 +472,7 @@ class MemoryReader(nn.Module):
         features = self.features(hits, log_weights).to(state.dtype)
         seen = torch.cat([state, features], dim=1)[:, self.unseen :]
         gate = F.linear(seen, self.gate.weight[:, self.unseen :], self.gate.bias).squeeze(1).float()
-        return gate.masked_fill(hits.slots[:, 0] < 0, -1e4)  # an empty memory has no influence
+        return gate.masked_fill(hits.slots[:, 0] < 0, _NEVER)  # an empty memory has no influence
 
     @staticmethod
     @torch.no_grad()

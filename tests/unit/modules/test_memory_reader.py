@@ -444,3 +444,68 @@ def test_constant_share_and_temperature_are_those_given_and_end_with_the_context
     assert not log_weights.exp()[:, 2:].any()
     for one, other in zip(learned[:2], module.weigh(hits, state)[:2], strict=True):
         assert torch.equal(one, other)
+
+
+# --- Asking only where the softmax is unsure ------------------------------------------------------
+
+
+def later(module: MemoryReader, sure: float) -> tuple[MemoryReading, MemoryReading]:
+    """Return a complete reading, and one of the same that waits for the softmax."""
+    source, state = (part.detach() for part in inputs())
+    with torch.no_grad():
+        return module(source, state, POSITIONS)[1], module(source, state, POSITIONS, True, sure)[1]
+
+
+def half_sure() -> tuple[Tensor, Tensor]:
+    """Return log-probabilities [2, 3, WORDS], and where the best word has more than 0.9."""
+    log_probs = torch.log_softmax(torch.randn(*POSITIONS.shape, WORDS), dim=2)
+    log_probs[0, 0] = log_probs[1, 0] = torch.log_softmax(10.0 * torch.eye(WORDS)[4], dim=0)
+    return log_probs, torch.tensor([True, False, False, True])
+
+
+@memories
+def test_where_the_softmax_is_sure_the_memory_is_not_asked(
+    held: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    module = reader("interpolate", held)
+    complete, waiting = later(module, 0.9)
+    log_probs, sure = half_sure()
+    asked, plain = [], module.memory.query_apart
+    monkeypatch.setattr(
+        module.memory, "query_apart", lambda query: asked.append(len(query)) or plain(query)
+    )
+    with torch.no_grad():
+        expected = mix_memory(log_probs.clone(), {"memory": complete})[POSITIONS]
+        found = mix_memory(log_probs.clone(), {"memory": waiting})[POSITIONS]
+    assert asked == [2]
+    torch.testing.assert_close(found[~sure], expected[~sure])
+    assert torch.equal(found[sure], log_probs[POSITIONS][sure])
+
+
+def test_nobody_is_asked_where_all_are_sure() -> None:
+    module = reader("interpolate", MEMORIES["filled"])
+    log_probs = torch.log_softmax(
+        10.0 * torch.eye(WORDS)[torch.tensor([[4, 2, 1], [3, 3, 3]])], dim=2
+    )
+    found = mix_memory(log_probs.clone(), {"memory": later(module, 0.9)[1]})
+    assert torch.equal(found, log_probs)
+
+
+def test_a_lesson_that_is_near_is_never_skipped() -> None:
+    module, query = taught_reader()
+    far = torch.tensor([[1.0, 0.0]])
+    sure = torch.log_softmax(20.0 * torch.eye(5)[torch.tensor([[4, 4]])], dim=2)  # [1, 2, 5]
+    positions = torch.ones(1, 2, dtype=torch.bool)
+    module.project.weight.data.copy_(torch.eye(2))
+    module.project.bias.data.zero_()
+    with torch.no_grad():
+        reading = module(torch.stack([query, far], 1), torch.zeros(1, 2, 3), positions, True, 0.9)[
+            1
+        ]
+        found = mix_memory(sure.clone(), {"memory": reading})
+    assert found[0, 0, 3].exp() == pytest.approx(LESSON, abs=1e-3)
+    assert torch.equal(found[0, 1], sure[0, 1])
+
+
+def test_an_answer_that_is_embedded_cannot_wait() -> None:
+    assert later(reader("both", MEMORIES["filled"]), 0.9)[1].complete is None
