@@ -24,10 +24,10 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     add("--data", type=Path, required=True,
         help="folder written by fairseq-preprocess, with its training text")  # fmt: skip
     add("--output", type=Path, required=True, help="checkpoint to write")
-    add("--query", choices=QUERIES, default="pca",
+    add("--query", choices=QUERIES, default="trained",
         help="how queries follow from the decoder's features: as they are; each scaled by its "
         "deviation; their principal components; or trained")  # fmt: skip
-    add("--train-updates", type=not_negative, default=1000, metavar="N",
+    add("--train-updates", type=not_negative, default=100, metavar="N",
         help="for trained: number of updates; the translator keeps its weights")  # fmt: skip
     add("--split", default="train", help="part of the data to fit the queries to")
     add("--query-tokens", type=positive, default=100_000, metavar="N",

@@ -53,10 +53,10 @@ class Attaching:
     """
 
     data: Path
-    query: str = "pca"
+    query: str = "trained"
     split: str = "train"
     query_tokens: int = 100_000
-    train_updates: int = 0
+    train_updates: int = 100
     memory_size: int = 8192
     memory_key_dim: int = 128
     memory_neighbors: int = 32

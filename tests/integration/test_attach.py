@@ -87,7 +87,7 @@ def _pieces(path: Path, text: list[str]) -> sentencepiece.SentencePieceProcessor
 def attached(parts: Parts, tmp_path_factory: pytest.TempPathFactory) -> Path:
     output = tmp_path_factory.mktemp("attached") / "with_memory.pt"
     done = verb("attach", "--path", parts.checkpoint, "--data", parts.data, "--output", output,
-                "--memory-size", 4000, "--cpu")  # fmt: skip
+                "--train-updates", 10, "--memory-size", 4000, "--cpu")  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert "transformer with 16 features" in done.stdout
     return output
