@@ -86,7 +86,7 @@ LIVES = st.lists(
 @pytest.mark.parametrize("backend", BACKENDS)
 @pytest.mark.usefixtures("thorough")
 @given(life=LIVES, asked=batches(6))
-@settings(max_examples=25)
+@settings(max_examples=15)
 def test_whatever_happens_answers_are_exact(backend: str, life: list, asked: Batch) -> None:
     exact, memory = memory_with("exact"), memory_with(backend)
     for happen in life:
