@@ -18,7 +18,7 @@ from fairseq_plugins.memory.search.lsh import Hashing
 NAMES = ("auto", "exact", "ivf", "lsh", "faiss:FACTORY")
 FAISS = "faiss:"
 FEW = 1024  # keys that an index is not worth making for
-CROSSING = 100_000  # keys from which inverted lists are faster than exact search (docs/scaling.md)
+CROSSING = 250_000  # keys from which inverted lists are faster than exact search (docs/scaling.md)
 
 
 class NearestNeighbors(Protocol):
