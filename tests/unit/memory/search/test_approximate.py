@@ -132,13 +132,13 @@ def test_the_index_is_used(grown: KeyValueMemory, monkeypatch: pytest.MonkeyPatc
 
 def test_all_keys_equal(grown: KeyValueMemory) -> None:
     grown.forget(torch.arange(2000))
-    key = unit(1, DIM).expand(300, DIM)
-    grown.teach(key[:5], torch.arange(3), origin=1)
-    grown.write(key, torch.arange(300) % VALUES)
+    key = unit(1, DIM).expand(500, DIM)
+    grown.teach(key[:5], torch.arange(5), origin=1)
+    grown.write(key, torch.arange(500) % VALUES)
     assert grown.query(key[:2]).slots.tolist() == [list(range(8))] * 2
     fits = counted_fits(grown)
-    for _ in range(3):
-        grown.write(key, torch.arange(300) % VALUES)
+    for _ in range(2):
+        grown.write(key, torch.arange(500) % VALUES)
         grown.query(key[:2])
     assert fits == []  # lists that cannot be balanced are not made again and again
 
