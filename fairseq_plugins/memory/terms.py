@@ -7,7 +7,8 @@ compared for equality, and the value is a row of pieces. Like a :class:`KeyValue
 parameters, and one example is enough.
 """
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +20,7 @@ from fairseq_plugins.memory.hits import NOTHING
 BUCKETS = 1 << 20  # of a table of counts: of 60,000 words, one in 17 shares its bucket
 RARITY = 2.0  # occurrences in training that halve the trust in a term
 LEAST_TRUST = 0.05  # least trust of a term that is triggered at all
+RELATED = 0.6  # least share of a lesson's cues in a source that is related to it
 COLUMNS = {"cues": 1, "pieces": 2, "commonness": 1, "origins": 1}
 """Buffers of the terms, and how many dimensions they have; a row is a term."""
 MIXING = 0x2545F4914F6CDD1D  # spreads the numbers of words over all 64 bits
@@ -45,6 +47,9 @@ class Trusted:
     """From 0 to 1."""
     origin: int
     """Number of the last lesson with the term."""
+
+
+_Index = tuple[dict[int, list[Trusted]], dict[int, set[int]], Counter[int]]
 
 
 class WordCounts(nn.Module):
@@ -112,7 +117,7 @@ class TermMemory(nn.Module):
         super().__init__()
         for name, dimensions in COLUMNS.items():
             self.register_buffer(name, torch.empty([0] * dimensions, dtype=torch.int64))
-        self._index: dict[int, list[Trusted]] | None = None
+        self._index: _Index | None = None
 
     def __len__(self) -> int:
         """Return the number of terms."""
@@ -164,11 +169,26 @@ class TermMemory(nn.Module):
 
     def called_by(self, cue: int) -> "list[Trusted]":
         """Return the terms that a source word triggers, newest first."""
-        if self._index is None:
-            self._index = self._indexed()
-        return self._index.get(cue, [])
+        return self._indexed()[0].get(cue, [])
 
-    def _indexed(self) -> "dict[int, list[Trusted]]":
+    def related_to(self, cues: Iterable[int]) -> "list[int]":
+        """Return the numbers of the lessons that share most of their cues with a source.
+
+        Args:
+            cues: all words of the source, each once; those of a lesson are its rare source words
+                and the source words of its terms.
+        """
+        _, lessons, sizes = self._indexed()
+        shared = Counter(lesson for cue in cues for lesson in lessons.get(cue, ()))
+        return sorted(one for one, count in shared.items() if count >= RELATED * sizes[one])
+
+    def _indexed(self) -> _Index:
+        """Return the terms of each cue, the lessons of each cue, and the cues of each lesson."""
+        if self._index is None:
+            self._index = self._make_index()
+        return self._index
+
+    def _make_index(self) -> _Index:
         lessons: dict[int, set[int]] = {}  # lessons with each cue
         having: dict[tuple[int, tuple[int, ...]], set[int]] = {}  # with each term, newest last
         latest: dict[tuple[int, tuple[int, ...]], int] = {}
@@ -188,7 +208,7 @@ class TermMemory(nn.Module):
             trust = share * RARITY / (RARITY + common[cue])
             if trust >= LEAST_TRUST:
                 index.setdefault(cue, []).append(Trusted(pieces, trust, latest[cue, pieces]))
-        return index
+        return index, lessons, Counter(one for having_it in lessons.values() for one in having_it)
 
     def _load_from_state_dict(self, state_dict: dict, prefix: str, *args: Any) -> None:
         for name, buffer in list(self.named_buffers()):  # for older checkpoints without them

@@ -146,11 +146,19 @@ class GNMTDecoder(FairseqIncrementalDecoder):
         if incremental_state is not None:
             self.set_incremental_state(incremental_state, STATE, _pack(state))
         extra = {"attn": weights}
-        output = self.read(output, context, tokens, extra, incremental_state is not None)
+        output = self.read(
+            output, context, tokens, encoder_out, extra, incremental_state is not None
+        )
         return self.output(self.layers.dropout(output)), extra
 
     def read(
-        self, output: Tensor, context: Tensor, tokens: Tensor, extra: dict, stepwise: bool
+        self,
+        output: Tensor,
+        context: Tensor,
+        tokens: Tensor,
+        encoder_out: dict,
+        extra: dict,
+        stepwise: bool,
     ) -> Tensor:
         """Let a memory change output states [batch, time, dim]; here they stay the same."""
         return output

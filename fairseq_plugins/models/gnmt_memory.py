@@ -66,7 +66,13 @@ class GNMTMemoryDecoder(MemoryDecoder, GNMTDecoder):
         return logits, extra
 
     def read(
-        self, output: Tensor, context: Tensor, tokens: Tensor, extra: dict, stepwise: bool
+        self,
+        output: Tensor,
+        context: Tensor,
+        tokens: Tensor,
+        encoder_out: dict,
+        extra: dict,
+        stepwise: bool,
     ) -> Tensor:
         """Query the memory at every token, for all sentences and steps at once."""
         sources = {"attention": [context], "output": [output], "both": [context, output]}
@@ -75,7 +81,12 @@ class GNMTMemoryDecoder(MemoryDecoder, GNMTDecoder):
         if not self.asks:
             return self.reader.unasked(output)
         output, extra["memory"] = self.reader(
-            source, output, positions, self.searches, self.sure if stepwise else 1.0
+            source,
+            output,
+            positions,
+            self.searches,
+            self.sure if stepwise else 1.0,
+            encoder_out["terms"],
         )
         return output
 

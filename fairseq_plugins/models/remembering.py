@@ -140,7 +140,9 @@ class RememberingDecoder(MemoryDecoder, FairseqIncrementalDecoder):
             return self.reader.unasked(logits), extra
         positions = prev_output_tokens[:, -features.shape[1] :] != self.dictionary.pad()
         sure = 1.0 if incremental_state is None else self.sure
-        _, extra["memory"] = self.reader(features, features, positions, self.searches, sure)
+        _, extra["memory"] = self.reader(
+            features, features, positions, self.searches, sure, encoder_out["terms"]
+        )
         if encoder_out["terms"] is not None and attention is not None:
             extra["terms"] = self.terms.read(encoder_out["terms"], prev_output_tokens, attention)
         return logits, extra

@@ -15,10 +15,13 @@ nearest one, and d' of the nearest slot of any kind with another value,
 
     h = LESSON max(0, 1 - d / D),    D = min(1 - LIKE, CLOSER d')
 
+A lesson is related to the sentence if most of the lesson's rare source words occur in it. Then the
+lesson is trusted from farther away: D = min(1 - RELATED_LIKE, RELATED_CLOSER d').
+
     p(y) = (1 - h) p'(y) + h sum_{j: V_j = y} v_j
 
 where p' is the mixture without lessons, i are the neighbours that were not taught, j those that
-were, and v is a softmax of SHARPNESS q . K / D.
+were, and v is a softmax of -SHARPNESS d / D.
 """
 
 import math
@@ -32,8 +35,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from fairseq_plugins.memory import KeyValueMemory, MemoryHits
-from fairseq_plugins.memory.hits import spread
-from fairseq_plugins.modules.term_reader import TermReading
+from fairseq_plugins.memory.hits import NOTHING, spread
+from fairseq_plugins.modules.term_reader import CalledTerms, TermReading
 
 MODES = ("embed", "interpolate", "both")
 GATES = ("state", "neighbours", "constant")  # what the gate depends on
@@ -42,8 +45,10 @@ GATES = ("state", "neighbours", "constant")  # what the gate depends on
 LESSON = 0.9999
 LIKE = 0.995
 CLOSER = 0.1  # how much nearer than any other value: some networks make all queries alike
-SHARPNESS = 5.0
-_SMALLEST = 1e-7
+RELATED_LIKE = 0.7
+RELATED_CLOSER = 1.0
+SHARPNESS = 12.0
+_SMALLEST, _LARGEST = 1e-7, 1e30
 _NEVER = -1e4  # logit of a share of 0
 
 
@@ -200,20 +205,26 @@ def mix_memory(log_probs: Tensor, extra: dict) -> Tensor:
     return log_probs
 
 
-def lesson_shares(hits: MemoryHits, taught: Tensor) -> LessonShares:
+def lesson_shares(hits: MemoryHits, taught: Tensor, related: Tensor) -> LessonShares:
     """Say how far lessons are trusted.
 
     Args:
         hits: k answers to each of N queries.
         taught: [N, k] bool, which of them are slots of lessons.
+        related: [N, k] bool, which of them are slots of lessons that are related to the sentence.
     """
-    likeness = hits.similarities.masked_fill(~taught, -1.0)
-    nearest, place = likeness.max(dim=1, keepdim=True)  # [N, 1]
+    distance = 1 - hits.similarities
+    like, closer = (
+        torch.where(related, near, far) for near, far in
+        ((1 - RELATED_LIKE, 1 - LIKE), (RELATED_CLOSER, CLOSER))
+    )  # fmt: skip
+    place = (distance / like).masked_fill(~taught, _LARGEST).argmin(dim=1, keepdim=True)
     others = (hits.values != hits.values.gather(1, place)) & (hits.slots >= 0)
-    rival = hits.similarities.masked_fill(~others, -1.0).amax(dim=1, keepdim=True)
-    far = (CLOSER * (1 - rival)).clamp(min=_SMALLEST, max=1 - LIKE)
-    share = LESSON * (1 - (1 - nearest) / far).clamp(0.0, 1.0)
-    weights = torch.softmax(SHARPNESS * likeness / far, dim=1).masked_fill(~taught, 0.0)
+    rival = distance.masked_fill(~others, 2.0).amin(dim=1, keepdim=True)  # [N, 1]
+    far = torch.minimum(like, closer * rival).clamp(min=_SMALLEST)
+    scaled = (distance / far).masked_fill(~taught, _LARGEST)
+    share = LESSON * (1 - scaled.gather(1, place)).clamp(0.0, 1.0)
+    weights = torch.softmax(-SHARPNESS * scaled, dim=1).masked_fill(~taught, 0.0)
     return LessonShares(share, weights / weights.sum(dim=1, keepdim=True).clamp(min=_SMALLEST))
 
 
@@ -336,6 +347,7 @@ class MemoryReader(nn.Module):
         positions: Tensor,
         search: bool = True,
         sure: float = 1.0,
+        called: CalledTerms | None = None,
     ) -> tuple[Tensor, MemoryReading]:
         """Query the memory at every position that has a token.
 
@@ -346,6 +358,7 @@ class MemoryReader(nn.Module):
             search: False to compute queries only; nothing is read.
             sure: ask only where the softmax gives its best word a lower probability than this, or
                 where a lesson is near. If the answer is embedded, the memory is always asked.
+            called: terms and lessons that the source is related to; None if there are none.
 
         Returns:
             The state including what was read, and the reading.
@@ -353,9 +366,10 @@ class MemoryReader(nn.Module):
         query = self.project(source[positions]).float()
         if not search:
             return state, MemoryReading(self.memory, query, None, positions)
+        related = None if called is None else called.lessons[positions.nonzero()[:, 0]]
         if sure < 1 and self.mode == "interpolate":
             later = MemoryReading(self.memory, query, None, positions, state=state[positions])
-            return state, replace(later, complete=partial(self._complete, later, sure))
+            return state, replace(later, complete=partial(self._complete, later, sure, related))
         hits = self.memory.query_apart(query)
         log_weights = gate = seen = lessons = None
         if self.mode != "interpolate":
@@ -363,18 +377,24 @@ class MemoryReader(nn.Module):
             state = state.index_put((positions,), read, accumulate=True)
         if self.mode != "embed":
             seen = state[positions]
-            log_weights, gate, lessons = self.weigh(hits, seen)
+            log_weights, gate, lessons = self.weigh(hits, seen, related)
         return state, MemoryReading(
             self.memory, query, hits, positions, log_weights, gate, seen, lessons
         )
 
-    def _complete(self, reading: MemoryReading, sure: float, log_probs: Tensor) -> MemoryReading:
+    def _complete(
+        self, reading: MemoryReading, sure: float, related: Tensor | None, log_probs: Tensor
+    ) -> MemoryReading:
         """Ask where the softmax is not sure; elsewhere, neighbours are missing as in no memory."""
         best = log_probs[reading.positions].amax(dim=1)
-        unsure = (best < math.log(sure)) | (self.memory.likeness_taught(reading.query) > LIKE)
+        like = torch.full_like(best, LIKE)
+        if related is not None:
+            like[(related != NOTHING).any(dim=1)] = RELATED_LIKE
+        unsure = (best < math.log(sure)) | (self.memory.likeness_taught(reading.query) > like)
         assert reading.state is not None
         hits = self.memory.query_apart(reading.query[unsure])
-        log_weights, gate, lessons = self.weigh(hits, reading.state[unsure])
+        of_unsure = None if related is None else related[unsure]
+        log_weights, gate, lessons = self.weigh(hits, reading.state[unsure], of_unsure)
         if lessons is not None:
             share, weights = lessons.share, lessons.weights
             lessons = LessonShares(spread(share, unsure, 0.0), spread(weights, unsure, 0.0))
@@ -394,12 +414,16 @@ class MemoryReader(nn.Module):
         """
         return state + 0 * sum(parameter.sum() for parameter in self.parameters())
 
-    def weigh(self, hits: MemoryHits, state: Tensor) -> tuple[Tensor, Tensor, LessonShares | None]:
+    def weigh(
+        self, hits: MemoryHits, state: Tensor, lessons: Tensor | None = None
+    ) -> tuple[Tensor, Tensor, LessonShares | None]:
         """Weigh all answers; those of lessons separately.
 
         Args:
             hits: for N queries.
             state: [N, state_dim], input of the gate.
+            lessons: [N, L], numbers of the lessons that are related to the sentence, -1 for none;
+                None if none are.
 
         Returns:
             log w [N, k], the logit of the gate [N], and how far lessons are trusted; None if none
@@ -413,7 +437,14 @@ class MemoryReader(nn.Module):
         of_others = self.log_weights(others)
         gate = self.gate_logit(state, others, of_others)
         log_weights = torch.full_like(hits.similarities, -torch.inf).scatter(1, order, of_others)
-        return log_weights, gate, lesson_shares(hits, taught)
+        return log_weights, gate, lesson_shares(hits, taught, self._related(hits, taught, lessons))
+
+    def _related(self, hits: MemoryHits, taught: Tensor, lessons: Tensor | None) -> Tensor:
+        """Return which answers [N, k] are of related lessons."""
+        if lessons is None:
+            return torch.zeros_like(taught)
+        origins = self.memory.origins[hits.slots.clamp(min=0)].masked_fill(~taught, NOTHING - 1)
+        return (origins.unsqueeze(2) == lessons.unsqueeze(1)).any(dim=2)
 
     def others(self, hits: MemoryHits) -> MemoryHits:
         """Return the answers without lessons.

@@ -42,7 +42,7 @@ SMALLEST = 1e-9
 
 @dataclass(frozen=True)
 class CalledTerms:
-    """Terms whose cues are in the sources of a batch, at most E for each source.
+    """What is known of the words in the sources of a batch: at most E terms, and L lessons, each.
 
     Attributes:
         cue: [batch, E, source] float, 1 at the pieces of the cue.
@@ -50,6 +50,8 @@ class CalledTerms:
         times: [batch, E] int64, occurrences of the cue in the source.
         trust: [batch, E] float, r.
         origins: [batch, E] int64, of the lessons.
+        lessons: [batch, L] int64, numbers of the lessons that share most of their rare words with
+            the source; -1 after the last one.
         frequent: [vocabulary] bool, words that are written before a term is due.
     """
 
@@ -58,11 +60,12 @@ class CalledTerms:
     times: Tensor
     trust: Tensor
     origins: Tensor
+    lessons: Tensor
     frequent: Tensor
 
     def select(self, order: Tensor) -> "CalledTerms":
         """Select sentences, for beams."""
-        rows = ("cue", "pieces", "times", "trust", "origins")
+        rows = ("cue", "pieces", "times", "trust", "origins", "lessons")
         return replace(self, **{name: getattr(self, name)[order] for name in rows})
 
 
@@ -127,21 +130,23 @@ class TermReader(nn.Module):
 
     @torch.no_grad()
     def call(self, tokens: Tensor) -> CalledTerms | None:
-        """Look up the words of sources [batch, source]; None if no term is triggered."""
+        """Look up the words of sources [batch, source]; None if there is nothing about them."""
         if not len(self.memory):
             return None
         numbers, begins = self.source.numbers(tokens)
         called: list[dict[tuple[int, tuple[int, ...]], Trusted]] = []
+        related: list[list[int]] = []
         for row, begin in zip(numbers.tolist(), begins.tolist(), strict=True):
             cues = dict.fromkeys(cue for cue, first in zip(row, begin, strict=True) if first)
             called.append({
                 (cue, term.pieces): term
                 for cue in cues for term in self.memory.called_by(cue)
             })  # fmt: skip
-        most = max(map(len, called))
-        if not most:
+            related.append(self.memory.related_to(cues))
+        if not any(called) and not any(related):
             return None
-        width = max(len(pieces) for terms in called for _, pieces in terms)
+        most = max(1, *map(len, called))
+        width = max((len(pieces) for terms in called for _, pieces in terms), default=1)
         cue_mask = torch.zeros(len(tokens), most, tokens.shape[1], device=tokens.device)
         pieces = tokens.new_full((len(tokens), most, width), NOTHING)
         times = tokens.new_zeros(len(tokens), most)
@@ -154,7 +159,11 @@ class TermReader(nn.Module):
                 pieces[row, column, : len(spelled)] = tokens.new_tensor(spelled)
                 times[row, column] = (here & begins[row]).sum()
                 trust[row, column], origins[row, column] = term.trust, term.origin
-        return CalledTerms(cue_mask, pieces, times, trust, origins, self.frequent_words())
+        lessons = torch.nn.utils.rnn.pad_sequence(
+            [tokens.new_tensor(row) for row in related], batch_first=True, padding_value=NOTHING
+        )
+        frequent = self.frequent_words()
+        return CalledTerms(cue_mask, pieces, times, trust, origins, lessons, frequent)
 
     def frequent_words(self) -> Tensor:
         """Return which pieces [vocabulary] are words like articles and prepositions."""

@@ -102,7 +102,8 @@ class InvertedLists:
         try:
             lists = faiss.extract_index_ivf(index)
             lists.set_direct_map_type(faiss.DirectMap.Hashtable)
-            index.remove_ids(faiss.IDSelectorArray(torch.empty(0, dtype=torch.int64).numpy()))
+            none = torch.empty(0, dtype=torch.int64, device="cpu")  # whatever the default device
+            index.remove_ids(faiss.IDSelectorArray(none.numpy()))
         except RuntimeError as error:
             raise ValueError(
                 f"memory search faiss:{factory}: faiss cannot remove single keys from this; give "

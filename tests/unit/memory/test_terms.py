@@ -7,7 +7,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fairseq_plugins.memory.terms import RARITY, Term, TermMemory, WordCounts, terms_fault
+from fairseq_plugins.memory.terms import RARITY, RELATED, Term, TermMemory, WordCounts, terms_fault
 
 LESSONS = st.lists(
     st.tuples(
@@ -60,6 +60,20 @@ def test_called_terms_are_the_newest_first_with_the_share_of_lessons_that_have_t
     assert [pieces for pieces, _ in found] == [pieces for pieces, _ in plain_answer(lessons, cue)]
     for (_, trust), (_, expected) in zip(found, plain_answer(lessons, cue), strict=True):
         assert trust == pytest.approx(expected)
+
+
+@given(LESSONS, st.sets(st.integers(0, 5)))
+def test_related_lessons_share_most_of_their_cues(
+    lessons: list[tuple[int, list[Term]]], source: set[int]
+) -> None:
+    cues: dict[int, set[int]] = {}
+    for origin, terms in lessons:
+        cues.setdefault(origin, set()).update(term.cue for term in terms)
+    expected = [
+        origin for origin, own in sorted(cues.items())
+        if own and len(own & source) >= RELATED * len(own) and own & source
+    ]  # fmt: skip
+    assert taught(lessons).related_to(source) == expected
 
 
 def test_words_that_training_knows_are_trusted_less() -> None:

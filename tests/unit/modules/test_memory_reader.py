@@ -378,6 +378,42 @@ def answers(similarities: list[float], values: list[int]) -> MemoryHits:
 
 
 @pytest.mark.parametrize(
+    ("similarities", "values", "related", "share", "best"),
+    [
+        # A third of the way to RELATED_LIKE, and no other value near.
+        ([0.9, 0.1, 0.1], [3, 4, 4], [True, False, False], LESSON * 2 / 3, 0),
+        # Half way to another value.
+        ([0.95, 0.9, 0.1], [3, 4, 4], [True, False, False], LESSON / 2, 0),
+        ([0.95, 0.9, 0.1], [3, 4, 4], [True, True, False], LESSON / 2, 0),
+        ([0.95, 0.9, 0.1], [3, 4, 4], [False, True, False], 0.0, 1),  # another value is nearer
+        ([0.95, 0.9, 0.1], [4, 4, 3], [False, True, False], LESSON * 2 / 3, 1),
+        ([0.95, 0.9, 0.1], [3, 4, 4], [False, False, False], 0.0, 0),
+        ([0.6, 0.5, 0.1], [3, 4, 4], [True, True, True], 0.0, 0),  # too far
+    ],
+)
+def test_related_lessons_are_trusted_from_farther_away(
+    similarities: list[float], values: list[int], related: list[bool], share: float, best: int
+) -> None:
+    """All three slots are of lessons."""
+    hits, marked = answers(similarities, values), torch.tensor([related])
+    shares = lesson_shares(hits, torch.ones_like(marked), marked)
+    assert shares.share.item() == pytest.approx(share, abs=1e-3)
+    assert shares.weights.sum().item() == pytest.approx(1.0)
+    assert shares.weights.argmax().item() == best
+
+
+@pytest.mark.parametrize("named", [[[0]], [[7, -1]], [[-1, 3, 0]], [[-1]], None])
+def test_lessons_are_related_by_their_number(named: list | None) -> None:
+    """The lesson of the only taught slot has number 0; the query is not exactly its own."""
+    module, query = taught_reader()
+    hits = module.memory.query_apart(query + torch.tensor([[0.4, 0.0]]))
+    lessons = None if named is None else torch.tensor(named)
+    _, _, shares = module.weigh(hits, torch.zeros(1, 3), lessons)
+    assert shares is not None
+    assert bool(shares.share.item() > 0.1) == (named is not None and 0 in named[0])
+
+
+@pytest.mark.parametrize(
     ("similarities", "values", "taught", "share"),
     [
         # A quarter of the way to LIKE, and no other value near.
@@ -394,7 +430,8 @@ def answers(similarities: list[float], values: list[int]) -> MemoryHits:
 def test_share_of_a_lesson_follows_its_formula(
     similarities: list[float], values: list[int], taught: list[bool], share: float
 ) -> None:
-    shares = lesson_shares(answers(similarities, values), torch.tensor([taught]))
+    marked = torch.tensor([taught])
+    shares = lesson_shares(answers(similarities, values), marked, torch.zeros_like(marked))
     found, weights = shares.share, shares.weights
     assert found.item() == pytest.approx(share, abs=2e-3)
     assert weights.sum().item() == pytest.approx(1.0 if any(taught) else 0.0, abs=1e-4)

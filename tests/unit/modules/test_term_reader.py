@@ -106,6 +106,22 @@ def test_one_step_at_a_time_reads_as_all_at_once(reader: TermReader) -> None:
             assert torch.equal(getattr(step, name)[0, -1], getattr(whole, name)[0, end - 1])
 
 
+def test_sources_call_the_lessons_that_they_are_related_to(reader: TermReader) -> None:
+    """Lesson 5 has no new word, only the same rare source words; the first source has no cue."""
+    cue = int(reader.source.numbers(SOURCE)[0][0, 1])
+    reader.memory.teach([Term(cue, (), 1)], origin=5)
+    called = reader.call(torch.cat([torch.full_like(SOURCE, THE), SOURCE]))
+    assert called is not None
+    assert called.lessons.tolist() == [[-1, -1], [0, 5]]
+    assert called.select(torch.tensor([1, 1])).lessons.tolist() == [[0, 5], [0, 5]]
+    reader.memory.forget(0)
+    without = reader.call(SOURCE)  # no term, but a related lesson
+    assert without is not None and without.lessons.tolist() == [[5]]
+    reading = reader.read(without, torch.tensor([[EOS]]), looking_at(1))
+    log_probs = torch.log_softmax(torch.randn(1, 1, len(SYMBOLS)), dim=-1)
+    assert torch.equal(reading.mix(log_probs), log_probs)
+
+
 def test_batches_and_beams_read_each_row_for_itself(reader: TermReader) -> None:
     sources = torch.tensor([[THE, GO, AT, EE, EOS], [THE, THE, EOS, 1, 1]])
     called = reader.call(sources)
