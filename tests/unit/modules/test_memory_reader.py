@@ -15,7 +15,7 @@ from fairseq_plugins.modules.memory_reader import (
     lesson_shares,
     mix_memory,
 )
-from fairseq_plugins.modules.term_reader import TermReading
+from fairseq_plugins.modules.term_reader import CalledTerms, TermReading
 
 KEY_DIM, QUERY_DIM, STATE_DIM, WORDS, SLOTS, NEIGHBORS = 4, 5, 6, 11, 8, 5
 POSITIONS = torch.tensor([[True, True, True], [True, False, False]])
@@ -542,6 +542,23 @@ def test_a_lesson_that_is_near_is_never_skipped() -> None:
         found = mix_memory(sure.clone(), {"memory": reading})
     assert found[0, 0, 3].exp() == pytest.approx(LESSON, abs=1e-3)
     assert torch.equal(found[0, 1], sure[0, 1])
+
+
+@pytest.mark.parametrize(("related", "followed"), [([[0]], True), ([[7]], False)])
+def test_a_related_lesson_is_not_skipped_from_farther_away(
+    related: list[list[int]], followed: bool
+) -> None:
+    module, query = taught_reader()
+    sure = torch.log_softmax(20.0 * torch.eye(5)[torch.tensor([[4]])], dim=2)
+    nothing = torch.empty(1, 0)
+    called = CalledTerms(*[nothing] * 5, torch.tensor(related), torch.zeros(5, dtype=torch.bool))
+    module.project.weight.data.copy_(torch.eye(2))
+    module.project.bias.data.zero_()
+    positions, near = torch.ones(1, 1, dtype=torch.bool), query + torch.tensor([[0.4, 0.0]])
+    with torch.no_grad():
+        _, reading = module(near[None], torch.zeros(1, 1, 3), positions, True, 0.9, called)
+        found = mix_memory(sure.clone(), {"memory": reading})
+    assert bool(found[0, 0, 3].exp() > 0.5) == followed
 
 
 def test_an_answer_that_is_embedded_cannot_wait() -> None:
