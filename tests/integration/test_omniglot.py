@@ -18,8 +18,7 @@ from tests.tiny_training import PLUGINS, WORKERS, train_by_workers
 pytestmark = pytest.mark.integration
 SIZE = 20
 CHANCE = 20.0  # per cent, of five ways
-REAL_UPDATES = 60  # on the real data
-FLOORS = {"5way_1shot": 85.0, "20way_1shot": 65.0}  # after these; untrained, 61 and 38
+FLOORS = {"5way_1shot": 98.5, "20way_1shot": 95.0}  # of the real data, after minutes
 
 
 @pytest.fixture(scope="module")
@@ -154,11 +153,10 @@ def test_what_cannot_be_measured_is_a_line_of_advice(
     assert "Traceback" not in done.stderr
 
 
-def test_real_characters_are_learned_in_a_minute(rare_data: Path, tmp_path: Path) -> None:
+def test_real_characters_are_learned_in_minutes(rare_data: Path, tmp_path: Path) -> None:
     done = script(
         "reproduce", "omniglot", "--source", rare_data / "omniglot", "--out", tmp_path, "--quick",
         "--splits", "vinyals", "--seeds", 1, "--threads", 1,
-        f"optimization.max_update={REAL_UPDATES}", f"lr_scheduler.total_num_update={REAL_UPDATES}",
     )  # fmt: skip
     succeeded(done)
     found = json.loads((tmp_path / "results.json").read_text())[0]["few_shot"]
