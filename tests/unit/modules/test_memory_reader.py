@@ -9,6 +9,7 @@ from fairseq_plugins.modules.memory_reader import (
     LESSON,
     LIKE,
     MODES,
+    RELATED_CLOSER,
     LessonShares,
     MemoryReader,
     MemoryReading,
@@ -369,6 +370,9 @@ def test_terms_prevail_over_slots_and_lessons_over_terms() -> None:
     assert found[1, 2] >= 0.9 and found[2, 3] >= LESSON
 
 
+NEAR = LESSON * (1 - 0.25 / RELATED_CLOSER)
+
+
 def answers(similarities: list[float], values: list[int]) -> MemoryHits:
     """Return answers to one query, from slots 0, 1, 2."""
     slots = torch.arange(len(values)).unsqueeze(0)
@@ -382,9 +386,9 @@ def answers(similarities: list[float], values: list[int]) -> MemoryHits:
     [
         # A third of the way to RELATED_LIKE, and no other value near.
         ([0.9, 0.1, 0.1], [3, 4, 4], [True, False, False], LESSON * 2 / 3, 0),
-        # Half way to another value.
-        ([0.95, 0.9, 0.1], [3, 4, 4], [True, False, False], LESSON / 2, 0),
-        ([0.95, 0.9, 0.1], [3, 4, 4], [True, True, False], LESSON / 2, 0),
+        # A quarter of the way to another value.
+        ([0.975, 0.9, 0.1], [3, 4, 4], [True, False, False], NEAR, 0),
+        ([0.975, 0.9, 0.1], [3, 4, 4], [True, True, False], NEAR, 0),
         ([0.95, 0.9, 0.1], [3, 4, 4], [False, True, False], 0.0, 1),  # another value is nearer
         ([0.95, 0.9, 0.1], [4, 4, 3], [False, True, False], LESSON * 2 / 3, 1),
         ([0.95, 0.9, 0.1], [3, 4, 4], [False, False, False], 0.0, 0),
