@@ -25,11 +25,11 @@ def test_a_killed_process_is_told_in_a_line() -> None:
 
 
 PROGRAM = """
-import fcntl, sys, time
+import fcntl, os, sys, time
 from data_prep.core.processes import in_parallel
 
 def work(number):
-    print("begun", flush=True)
+    os.write(1, b"begun\\n")  # at once: two processes write to the same pipe
     time.sleep(3600)
 
 lock = open(sys.argv[1], "w")
@@ -52,9 +52,11 @@ def test_a_killed_program_leaves_no_process_that_holds_its_lock(tmp_path: Path, 
     path = tmp_path / "lock"
     command = [sys.executable, "-c", PROGRAM, str(path)]
     with subprocess.Popen(command, stdout=subprocess.PIPE) as program:
-        assert program.stdout is not None
-        assert [program.stdout.readline() for _ in range(2)] == [b"begun\n"] * 2
-        program.send_signal(how)
+        try:
+            assert program.stdout is not None
+            assert [program.stdout.readline() for _ in range(2)] == [b"begun\n"] * 2
+        finally:
+            program.send_signal(how)  # leaving the context waits for it
         program.wait()
         wait_until(lambda: can_lock(path))
 
