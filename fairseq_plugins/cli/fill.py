@@ -11,9 +11,9 @@ import argparse
 from dataclasses import asdict, fields
 from pathlib import Path
 
-from fairseq_plugins.arguments import not_negative, positive, seed
+from fairseq_plugins.arguments import not_negative, positive
+from fairseq_plugins.cli._decoding import add_decoding
 
-AUTOCAST = ("auto", "none", "bfloat16")
 POLICIES = ("all", "surprise", "rare")
 
 
@@ -40,12 +40,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     add("--epochs", type=not_negative, default=1, help="passes over the split; 0 only calibrates")
     add("--calibrate", metavar="SPLIT",
         help="part of the data to fit gate and temperature on, such as valid")  # fmt: skip
-    add("--max-tokens", type=positive, default=4000, help="target tokens per batch, at most")
-    add("--seed", type=seed, default=1, help="seed of the order of batches")
-    add("--autocast", choices=AUTOCAST, default="auto",
-        help="number format of matrix products: none for float32; auto for bfloat16 where it is "
-        "native, and float32 elsewhere")  # fmt: skip
-    add("--cpu", action="store_true", help="do not use a GPU")
+    add_decoding(parser)
 
 
 def run(args: argparse.Namespace) -> tuple[str, object]:

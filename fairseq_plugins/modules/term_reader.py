@@ -101,6 +101,8 @@ class TermReading:
 
     def mix(self, log_probs: Tensor) -> Tensor:
         """Mix the terms into log-probabilities [batch, time, vocabulary], in float32."""
+        if not bool((self.ends | (self.gate > 0)).any()):  # at most steps
+            return log_probs
         gate, piece = self.gates(log_probs).unsqueeze(-1), self.piece.unsqueeze(-1)
         if bool(self.ends.any()):
             penalty = END * self.goes_on.to(log_probs.dtype)

@@ -38,8 +38,8 @@ def terms_of(reader: TermReader, source: Tensor, target: Tensor, attention: Tens
         attention: [target, source] while each target token was decoded.
 
     Returns:
-        A term for each new word that contains a letter, in order, then those without pieces. None
-            if the source has no words.
+        A term for each new word that contains a letter, in order, then those without pieces. There
+            are none if the source has no words.
     """
     words = reader.source.spans(source)
     if not words:

@@ -3,7 +3,7 @@
 from fairseq_plugins.autocast import CHOICES
 from fairseq_plugins.benchmarks.duels.train import COMPARISONS
 from fairseq_plugins.benchmarks.programs import train
-from fairseq_plugins.cli import fill
+from fairseq_plugins.cli import _decoding, fill
 from fairseq_plugins.cli.evaluate import omniglot as evaluate_omniglot
 from fairseq_plugins.evaluation.omniglot import PROTOCOLS
 from fairseq_plugins.experiments import algorithms as all_algorithms
@@ -15,7 +15,7 @@ from fairseq_plugins.modules.write_policy import POLICIES
 
 
 def test_number_formats() -> None:
-    assert fill.AUTOCAST == CHOICES
+    assert _decoding.AUTOCAST == CHOICES
 
 
 def test_policies() -> None:
