@@ -4,9 +4,11 @@ So whatever it says correctly it was taught.
 """
 
 import io
+import shutil
 from pathlib import Path
 from typing import Any
 
+import pytest
 import sentencepiece
 import torch
 from fairseq.data import Dictionary
@@ -119,3 +121,15 @@ def make_translator(folder: Path, **options: Any) -> Path:
         folder / "translator",
     )  # fmt: skip
     return folder / "translator"
+
+
+@pytest.fixture(scope="session")
+def original(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a translator folder that tests must not change."""
+    return make_translator(tmp_path_factory.mktemp("original"))
+
+
+@pytest.fixture
+def folder(original: Path, tmp_path: Path) -> Path:
+    """Return a copy of the translator folder."""
+    return shutil.copytree(original, tmp_path / "translator")

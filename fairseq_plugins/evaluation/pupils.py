@@ -14,7 +14,8 @@ from torch import Tensor
 
 from fairseq_plugins.evaluation.lesson_sets import Asked
 from fairseq_plugins.memory.state import EMPTY
-from fairseq_plugins.modules.memory_reader import MemoryReader, mix_target
+from fairseq_plugins.modules.memory_reader import MemoryReader
+from fairseq_plugins.modules.mixing import mix_target
 from fairseq_plugins.modules.term_reader import TermReader
 from fairseq_plugins.progress import Progress
 from fairseq_plugins.teaching.about import read_about

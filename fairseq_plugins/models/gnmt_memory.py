@@ -80,14 +80,7 @@ class GNMTMemoryDecoder(MemoryDecoder, GNMTDecoder):
         positions = tokens != self.dictionary.pad()  # [batch, time]
         if not self.asks:
             return self.reader.unasked(output)
-        output, extra["memory"] = self.reader(
-            source,
-            output,
-            positions,
-            self.searches,
-            self.sure if stepwise else 1.0,
-            encoder_out["terms"],
-        )
+        output, extra["memory"] = self.ask(source, output, positions, encoder_out, stepwise)
         return output
 
 

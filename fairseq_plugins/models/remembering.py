@@ -139,10 +139,8 @@ class RememberingDecoder(MemoryDecoder, FairseqIncrementalDecoder):
         if not self.asks:
             return self.reader.unasked(logits), extra
         positions = prev_output_tokens[:, -features.shape[1] :] != self.dictionary.pad()
-        sure = 1.0 if incremental_state is None else self.sure
-        _, extra["memory"] = self.reader(
-            features, features, positions, self.searches, sure, encoder_out["terms"]
-        )
+        stepwise = incremental_state is not None
+        extra["memory"] = self.ask(features, features, positions, encoder_out, stepwise)[1]
         if encoder_out["terms"] is not None and attention is not None:
             extra["terms"] = self.terms.read(encoder_out["terms"], prev_output_tokens, attention)
         return logits, extra

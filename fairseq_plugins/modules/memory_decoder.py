@@ -8,7 +8,9 @@ take part; through the number of updates after which it does; and through the tw
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from fairseq_plugins.modules.memory_reader import MemoryReader
+from torch import Tensor
+
+from fairseq_plugins.modules.memory_reader import MemoryReader, MemoryReading
 
 
 class MemoryDecoder:
@@ -29,6 +31,28 @@ class MemoryDecoder:
     asks = True
     searches = True
     sure = 1.0
+
+    def ask(
+        self, source: Tensor, state: Tensor, positions: Tensor, encoder_out: dict, stepwise: bool
+    ) -> tuple[Tensor, MemoryReading]:
+        """Query the memory at all positions of all sentences at once.
+
+        Args:
+            source: [batch, time, query_dim], projected to the queries.
+            state: [batch, time, state_dim].
+            positions: [batch, time] bool, where to query.
+            encoder_out: with the ``terms`` that the source calls, or None.
+            stepwise: whether tokens are generated one at a time.
+
+        Returns:
+            The state including what was read, and the reading.
+        """
+        assert self.reader is not None
+        sure = self.sure if stepwise else 1.0
+        read: tuple[Tensor, MemoryReading] = self.reader(
+            source, state, positions, self.searches, sure, encoder_out["terms"]
+        )
+        return read
 
     def set_num_updates(self, num_updates: int) -> None:
         """Let the memory take part when it is time; fairseq calls this at every update."""

@@ -9,19 +9,7 @@ There are two ways, alone or together (``MemoryReader(mode=...)``):
   the temperature of the weights w are learned.
 
 Taught slots are mixed in separately, after taught terms, see :mod:`.term_reader`. The learned gate
-has not seen them, and a lesson should be followed where its own sentence occurs again and ignored
-elsewhere. Therefore they are trusted by similarity alone. With the distance d = 1 - q . K of the
-nearest one, and d' of the nearest slot of any kind with another value,
-
-    h = LESSON max(0, 1 - d / D),    D = min(1 - LIKE, CLOSER d')
-
-A lesson is related to the sentence if most of the lesson's rare source words occur in it. Then the
-lesson is trusted from farther away: D = min(1 - RELATED_LIKE, RELATED_CLOSER d').
-
-    p(y) = (1 - h) p'(y) + h sum_{j: V_j = y} v_j
-
-where p' is the mixture without lessons, i are the neighbours that were not taught, j those that
-were, and v is a softmax of -SHARPNESS d / D.
+has not seen them, so they are trusted by similarity alone, see :mod:`.lesson_shares`.
 """
 
 import math
@@ -36,58 +24,15 @@ from torch import Tensor, nn
 
 from fairseq_plugins.memory import KeyValueMemory, MemoryHits
 from fairseq_plugins.memory.hits import NOTHING, spread
+from fairseq_plugins.modules.lesson_shares import LIKE, RELATED_LIKE, LessonShares, lesson_shares
+from fairseq_plugins.modules.mixing import masked_logsumexp, mix_neighbours, mix_target
 from fairseq_plugins.modules.term_reader import CalledTerms, TermReading
 
 MODES = ("embed", "interpolate", "both")
 GATES = ("state", "neighbours", "constant")  # what the gate depends on
 
-# For taught slots; chosen on sets of lessons (docs/memory.md has the table).
-LESSON = 0.9999
-LIKE = 0.995
-CLOSER = 0.1  # how much nearer than any other value: some networks make all queries alike
-RELATED_LIKE = 0.7
-RELATED_CLOSER = 0.6
-SHARPNESS = 12.0
-_SMALLEST, _LARGEST = 1e-7, 1e30
+_SMALLEST = 1e-7
 _NEVER = -1e4  # logit of a share of 0
-
-
-@dataclass(frozen=True)
-class LessonShares:
-    """How far lessons are trusted at N positions.
-
-    Attributes:
-        share: [N, 1], h.
-        weights: [N, k], v; 0 for slots that were not taught.
-    """
-
-    share: Tensor
-    weights: Tensor
-
-    def mix(self, log_probs: Tensor, values: Tensor) -> Tensor:
-        """Mix lessons into log-probabilities [N, vocabulary]; without a share, nothing changes.
-
-        Without gradients, ``log_probs`` is overwritten with the result.
-
-        Args:
-            log_probs: of everything else.
-            values: [N, k], of the neighbours.
-        """
-        followed = self.share.squeeze(1).nonzero().squeeze(1)  # few, except in a lesson itself
-        if not len(followed):
-            return log_probs
-        gate, weights = torch.logit(self.share[followed, 0]), self.weights[followed].log()
-        mixed = _mix_neighbours(log_probs[followed], values[followed], weights, gate)
-        if torch.is_grad_enabled():
-            return log_probs.index_copy(0, followed, mixed)
-        return log_probs.index_copy_(0, followed, mixed)
-
-    def mix_target(self, log_prob: Tensor, target: Tensor, values: Tensor) -> Tensor:
-        """Return log p(target) [N] of the mixture, given that of everything else [N]."""
-        mixed = mix_target(
-            log_prob, target, values, self.weights.log(), torch.logit(self.share.squeeze(1))
-        )
-        return torch.where(self.share.squeeze(1) > 0, mixed, log_prob)
 
 
 @dataclass(frozen=True)
@@ -137,7 +82,7 @@ class MemoryReading:
         """
         if self.hits is None or self.gate is None or self.log_weights is None:
             return log_probs
-        return _mix_neighbours(log_probs, self.hits.values, self.log_weights, self.gate)
+        return mix_neighbours(log_probs, self.hits.values, self.log_weights, self.gate)
 
     def mix_lessons(self, log_probs: Tensor) -> Tensor:
         """Return the log-probabilities [N, vocabulary] of the mixture with lessons."""
@@ -166,22 +111,6 @@ class MemoryReading:
         return log_probs.index_put((self.positions,), mix(log_probs[self.positions]))
 
 
-def mix_target(
-    log_prob: Tensor, target: Tensor, values: Tensor, log_weights: Tensor, gate: Tensor
-) -> Tensor:
-    """Return log p(target) [N] of the mixture of a softmax and a memory.
-
-    Args:
-        log_prob: [N], log p(target) of the softmax.
-        target: [N].
-        values: [N, k], of the neighbours.
-        log_weights: [N, k], of the neighbours.
-        gate: [N], logit of the memory's share g.
-    """
-    right = values == target.unsqueeze(1)  # [N, k]
-    return _mix(log_prob, _masked_logsumexp(log_weights, right), gate)
-
-
 def mix_memory(log_probs: Tensor, extra: dict) -> Tensor:
     """Mix what a model remembers into log-probabilities [batch, time, vocabulary].
 
@@ -203,88 +132,6 @@ def mix_memory(log_probs: Tensor, extra: dict) -> Tensor:
     if reading is not None and reading.lessons is not None:
         log_probs = reading.at_positions(reading.mix_lessons, log_probs)
     return log_probs
-
-
-def lesson_shares(hits: MemoryHits, taught: Tensor, related: Tensor) -> LessonShares:
-    """Say how far lessons are trusted.
-
-    Args:
-        hits: k answers to each of N queries.
-        taught: [N, k] bool, which of them are slots of lessons.
-        related: [N, k] bool, which of them are slots of lessons that are related to the sentence.
-    """
-    distance = 1 - hits.similarities
-    like, closer = (
-        torch.where(related, near, far) for near, far in
-        ((1 - RELATED_LIKE, 1 - LIKE), (RELATED_CLOSER, CLOSER))
-    )  # fmt: skip
-    place = (distance / like).masked_fill(~taught, _LARGEST).argmin(dim=1, keepdim=True)
-    others = (hits.values != hits.values.gather(1, place)) & (hits.slots >= 0)
-    rival = distance.masked_fill(~others, 2.0).amin(dim=1, keepdim=True)  # [N, 1]
-    far = torch.minimum(like, closer * rival).clamp(min=_SMALLEST)
-    scaled = (distance / far).masked_fill(~taught, _LARGEST)
-    share = LESSON * (1 - scaled.gather(1, place)).clamp(0.0, 1.0)
-    weights = torch.softmax(-SHARPNESS * scaled, dim=1).masked_fill(~taught, 0.0)
-    return LessonShares(share, weights / weights.sum(dim=1, keepdim=True).clamp(min=_SMALLEST))
-
-
-def _mix_neighbours(log_probs: Tensor, values: Tensor, log_weights: Tensor, gate: Tensor) -> Tensor:
-    """Mix the distribution of neighbours [N, k] into log-probabilities [N, vocabulary].
-
-    Without gradients, ``log_probs`` is overwritten with the result.
-    """
-    missing = values < 0  # [N, k]
-    # A missing neighbour repeats the first one, which changes nothing.
-    values = torch.where(missing, values[:, :1], values).clamp(min=0)
-    values, order = values.sort(dim=1, stable=True)
-    weights = log_weights.exp().gather(1, order)
-    first, of_memory = _sums_of_equal(values, weights)
-    of_memory = of_memory.clamp(min=torch.finfo(weights.dtype).tiny).log()
-    gate = gate.unsqueeze(1)
-    mixed = _mix(log_probs.gather(1, values), of_memory, gate)
-    if torch.is_grad_enabled():
-        # All slots of a value have the same gradient, so the first of them represents it.
-        mixed = torch.where(first, mixed, mixed.detach())
-        return (log_probs + F.logsigmoid(-gate)).scatter_(1, values, mixed)
-    # A copy of [N, vocabulary] costs as much as a search.
-    return log_probs.add_(F.logsigmoid(-gate)).scatter_(1, values, mixed)
-
-
-def _sums_of_equal(values: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
-    """Add up the weights of equal values in each row.
-
-    Args:
-        values: [N, k], each row in ascending order.
-        weights: [N, k].
-
-    Returns:
-        The first position of each value [N, k] bool, and at each position the sum [N, k] of the
-            weights of its value.
-    """
-    first = torch.ones_like(values, dtype=torch.bool)
-    first[:, 1:] = values[:, 1:] != values[:, :-1]
-    group = first.cumsum(dim=1) - 1
-    sums = torch.zeros_like(weights).scatter_add(1, group, weights)
-    return first, sums.gather(1, group)
-
-
-def _masked_logsumexp(log_weights: Tensor, mask: Tensor) -> Tensor:
-    """Return log(sum of weights where ``mask``) over the last dimension; -inf if none."""
-    masked = log_weights.masked_fill(~mask, -torch.inf)
-    none = (masked == -torch.inf).all(dim=-1)
-    safe = masked.masked_fill(none.unsqueeze(-1), 0.0)  # avoids NaN in the gradient
-    return torch.logsumexp(safe, dim=-1).masked_fill(none, -torch.inf)
-
-
-def _mix(log_prob: Tensor, of_memory: Tensor, gate: Tensor) -> Tensor:
-    """Return log((1 - g) p + g m) for g = sigmoid(gate)."""
-    return _logaddexp(F.logsigmoid(-gate) + log_prob, F.logsigmoid(gate) + of_memory)
-
-
-def _logaddexp(a: Tensor, b: Tensor) -> Tensor:
-    """Return log(e^a + e^b), with a gradient even where b = -inf."""
-    finite = b.masked_fill(b == -torch.inf, -1e4)
-    return torch.logaddexp(a, finite)
 
 
 @torch.no_grad()
@@ -395,15 +242,12 @@ class MemoryReader(nn.Module):
         hits = self.memory.query_apart(reading.query[unsure])
         of_unsure = None if related is None else related[unsure]
         log_weights, gate, lessons = self.weigh(hits, reading.state[unsure], of_unsure)
-        if lessons is not None:
-            share, weights = lessons.share, lessons.weights
-            lessons = LessonShares(spread(share, unsure, 0.0), spread(weights, unsure, 0.0))
         return replace(
             reading,
             hits=hits.spread(unsure),
             log_weights=spread(log_weights, unsure, -torch.inf),
             gate=spread(gate, unsure, _NEVER),
-            lessons=lessons,
+            lessons=None if lessons is None else lessons.spread(unsure),
             complete=None,
         )
 
@@ -514,7 +358,7 @@ class MemoryReader(nn.Module):
         neighbours.
         """
         same = hits.values == hits.values[:, :1]
-        agreement = _masked_logsumexp(log_weights, same).exp()
+        agreement = masked_logsumexp(log_weights, same).exp()
         nearest = hits.similarities[:, 0].masked_fill(hits.slots[:, 0] < 0, 0.0)
         kth = hits.similarities[:, -1].masked_fill(hits.slots[:, -1] < 0, 0.0)
         return torch.stack([agreement, nearest, kth], dim=1)

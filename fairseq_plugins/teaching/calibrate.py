@@ -13,7 +13,8 @@ from torch import Tensor
 
 from fairseq_plugins.errors import InputError
 from fairseq_plugins.memory import MemoryHits
-from fairseq_plugins.modules.memory_reader import MemoryReader, mix_target
+from fairseq_plugins.modules.memory_reader import MemoryReader
+from fairseq_plugins.modules.mixing import mix_target
 from fairseq_plugins.teaching.loaded_checkpoint import LoadedCheckpoint
 
 STEPS = 300

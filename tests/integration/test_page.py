@@ -16,7 +16,6 @@ from fairseq_plugins.teaching.about import open_journal
 from fairseq_plugins.teaching.lessons import Pair
 from tests.programs import LONGEST
 from tests.served import Client, serving
-from tests.tiny_translator import make_translator
 
 pytestmark = pytest.mark.integration
 CAT, KATZE, KATER = "The cat sleeps.", "Die Katze schläft.", "Der Kater schläft."
@@ -88,12 +87,6 @@ class Page:
         nodes = self.browser.execute_cdp_cmd("Accessibility.getFullAXTree", {})["nodes"]
         shown = [one for one in nodes if not one["ignored"] and one["role"]["value"] in CONTROLS]
         return [one["name"]["value"] for one in shown]
-
-
-@pytest.fixture(scope="module")
-def original(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a translator folder that tests must not change."""
-    return make_translator(tmp_path_factory.mktemp("original"))
 
 
 @pytest.fixture

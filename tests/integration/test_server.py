@@ -2,7 +2,6 @@
 
 import random
 import re
-import shutil
 import signal
 import subprocess
 import sys
@@ -20,25 +19,12 @@ from fairseq_plugins.teaching.about import open_journal
 from fairseq_plugins.teaching.translator import Translator
 from tests.programs import LONGEST, assert_one_line, cold, verb
 from tests.served import Client
-from tests.tiny_translator import make_translator
 from tests.waiting import wait_until
 
 pytestmark = pytest.mark.integration
 TOKEN = "a secret of many letters"
 CLIENTS = 20
 KILLS = 3
-
-
-@pytest.fixture(scope="module")
-def original(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a translator folder that tests must not change."""
-    return make_translator(tmp_path_factory.mktemp("original"))
-
-
-@pytest.fixture
-def folder(original: Path, tmp_path: Path) -> Path:
-    """Return a copy of the translator folder."""
-    return shutil.copytree(original, tmp_path / "translator")
 
 
 @contextmanager

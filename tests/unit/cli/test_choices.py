@@ -3,15 +3,17 @@
 from fairseq_plugins.autocast import CHOICES
 from fairseq_plugins.benchmarks.duels.train import COMPARISONS
 from fairseq_plugins.benchmarks.programs import train
-from fairseq_plugins.cli import _decoding, fill
+from fairseq_plugins.cli import _decoding, attach, fill
 from fairseq_plugins.cli.evaluate import omniglot as evaluate_omniglot
 from fairseq_plugins.evaluation.omniglot import PROTOCOLS
 from fairseq_plugins.experiments import algorithms as all_algorithms
 from fairseq_plugins.experiments import omniglot as all_splits
 from fairseq_plugins.experiments import rare_symbols as all_models
 from fairseq_plugins.experiments.programs import algorithms, omniglot, rare_symbols
+from fairseq_plugins.modules.memory_reader import GATES
 from fairseq_plugins.modules.one_shot import RULES
 from fairseq_plugins.modules.write_policy import POLICIES
+from fairseq_plugins.teaching.queries import QUERIES
 
 
 def test_number_formats() -> None:
@@ -20,6 +22,11 @@ def test_number_formats() -> None:
 
 def test_policies() -> None:
     assert fill.POLICIES == POLICIES
+
+
+def test_what_a_memory_is_attached_with() -> None:
+    assert attach.QUERIES == QUERIES
+    assert attach.GATES == GATES
 
 
 def test_protocols() -> None:

@@ -2,7 +2,6 @@
 
 import io
 import json
-import shutil
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +9,7 @@ import pytest
 
 from fairseq_plugins.cli.__main__ import main
 from fairseq_plugins.errors import InputError
-from tests.tiny_translator import make_parts, make_translator
+from tests.tiny_translator import make_parts
 
 CAT = ("The cat sleeps.", "Die Katze schläft.")
 
@@ -19,18 +18,6 @@ CAT = ("The cat sleeps.", "Die Katze schläft.")
 def tests_log_as_they_like(monkeypatch: pytest.MonkeyPatch) -> None:
     """Leave logging and signals of this process as they are."""
     monkeypatch.setattr("fairseq_plugins.program.start", lambda: None)
-
-
-@pytest.fixture(scope="module")
-def original(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a translator folder that tests must not change."""
-    return make_translator(tmp_path_factory.mktemp("original"))
-
-
-@pytest.fixture
-def folder(original: Path, tmp_path: Path) -> Path:
-    """Return a copy of the translator folder."""
-    return shutil.copytree(original, tmp_path / "translator")
 
 
 class Program:

@@ -16,7 +16,7 @@ from hypothesis import given, settings
 
 from fairseq_plugins.errors import InputError
 from fairseq_plugins.memory import state
-from fairseq_plugins.modules import memory_reader, term_reader
+from fairseq_plugins.modules import lesson_shares, term_reader
 from fairseq_plugins.teaching import Translator
 from fairseq_plugins.teaching.about import About
 from fairseq_plugins.teaching.folder import pack
@@ -27,18 +27,6 @@ from tests.tiny_translator import make_parts, make_translator
 CAT = ("The cat sleeps.", "Die Katze schläft.")
 DOG = ("the dog runs", "der Hund läuft")
 ABOUT = json.dumps(asdict(About(1, "en", "de", "0", "lessons.db")))
-
-
-@pytest.fixture(scope="module")
-def original(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a translator folder that tests must not change."""
-    return make_translator(tmp_path_factory.mktemp("original"))
-
-
-@pytest.fixture
-def folder(original: Path, tmp_path: Path) -> Path:
-    """Return a copy of the translator folder."""
-    return shutil.copytree(original, tmp_path / "translator")
 
 
 @pytest.fixture
@@ -88,7 +76,7 @@ def test_what_is_taught_twice_is_one_lesson(translator: Translator) -> None:
 
 def test_what_did_not_come_through_is_said(translator: Translator, monkeypatch: Any) -> None:
     """The lesson itself and the check of all lessons report it."""
-    monkeypatch.setattr(memory_reader, "LESSON", 0.0)  # it does not listen any more
+    monkeypatch.setattr(lesson_shares, "LESSON", 0.0)  # it does not listen any more
     monkeypatch.setattr(term_reader, "BEGIN", 0.0)
     lesson = translator.teach(*CAT)
     assert not lesson.came_through and lesson.now != CAT[1]

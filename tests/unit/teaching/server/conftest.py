@@ -7,19 +7,6 @@ from pathlib import Path
 import pytest
 
 from tests.served import Client, serving
-from tests.tiny_translator import make_translator
-
-
-@pytest.fixture(scope="session")
-def original(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a translator folder that tests must not change."""
-    return make_translator(tmp_path_factory.mktemp("original"))
-
-
-@pytest.fixture
-def folder(original: Path, tmp_path: Path) -> Path:
-    """Return a copy of the translator folder."""
-    return shutil.copytree(original, tmp_path / "translator")
 
 
 @pytest.fixture(scope="module")
