@@ -33,6 +33,11 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         help="for surprise: remember tokens with a lower probability than this")  # fmt: skip
     add("--memory-rare", type=positive, default=100, metavar="N",
         help="for rare: remember tokens that occur less often than this in training")  # fmt: skip
+    add("--origin", metavar="NAME",
+        help="name of the corpus in explanations (default: folder and split)")  # fmt: skip
+    add("--keep-text", action="store_true",
+        help="keep the texts of remembered lines in a file beside the output, for explanations; "
+        "`pack` takes it along")  # fmt: skip
     add("--teach", action="store_true",
         help="treat each line as a lesson: keep all of it for ever, and learn which source words "
         "its new words translate")  # fmt: skip

@@ -217,7 +217,8 @@ class KeyValueMemory(MemorySlots):
         stays = (_at(self.values, merge_slot) == target) & ~_at(self.pinned, merge_slot)
         merge_slot = merge_slot.masked_fill(~stays, NOTHING)
         missed = merge_slot == NOTHING
-        merged, merged_keys = self._merge(query[~missed], merge_slot[~missed])
+        hit_slots = merge_slot[~missed]
+        merged, merged_keys = self._merge(query[~missed], hit_slots)
         # If there are more misses than slots, the last ones are kept.
         miss_rows = torch.nonzero(missed).squeeze(1)
         miss_rows = miss_rows[max(0, len(miss_rows) - self.size + self._occupancy.pinned) :]
@@ -230,8 +231,11 @@ class KeyValueMemory(MemorySlots):
         self.keys[merged] = merged_keys
         self.keys[slots] = query[miss_rows]
         self.values[slots] = target[miss_rows]
+        self.merges.index_add_(0, hit_slots, torch.ones_like(hit_slots))
+        self.merges[slots] = 0
         written = merge_slot.index_copy(0, miss_rows, slots)  # -1 for misses without a slot
         self._note(written, target, origin)
+        self.origins[slots] = origin[miss_rows]  # also where a slot was merged into before
         self._refresh(changed)
         return CommitReport(len(target), int((~missed).sum()), evicted, written)
 

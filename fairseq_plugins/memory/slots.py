@@ -37,6 +37,7 @@ class MemorySlots(nn.Module):
     values: Tensor
     touched: Tensor
     origins: Tensor
+    merges: Tensor
     pinned: Tensor
     recent: Tensor
     commits: Tensor

@@ -8,6 +8,7 @@ keys       [S, D] float  unit vectors
 values     [S] int64     -1 if the slot is empty
 touched    [S] int64     commit that last wrote the slot; its age is commits - touched
 origins    [S] int64     who last wrote the slot; -1 if unknown
+merges     [S] int64     pairs merged into the slot since it was filled, as far as known
 pinned     [S] bool      taught: never merged into, never evicted
 recent     [V] int64     slot to which a commit last wrote each value; -1 if none
 commits    [] int64      number of commits
@@ -25,12 +26,13 @@ from torch import Tensor
 
 from fairseq_plugins.memory.hits import NOTHING
 
-LAYOUT = 2
+LAYOUT = 3
 """The newest version of the table."""
 
 BUFFERS: dict[int, tuple[str, ...]] = {
     1: ("keys", "values", "ages", "recent", "commits"),
     2: ("keys", "values", "touched", "origins", "pinned", "recent", "commits", "layout"),
+    3: ("keys", "values", "touched", "origins", "merges", "pinned", "recent", "commits", "layout"),
 }
 """Names of the buffers, by version of the layout."""
 
@@ -39,6 +41,7 @@ EMPTY: dict[str, float | int | bool] = {
     "values": NOTHING,
     "touched": 0,
     "origins": NOTHING,
+    "merges": 0,
     "pinned": False,
 }
 """Contents of an empty slot in each buffer that has a row per slot."""
@@ -100,8 +103,15 @@ def upgrade(state: MutableMapping[str, Any], prefix: str = "") -> None:
         state: that contains the buffers, among others.
         prefix: of the buffers' names.
     """
-    if prefix + "layout" in state or any(prefix + name not in state for name in BUFFERS[1]):
-        return
+    if prefix + "layout" not in state and all(prefix + name in state for name in BUFFERS[1]):
+        _upgrade_ages(state, prefix)
+    if prefix + "layout" in state and prefix + "merges" not in state:
+        state[prefix + "merges"] = torch.zeros_like(state[prefix + "touched"])
+        state[prefix + "layout"] = torch.full_like(state[prefix + "layout"], LAYOUT)
+
+
+def _upgrade_ages(state: MutableMapping[str, Any], prefix: str) -> None:
+    """Upgrade the buffers of a memory from layout 1 to layout 2."""
     values = state[prefix + "values"]
     empty = values == NOTHING
     newer = empty_slots(len(values), 0, values.device)
@@ -114,7 +124,7 @@ def upgrade(state: MutableMapping[str, Any], prefix: str = "") -> None:
     recent = state[prefix + "recent"]
     gone = (recent != NOTHING) & empty[recent.clamp(min=0)]
     state[prefix + "recent"] = recent.masked_fill(gone, NOTHING)
-    state[prefix + "layout"] = torch.tensor(LAYOUT, device=values.device)
+    state[prefix + "layout"] = torch.tensor(2, device=values.device)
 
 
 def upgrade_memories(state: MutableMapping[str, Any]) -> None:
@@ -139,7 +149,9 @@ def fault(buffers: Mapping[str, Any]) -> str | None:
 
 
 def _faults_of_form(buffers: Mapping[str, Any]) -> Iterator[str]:
-    layout = LAYOUT if "layout" in buffers or "touched" in buffers else 1
+    layout = _layout_of(buffers)
+    if layout not in BUFFERS:
+        yield f"its layout has version {layout}, but this program knows {LAYOUT}"
     for name in BUFFERS[layout]:
         if not isinstance(buffers.get(name), Tensor):
             yield f"{name} is missing" if name not in buffers else f"{name} is not a tensor"
@@ -151,8 +163,16 @@ def _faults_of_form(buffers: Mapping[str, Any]) -> Iterator[str]:
         tensor = buffers[name]
         if tensor.shape != shape or tensor.dtype != dtype:
             yield f"{name} is {list(tensor.shape)} {tensor.dtype}, not {list(shape)} {dtype}"
-    if layout == LAYOUT and int(buffers["layout"]) != LAYOUT:
-        yield f"its layout has version {int(buffers['layout'])}, but this program knows {LAYOUT}"
+
+
+def _layout_of(buffers: Mapping[str, Any]) -> int:
+    """Return the version of the layout that buffers say they have; the newest if it is damaged."""
+    if "touched" not in buffers and "layout" not in buffers:
+        return 1
+    version = buffers.get("layout")
+    if not isinstance(version, Tensor) or version.numel() != 1 or version.is_floating_point():
+        return LAYOUT
+    return int(version)
 
 
 def _faults_of_numbers(buffers: Mapping[str, Tensor]) -> Iterator[str]:
@@ -168,6 +188,7 @@ def _faults_of_numbers(buffers: Mapping[str, Tensor]) -> Iterator[str]:
         "values": (NOTHING, len(buffers["recent"]) - 1),
         "recent": (NOTHING, len(values) - 1),
         "touched": (0, int(commits)),
+        "merges": (0, torch.iinfo(torch.int64).max),
         "ages": (0, int(commits)),
     }
     for name, (least, greatest) in limits.items():

@@ -3,6 +3,7 @@
 =================  =========================================================================
 translator.json    version of this table, languages, place of the lessons, a fingerprint
 checkpoint.pt      weights and memory, without what only training needs
+*.texts.db         texts that filled the memory, if they were kept
 dict.LANGUAGE.txt  the two dictionaries
 spm.model          the sentencepiece model; not there if words are separated by spaces
 lessons.db         the journal of lessons, once something was taught

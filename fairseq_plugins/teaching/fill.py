@@ -42,7 +42,9 @@ class FillReport:
         )
 
 
-def fill(loaded: LoadedCheckpoint, split: str, policy: WritePolicy, epochs: int = 1) -> FillReport:
+def fill(
+    loaded: LoadedCheckpoint, split: str, policy: WritePolicy, epochs: int = 1, origin: int = 0
+) -> FillReport:
     """Write the target tokens of a split to a model's memory.
 
     Args:
@@ -51,6 +53,8 @@ def fill(loaded: LoadedCheckpoint, split: str, policy: WritePolicy, epochs: int 
         policy: which tokens are written. Surprise is measured without the memory, so only tokens
             that are written must be searched for, and known ones are merged.
         epochs: number of passes over the split.
+        origin: of what the first line writes, see :meth:`~.corpora.Corpora.origin`; the others
+            follow.
 
     Returns:
         A summary.
@@ -59,19 +63,19 @@ def fill(loaded: LoadedCheckpoint, split: str, policy: WritePolicy, epochs: int 
     report = FillReport()
     for epoch in range(1, epochs + 1):
         for sample in loaded.batches(split, epoch):
-            report = _fill_batch(loaded, sample, policy, report)
+            report = _fill_batch(loaded, sample, policy, origin, report)
     return replace(report, filled=len(memory), size=memory.size)
 
 
 @torch.no_grad()
 def _fill_batch(
-    loaded: LoadedCheckpoint, sample: dict, policy: WritePolicy, report: FillReport
+    loaded: LoadedCheckpoint, sample: dict, policy: WritePolicy, origin: int, report: FillReport
 ) -> FillReport:
     memory = loaded.memory
     decoded = loaded.decode(sample, ask=False)
     query, target = decoded.reading.query, decoded.target
     chosen = policy(target, decoded.log_prob())
-    done = memory.write(query[chosen], target[chosen])
+    done = memory.write(query[chosen], target[chosen], decoded.of_lines(sample, origin)[chosen])
     return replace(
         report,
         seen=report.seen + len(target),

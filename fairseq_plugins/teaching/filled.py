@@ -1,6 +1,8 @@
 """Fills the memory of a checkpoint, and writes the result to another checkpoint."""
 
+import itertools
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -11,6 +13,7 @@ from fairseq_plugins.autocast import AUTO
 from fairseq_plugins.criterions.memory_cross_entropy import policy_for
 from fairseq_plugins.modules.term_reader import TermReader
 from fairseq_plugins.teaching.calibrate import Calibration, calibrate
+from fairseq_plugins.teaching.corpora import LINES, Corpora, Row, Texts, texts_beside, write_texts
 from fairseq_plugins.teaching.fill import FillReport, fill
 from fairseq_plugins.teaching.loaded_checkpoint import Corpus, LoadedCheckpoint
 from fairseq_plugins.teaching.teach import TeachReport, count_words, teach
@@ -28,6 +31,10 @@ class Filling:
         memory_write: which tokens to remember, one of ``write_policy.POLICIES``.
         memory_surprise: for ``surprise``: remember tokens with a lower probability than this.
         memory_rare: for ``rare``: remember tokens that occur less often than this in training.
+        origin: name of the corpus in explanations; None for the last two parts of its path, and
+            its split.
+        keep_text: whether to keep the texts of remembered lines beside the result, for
+            explanations.
         teach: whether each line of the split is a lesson and is kept completely, see
             :func:`~.teach.teach`.
         clear: whether to empty the memory first.
@@ -44,6 +51,8 @@ class Filling:
     memory_write: str = "all"
     memory_surprise: float = 0.5
     memory_rare: int = 100
+    origin: str | None = None
+    keep_text: bool = False
     teach: bool = False
     clear: bool = False
     epochs: int = 1
@@ -51,6 +60,15 @@ class Filling:
     max_tokens: int = 4000
     seed: int = 1
     autocast: str = AUTO
+
+    @property
+    def corpus(self) -> str:
+        """The name of the corpus."""
+        if self.origin is not None:
+            return self.origin
+        first = Path(str(self.data or "").partition(":")[0]).resolve()
+        name = "/".join(first.parts[-2:]) if self.data else "generated"
+        return name if self.split == "train" else f"{name} ({self.split})"
 
 
 @dataclass(frozen=True)
@@ -95,18 +113,51 @@ def fill_checkpoint(path: Path, output: Path, filling: Filling, device: str = "c
             terms.memory.clear()
     if terms is not None:
         count_words(loaded, terms)
-    report = _fill(loaded, filling) if filling.epochs else None
+    corpora = Corpora() if filling.clear else Corpora.of(loaded.state)
+    known = Texts(path, corpora.texts)
+    report = _fill(loaded, filling, corpora) if filling.epochs else None
     gained = calibrate(loaded, filling.calibrate) if filling.calibrate else None
-    loaded.save(output)
+    _save(loaded, output, corpora, _texts(loaded, filling, corpora, known))
+    known.close()
     return Filled(output, report, gained)
 
 
-def _fill(loaded: LoadedCheckpoint, filling: Filling) -> FillReport | TeachReport:
+def _fill(loaded: LoadedCheckpoint, filling: Filling, corpora: Corpora) -> FillReport | TeachReport:
     begin = time.perf_counter()
+    origin = corpora.origin(filling.corpus)
     if filling.teach:
-        taught = teach(loaded, filling.split)
+        taught = teach(loaded, filling.split, origin)
         return replace(taught, seconds=time.perf_counter() - begin)
     words = loaded.task.target_dictionary
     policy = policy_for(words, filling.memory_write, filling.memory_surprise, filling.memory_rare)
-    report = fill(loaded, filling.split, policy, filling.epochs)
+    report = fill(loaded, filling.split, policy, filling.epochs, origin)
     return replace(report, seconds=time.perf_counter() - begin)
+
+
+def _texts(
+    loaded: LoadedCheckpoint, filling: Filling, corpora: Corpora, known: Texts
+) -> Iterator[Row]:
+    """Yield the texts of all lines that the memory remembers: those kept before, and the new."""
+    remembered = set(loaded.memory.origins.unique().tolist())
+    first, after = 0, 0
+    if filling.keep_text and filling.epochs:
+        first = corpora.origin(filling.corpus)
+        after = first + LINES
+    for row in known.rows():
+        if row[0] in remembered and not first <= row[0] < after:
+            yield row
+    if after:
+        for origin, pair in enumerate(loaded.lines(filling.split), first):
+            if origin in remembered:
+                yield origin, *pair
+
+
+def _save(loaded: LoadedCheckpoint, output: Path, corpora: Corpora, texts: Iterator[Row]) -> None:
+    """Write the checkpoint, and the texts beside it, if there are any."""
+    corpora.texts = ""
+    if (row := next(texts, None)) is not None:
+        corpora.texts = write_texts(output, itertools.chain([row], texts))
+    corpora.save(loaded.state)
+    loaded.save(output)
+    if not corpora.texts:
+        texts_beside(output).unlink(missing_ok=True)  # of what was there before

@@ -58,6 +58,10 @@ class Decoded:
     attention: Tensor | None
     """[batch, time, source], the attention, if the model provides it."""
 
+    def of_lines(self, sample: dict, origin: int) -> Tensor:
+        """Return the origin [N] of each token, if that of the first line is given."""
+        return (sample["id"].to(self.target.device) + origin).repeat_interleave(self.real.sum(1))
+
     def pairs(self) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
         """Yield source [S], target [T] and attention [T, S] of each sentence, without padding."""
         assert self.attention is not None
@@ -141,23 +145,46 @@ class LoadedCheckpoint:
             split: of the corpus. The training split has as many shards as there are folders.
             epoch: of the corpus, from 1; it determines the order together with the seed.
 
+        Yields:
+            fairseq's samples; ``id`` is the line in all shards together, from 0.
+
         Raises:
             InputError: if the data has no such split, or the split is empty.
         """
+        first = 0
+        for number in self._passes(split, epoch):
+            dataset = self._load(split, number)
+            for sample in self._batches_of(dataset, split, number):
+                sample["id"] += first  # lines of all shards are counted together
+                yield sample
+            first += len(dataset)
+
+    def lines(self, split: str) -> Iterator[tuple[str, str]]:
+        """Yield the pieces of source and target of all lines, separated by spaces, in order."""
+        source, target = self.task.source_dictionary, self.task.target_dictionary
+        for number in self._passes(split, 1):
+            dataset = self._load(split, number)
+            for line in range(len(dataset)):
+                pair = dataset[line]
+                yield source.string(pair["source"]), target.string(pair["target"])
+
+    def _passes(self, split: str, epoch: int) -> range:
+        """Return fairseq's epochs: it calls a pass over one shard an epoch."""
         shards = 1
         if split == getattr(self.task.cfg, "train_subset", None):
             shards = len(utils.split_paths(self.task.cfg.data))
-        for shard in range(shards):  # fairseq calls a pass over one shard an epoch
-            yield from self._shard(split, (epoch - 1) * shards + shard + 1)
+        return range((epoch - 1) * shards + 1, epoch * shards + 1)
 
-    def _shard(self, split: str, epoch: int) -> Iterator[dict]:
+    def _load(self, split: str, epoch: int) -> Any:
         try:
             self.task.load_dataset(split, epoch=epoch)
         except FileNotFoundError as error:
             raise InputError(
                 f"{self.corpus.data}: has no split {split!r}; give one that was binarised"
             ) from error
-        dataset = self.task.dataset(split)
+        return self.task.dataset(split)
+
+    def _batches_of(self, dataset: Any, split: str, epoch: int) -> Iterator[dict]:
         longest = utils.resolve_max_positions(self.task.max_positions(), self.model.max_positions())
         batches = self.task.get_batch_iterator(
             dataset,

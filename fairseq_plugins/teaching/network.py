@@ -23,6 +23,7 @@ from fairseq_plugins.modules.memory_reader import MemoryReading
 from fairseq_plugins.modules.term_reader import TermReader, TermReading
 from fairseq_plugins.patches.unknown_words import copied_places
 from fairseq_plugins.teaching.about import About
+from fairseq_plugins.teaching.corpora import Corpora
 from fairseq_plugins.teaching.folder import CHECKPOINT, fingerprint_of
 from fairseq_plugins.teaching.terms import terms_of
 
@@ -111,6 +112,9 @@ class Reading:
 class Network:
     """The model of a translator folder.
 
+    Attributes:
+        corpora: that filled its memory.
+
     Args:
         folder: of the translator.
         about: description of the folder.
@@ -121,6 +125,7 @@ class Network:
         path = str(folder / CHECKPOINT)
         state = checkpoint_utils.load_checkpoint_to_cpu(path)
         fit_to_memory(state["cfg"], None)
+        self.corpora = Corpora.of(state)
         self.fingerprint = fingerprint_of(folder, (about.source, about.target), state["model"])
         with open_dict(state["cfg"]):
             cfg = state["cfg"].task

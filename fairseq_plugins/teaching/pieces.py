@@ -82,8 +82,11 @@ class Vocabulary:
         for place, token in enumerate(ids.tolist()):
             if token == self.dictionary.unk():
                 pieces[place] = copied[place] if place < len(copied) else ""
-        text = self.model.decode(pieces)
-        text = " ".join(text.split())
+        return self.join(pieces)
+
+    def join(self, pieces: Sequence[str]) -> Pieces:
+        """Return the text of pieces, and the position of each of them in it."""
+        text = " ".join(self.model.decode(list(pieces)).split())
         return Pieces(text, list(_spans(text, pieces)))
 
 
@@ -111,3 +114,9 @@ def words(pieces: Pieces) -> Iterator[tuple[int, int, list[int]]]:
     """Yield the words of a text: begin, end, and the numbers of their pieces."""
     for found in re.finditer(r"\S+", pieces.text):
         yield found.start(), found.end(), pieces.between(found.start(), found.end())
+
+
+def word_at(pieces: Pieces, token: int) -> str:
+    """Return the word that a token belongs to; empty for the end."""
+    found = (pieces.text[begin:end] for begin, end, tokens in words(pieces) if token in tokens)
+    return next(found, "")

@@ -109,5 +109,7 @@ def _word(word: Word, colour: bool) -> Iterator[str]:
 def _evidence(one: Evidence) -> str:
     weight = f"{one.weight:4.0%}" if one.weight else "    "
     where = f"lesson {one.lesson}" if one.lesson is not None else one.origin
+    if one.others:
+        where += f" and {one.others:,} earlier place{'s' if one.others > 1 else ''}"
     pair = f": {one.source}  ->  {one.target}" if one.source else ""
     return f"{weight}  {one.word!r} in {where}{pair} (similarity {one.similarity:.2f})"

@@ -8,12 +8,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from fairseq_plugins.teaching.corpora import Texts
 from fairseq_plugins.teaching.fuzzy import NearSources, near
 from fairseq_plugins.teaching.journal import Journal
 from fairseq_plugins.teaching.journal_tables import Decodings
 from fairseq_plugins.teaching.lessons import Lesson, Pair
 from fairseq_plugins.teaching.network import Decoding, Network
-from fairseq_plugins.teaching.pieces import Tokens, Vocabulary, words
+from fairseq_plugins.teaching.pieces import Tokens, Vocabulary, word_at
 from fairseq_plugins.teaching.text import normalise, without_marks
 from fairseq_plugins.teaching.translation import Evidence, Near
 
@@ -42,13 +43,19 @@ class TaughtMemory:
         source: vocabulary of the source.
         target: vocabulary of the target.
         journal: of lessons.
+        texts: of the corpora that filled the memory.
     """
 
     def __init__(
-        self, network: Network, source: Vocabulary, target: Vocabulary, journal: Journal
+        self,
+        network: Network,
+        source: Vocabulary,
+        target: Vocabulary,
+        journal: Journal,
+        texts: Texts,
     ) -> None:
         self._network, self._source, self._target = network, source, target
-        self._journal = journal
+        self._journal, self._texts = journal, texts
         self._seen = 0  # the last event that the memory includes
         self._held: dict[str, Held] = {}  # by source
         self._holders: dict[int, tuple[Held, int]] = {}  # by slot, with the index of its token
@@ -125,9 +132,13 @@ class TaughtMemory:
             self._near.add(lesson.source)
             self._holders |= {slot: (held, place) for place, slot in enumerate(own.tolist())}
 
-    def describe_term(self, lesson_id: int, word: str) -> Evidence:
-        """Return the lesson that taught a word, without a weight."""
-        lesson = next(one for one in self.lessons() if one.id == lesson_id)
+    def describe_term(self, origin: int, word: str) -> Evidence:
+        """Return the lesson or the line of a corpus that taught a word, without a weight."""
+        lesson = next((one for one in self.lessons() if one.id == origin), None)
+        if lesson is None:
+            source, target, _ = self._line(origin)
+            where = self._network.corpora.describe(origin)
+            return Evidence(source, target, word, 1.0, 0.0, None, where)
         return Evidence(lesson.source, lesson.target, word, 1.0, 0.0, lesson.id, lesson.origin)
 
     def describe(self, slot: int) -> Evidence:
@@ -135,20 +146,26 @@ class TaughtMemory:
         if slot in self._holders:
             held, place = self._holders[slot]
             lesson = held.lesson
-            target = self._tokens(lesson)[1]
-            inside = (
-                target.pieces.text[begin:end]
-                for begin, end, tokens in words(target.pieces)
-                if place in tokens
-            )
-            return Evidence(
-                lesson.source, lesson.target, next(inside, ""), 0.0, 0.0, lesson.id, lesson.origin
-            )
+            word = word_at(self._tokens(lesson)[1].pieces, place)
+            return Evidence(lesson.source, lesson.target, word, 0.0, 0.0, lesson.id, lesson.origin)
         memory = self._network.memory
-        token, number = int(memory.values[slot]), int(memory.origins[slot])
-        word = self._target.decode(torch.tensor([token])).text
-        origin = "corpus" if number < 0 else f"corpus, line {number + 1}"
-        return Evidence(None, None, word, 0.0, 0.0, None, origin)
+        piece = self._target.dictionary[int(memory.values[slot])]
+        origin = int(memory.origins[slot])
+        source, target, pieces = self._line(origin)
+        if piece in pieces:
+            word = word_at(self._target.join(pieces), pieces.index(piece))
+        else:
+            word = self._target.decode(memory.values[slot : slot + 1]).text
+        where = self._network.corpora.describe(origin)
+        return Evidence(source, target, word, 0.0, 0.0, None, where, int(memory.merges[slot]))
+
+    def _line(self, origin: int) -> tuple[str | None, str | None, list[str]]:
+        """Return source, target and the target's pieces of a line of a corpus, if known."""
+        kept = self._texts.pieces(origin)
+        if kept is None:
+            return None, None, []
+        source, target = (text.split() for text in kept)
+        return self._source.join(source).text, self._target.join(target).text, target
 
 
 def in_parts(items: Iterable[Any], count: int = AT_ONCE) -> Iterator[list[Any]]:

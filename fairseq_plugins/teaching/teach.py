@@ -43,12 +43,13 @@ class TeachReport:
 
 
 @torch.no_grad()
-def teach(loaded: LoadedCheckpoint, split: str) -> TeachReport:
+def teach(loaded: LoadedCheckpoint, split: str, origin: int = 0) -> TeachReport:
     """Teach a model a split of its corpus, one lesson per line.
 
     Args:
         loaded: its memory is taught.
-        split: of its corpus; the origin of a lesson is its line, from 0.
+        split: of its corpus.
+        origin: of the first line, see :meth:`~.corpora.Corpora.origin`; the others follow.
 
     Returns:
         A summary.
@@ -62,14 +63,13 @@ def teach(loaded: LoadedCheckpoint, split: str) -> TeachReport:
     for sample in loaded.batches(split):
         # A lesson is known again by a query that is the same to the last digits.
         decoded = loaded.decode(sample, ask=False, exact=True)
-        length = decoded.real.sum(1)
-        origin = sample["id"].repeat_interleave(length)
-        memory.teach(decoded.reading.query, decoded.target, origin)
+        origins = decoded.of_lines(sample, origin)
+        memory.teach(decoded.reading.query, decoded.target, origins)
         for line, pair in zip(sample["id"].tolist(), decoded.pairs(), strict=True):
             found = terms_of(reader, *pair)
-            reader.memory.teach(found, line)
+            reader.memory.teach(found, origin + line)
             terms += sum(bool(term.pieces) for term in found)
-        lessons, tokens = lessons + len(length), tokens + int(length.sum())
+        lessons, tokens = lessons + len(sample["id"]), tokens + len(origins)
     return TeachReport(lessons, tokens, terms, memory.size)
 
 

@@ -23,6 +23,9 @@ class Evidence:
     lesson: int | None
     """Id of the lesson; None if it comes from a corpus."""
     origin: str
+    """Of the lesson, or the corpus and the line."""
+    others: int = 0
+    """Number of earlier places that were merged with this one."""
 
 
 @dataclass(frozen=True)

@@ -17,9 +17,10 @@ from typing import Any, TypeVar, overload
 from fairseq_plugins.errors import InputError
 from fairseq_plugins.progress import Progress
 from fairseq_plugins.teaching.about import open_journal, read_about
+from fairseq_plugins.teaching.corpora import Texts
 from fairseq_plugins.teaching.entries import Entry, ImportReport
 from fairseq_plugins.teaching.exchange import check_entries, read_entries, write_lessons
-from fairseq_plugins.teaching.folder import load_vocabularies
+from fairseq_plugins.teaching.folder import CHECKPOINT, load_vocabularies
 from fairseq_plugins.teaching.lessons import EVERYTHING, Change, Lesson, Pair, Selection
 from fairseq_plugins.teaching.network import Network
 from fairseq_plugins.teaching.sentences import Sentences
@@ -80,7 +81,8 @@ class Translator:
         source, target = load_vocabularies(self.folder, self._network.task)
         self._sentences = Sentences(self._network, source, target)
         self._journal = open_journal(self.folder)
-        self._taught = TaughtMemory(self._network, source, target, self._journal)
+        self._texts = Texts(self.folder / CHECKPOINT, self._network.corpora.texts)
+        self._taught = TaughtMemory(self._network, source, target, self._journal, self._texts)
         self._lock = threading.RLock()
         self._taught.follow()
 
@@ -92,6 +94,7 @@ class Translator:
     def close(self) -> None:
         """Close the lessons. Everything is already on the disk."""
         self._journal.close()
+        self._texts.close()
 
     def __enter__(self) -> "Translator":
         """Return the translator, for a with statement."""

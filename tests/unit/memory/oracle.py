@@ -25,6 +25,7 @@ class Oracle:
     ages: np.ndarray  # [S]
     recent: np.ndarray  # [V], slot that each value was last written to, or -1
     origins: np.ndarray  # [S], who wrote the slot last, or -1
+    merges: np.ndarray  # [S], pairs merged into the slot
     pinned: np.ndarray  # [S] bool, taught
     commits: int
     neighbors: int
@@ -39,6 +40,7 @@ class Oracle:
             memory.ages.numpy().copy(),
             memory.recent.numpy().copy(),
             memory.origins.numpy().copy(),
+            memory.merges.numpy().copy(),
             memory.pinned.numpy().copy(),
             int(memory.commits),
             memory.neighbors,
@@ -146,6 +148,7 @@ class Oracle:
         for row, slot in enumerate(best):
             if hit[row]:
                 sums[slot] += normalise(queries[row])
+                self.merges[slot] += 1
         for slot, total in sums.items():
             self.keys[slot] = normalise(total)
             self.ages[slot] = 0
@@ -153,7 +156,7 @@ class Oracle:
         for row, slot in place.items():
             self.keys[slot] = normalise(queries[row])
             self.values[slot] = targets[row]
-            self.ages[slot] = 0
+            self.ages[slot] = self.merges[slot] = 0
         went = [best[row] if hit[row] else place.get(row, -1) for row in range(len(queries))]
         for slot, target in zip(went, targets, strict=True):
             if slot >= 0:
@@ -167,6 +170,7 @@ class Oracle:
         self.keys = np.concatenate([self.keys, np.zeros((more, self.keys.shape[1]))])
         self.values = np.append(self.values, np.full(more, -1))
         self.origins = np.append(self.origins, np.full(more, -1))
+        self.merges = np.append(self.merges, np.full(more, 0))
         self.pinned = np.append(self.pinned, np.full(more, False))
         # A slot that was never written to is as old as the memory, in commits.
         self.ages = np.append(self.ages, np.full(more, self.commits))
@@ -181,7 +185,7 @@ class Oracle:
     def forget(self, slots: list[int]) -> None:
         for slot in slots:
             self.keys[slot], self.values[slot], self.ages[slot] = 0.0, -1, self.commits
-            self.origins[slot], self.pinned[slot] = -1, False
+            self.origins[slot], self.merges[slot], self.pinned[slot] = -1, 0, False
             self.recent[self.recent == slot] = -1
 
     def assert_same_state(self, memory: KeyValueMemory) -> None:
@@ -189,6 +193,7 @@ class Oracle:
         np.testing.assert_array_equal(memory.ages.numpy(), self.ages)
         np.testing.assert_array_equal(memory.recent.numpy(), self.recent)
         np.testing.assert_array_equal(memory.origins.numpy(), self.origins)
+        np.testing.assert_array_equal(memory.merges.numpy(), self.merges)
         np.testing.assert_array_equal(memory.pinned.numpy(), self.pinned)
         assert int(memory.commits) == self.commits
         filled = self.values >= 0

@@ -11,7 +11,8 @@ from torch import Tensor
 from fairseq_plugins.memory import KeyValueMemory
 
 DIM, VALUES = 4, 5
-OLD_SNAPSHOT = Path(__file__).parents[2] / "data" / "memory_layout_1.safetensors"
+DATA = Path(__file__).parents[2] / "data"
+OLD_SNAPSHOT = DATA / "memory_layout_1.safetensors"
 
 
 @dataclass(frozen=True)

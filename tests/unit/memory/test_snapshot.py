@@ -239,7 +239,7 @@ def test_memory_larger_than_the_machine_is_refused_before_it_is_read(
     with path.open("wb") as file:
         file.write(len(text).to_bytes(8, "little") + text)
         file.truncate(8 + len(text) + end)
-    assert_refused(path, "has 1.3 GiB, but this machine has 1.0 GiB of main memory")
+    assert_refused(path, "has 1.5 GiB, but this machine has 1.0 GiB of main memory")
 
 
 @pytest.mark.parametrize("change", [{"margin": 0.3}, {"filled": 39}, {"fingerprint": "0" * 64}])

@@ -19,7 +19,16 @@ from fairseq_plugins.memory.state import (
     upgrade,
     upgrade_memories,
 )
-from tests.unit.memory.states import DIM, OLD_SNAPSHOT, Batch, assert_same, batches, lived, memories
+from tests.unit.memory.states import (
+    DATA,
+    DIM,
+    OLD_SNAPSHOT,
+    Batch,
+    assert_same,
+    batches,
+    lived,
+    memories,
+)
 
 
 def downgraded(memory: KeyValueMemory, prefix: str = "") -> dict[str, Tensor]:
@@ -43,11 +52,20 @@ def test_old_snapshot_is_loaded_with_its_ages() -> None:
     assert not memory.keys[5].any()
 
 
+def test_snapshot_without_merges_is_loaded_and_counts_from_then_on() -> None:
+    memory = load_memory(DATA / "memory_layout_2.safetensors")
+    assert memory.layout == LAYOUT and memory.origins.tolist() == [8, 7, -1, 8, 9, -1]
+    assert memory.merges.tolist() == [0] * 6
+    memory.write(memory.keys[:1].clone(), memory.values[:1])
+    assert memory.merges.tolist() == [1, 0, 0, 0, 0, 0]
+
+
 def test_old_state_dict_is_loaded_wherever_the_memory_is() -> None:
     memory, new = lived(), KeyValueMemory(40, 6, 9)
     model = torch.nn.ModuleDict({"layer": torch.nn.Linear(2, 2), "memory": new})
     weights = {f"layer.{name}": weight for name, weight in model["layer"].state_dict().items()}
     model.load_state_dict(weights | downgraded(memory, "memory."))
+    memory.merges.zero_()  # they are not known
     assert_same(new, memory)
 
 
@@ -65,6 +83,7 @@ def test_upgrading_leaves_other_entries_and_the_tensors_alone() -> None:
     other = KeyValueMemory(40, 6, 9)
     other.load_state_dict({n.removeprefix("a.b."): t for n, t in new.items() if "a.b." in n})
     memory.keys[3] = 0
+    memory.merges.zero_()
     assert_same(memory, other)
 
 
@@ -100,7 +119,8 @@ def broken(name: str, number: float) -> dict[str, Any]:
         (broken("touched", 4), r"touched holds 4, which is outside \[0, 3\]"),
         (broken("touched", -(2**62)), r"touched holds -4611686018427387904"),
         (broken("commits", -1), r"outside \[0, -1\]"),
-        (broken("layout", 3), "its layout has version 3, but this program knows 2"),
+        (broken("layout", 4), "its layout has version 4, but this program knows 3"),
+        (broken("merges", -1), r"merges holds -1, which is outside \[0, "),
         (broken("values", -1) | {"pinned": torch.ones(40, dtype=torch.bool)}, "slot is pinned"),
         (downgraded(lived()) | {"ages": torch.full((40,), -(2**62))}, "ages holds -46116860"),
         (downgraded(lived()) | {"ages": torch.full((40,), 4)}, r"outside \[0, 3\]"),

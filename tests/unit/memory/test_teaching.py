@@ -207,8 +207,19 @@ def test_origin_is_who_wrote_the_slot_last() -> None:
     report = memory.write(query, torch.tensor([1, 3, 1]), origin=torch.tensor([7, 8, 9]))
     assert report.slots.tolist() == [0, 2, 0]
     assert memory.origins.tolist() == [9, 6, 8, -1]
+    assert memory.merges.tolist() == [2, 0, 0, 0]
     memory.write(E1[None], torch.tensor([1]))
     assert memory.origins.tolist() == [-1, 6, 8, -1]
+
+
+def test_origin_of_a_slot_that_is_merged_into_and_evicted_is_who_evicts() -> None:
+    """Both happen in one commit, and the pair that is written comes first in it."""
+    memory = KeyValueMemory(1, 3, 5, neighbors=1, age_noise=0.0)
+    memory.write(E1[None], torch.tensor([1]), origin=4)
+    pairs = torch.stack([E2, E1]), torch.tensor([2, 1])
+    memory.write(*pairs, origin=torch.tensor([5, 6]))
+    assert memory.values.tolist() == [2] and memory.origins.tolist() == [5]
+    assert memory.merges.tolist() == [0]
 
 
 @pytest.mark.parametrize("origin", [torch.tensor([1, 2]), torch.tensor([1.0])])

@@ -27,12 +27,12 @@ def targets(loaded: LoadedCheckpoint) -> dict[int, list[int]]:
 
 
 def test_every_token_is_pinned_in_order_and_knows_its_line(loaded: LoadedCheckpoint) -> None:
-    report = teach(loaded, "test")
+    report = teach(loaded, "test", 1000)
     memory = loaded.memory
     assert report.lessons == LINES["test"]
     assert report.tokens == int(memory.pinned.sum()) == sum(map(len, targets(loaded).values()))
     for line, tokens in targets(loaded).items():
-        own = memory.pinned & (memory.origins == line)
+        own = memory.pinned & (memory.origins == 1000 + line)
         assert sorted(memory.values[own].tolist()) == sorted(tokens)
 
 

@@ -11,17 +11,21 @@ from typing import Any
 
 import hypothesis.strategies as st
 import pytest
+import sentencepiece
 import torch
 from hypothesis import given, settings
 
+from fairseq_plugins.checkpoints.files import read_checkpoint, write_checkpoint
 from fairseq_plugins.errors import InputError
 from fairseq_plugins.memory import state
 from fairseq_plugins.modules import lesson_shares, term_reader
 from fairseq_plugins.teaching import Translator
 from fairseq_plugins.teaching.about import About
+from fairseq_plugins.teaching.corpora import LINES, Corpora, write_texts
 from fairseq_plugins.teaching.folder import pack
 from fairseq_plugins.teaching.lessons import Selection
 from fairseq_plugins.teaching.network import Network
+from fairseq_plugins.teaching.shown import explained_text
 from tests.tiny_translator import make_parts, make_translator
 
 CAT = ("The cat sleeps.", "Die Katze schläft.")
@@ -427,6 +431,41 @@ def test_what_a_corpus_taught_is_named_as_such(translator: Translator) -> None:
     found = translator.explain(CAT[0])
     best = found.words[0].evidence[0]
     assert (found.text, best.lesson, best.origin) == (CAT[1], None, "corpus, line 5")
+
+
+def test_the_text_of_a_corpus_is_shown_with_the_word(tmp_path: Path) -> None:
+    """Sub-words are joined, and what was merged is counted."""
+    make_parts(tmp_path / "parts")
+    checkpoint = tmp_path / "parts" / "checkpoint.pt"
+    pieces = sentencepiece.SentencePieceProcessor(str(tmp_path / "parts" / "spm.model"))
+    corpora, state = Corpora(["news"]), read_checkpoint(checkpoint)
+    line = [" ".join(pieces.encode(text, out_type=str)) for text in CAT]
+    corpora.texts = write_texts(checkpoint, [(LINES + 6, line[0], line[1])])
+    corpora.save(state)
+    write_checkpoint(state, checkpoint)
+    pack(checkpoint, tmp_path / "parts" / "data", tmp_path / "parts" / "spm.model", tmp_path / "t")
+    with Translator.open(tmp_path / "t") as translator:
+        lesson = translator.teach(*CAT)
+        held, memory = translator._taught._held[CAT[0]], translator._network.memory
+        rows = memory.keys[held.slots].clone(), memory.values[held.slots].clone()
+        translator.forget(lesson.id)
+        for origin in (LINES, LINES + 6):
+            memory.write(*rows, origin=origin)
+        found = translator.explain(CAT[0])
+    assert [word.evidence[0].word for word in found.words] == CAT[1].split()
+    for best in (word.evidence[0] for word in found.words):
+        assert (best.source, best.target, best.lesson) == (*CAT, None)
+        assert (best.origin, best.others) == ("news, line 7", 1)
+    shown = explained_text(found, colour=False)
+    assert f"in news, line 7 and 1 earlier place: {CAT[0]}  ->  {CAT[1]}" in shown
+
+
+def test_terms_of_a_corpus_that_was_taught_are_explained(translator: Translator) -> None:
+    """Their origin is a line, not a lesson."""
+    taught = translator._taught
+    assert taught.describe_term(4, "Katze").origin == "corpus, line 5"
+    lesson = translator.teach(*CAT)
+    assert taught.describe_term(lesson.id, "Katze").lesson == lesson.id
 
 
 def test_answers_that_are_embedded_have_no_share(tmp_path: Path) -> None:
