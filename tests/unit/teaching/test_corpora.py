@@ -14,7 +14,6 @@ from fairseq_plugins.memory.state import memory_buffers
 from fairseq_plugins.teaching.corpora import LINES, Corpora, Texts, texts_beside, write_texts
 from fairseq_plugins.teaching.filled import Filling, fill_checkpoint
 
-
 SLOTS = 150  # hold the second corpus and a part of the first
 
 
