@@ -39,7 +39,9 @@ FAIRSEQ: Mapping[str, Mapping[str, Allowed]] = {
         "batch_size_valid": ONE_OR_MORE,
         "max_tokens": ONE_OR_MORE,
         "max_tokens_valid": ONE_OR_MORE,
+        "num_shards": ONE_OR_MORE,
         "num_workers": Range(least=0, most=1024),
+        "shard_id": NONE_OR_MORE,
         "validate_interval": ONE_OR_MORE,
         "validate_interval_updates": NONE_OR_MORE,
     },
@@ -50,7 +52,11 @@ FAIRSEQ: Mapping[str, Mapping[str, Allowed]] = {
         "max_update": NONE_OR_MORE,
         "update_freq": ONE_OR_MORE,
     },
-    "checkpoint": {"save_interval": ONE_OR_MORE, "save_interval_updates": NONE_OR_MORE},
+    "checkpoint": {
+        "patience": Range(least=-1),
+        "save_interval": ONE_OR_MORE,
+        "save_interval_updates": NONE_OR_MORE,
+    },
     "ema": {"ema_decay": Range(least=0, most=1)},
     "lr_scheduler": {"warmup_updates": NONE_OR_MORE},
     "task": {"max_source_positions": ONE_OR_MORE, "max_target_positions": ONE_OR_MORE},
@@ -87,6 +93,8 @@ def check_arguments(cfg: DictConfig) -> None:
         check_part(part, kind)
     _check_encoders(cfg)
     _check_alignment(cfg)
+    if cfg.get("common") is not None:
+        _check_number_format(cfg.common)
     if cfg.get("generation") is not None:
         _check_search(cfg.generation)
     overrides = OmegaConf.select(cfg, "common_eval.model_overrides")
@@ -131,7 +139,6 @@ def check_training(cfg: DictConfig) -> None:
     """
     check_arguments(cfg)
     _check_batches(cfg)
-    _check_number_format(cfg.common)
     _check_checkpoints(cfg.checkpoint)
     _check_texts(cfg)
     _check_schedule(cfg)
@@ -186,7 +193,7 @@ def _check_number_format(cfg: DictConfig) -> None:
         )
     if cfg.fp16 and (cfg.cpu or not torch.cuda.is_available()):
         raise InputError(
-            "--fp16: fairseq trains in float16 on GPUs only; leave it out, or give --autocast "
+            "--fp16: fairseq computes in float16 on GPUs only; leave it out, or give --autocast "
             "bfloat16 where it is native"
         )
 

@@ -185,7 +185,7 @@ def test_a_sound_configuration_is_accepted(tmp_path: Path) -> None:
         (["--finetune-from-model", "nosuch.pt"], "--finetune-from-model nosuch.pt: no such file"),
         (["--finetune-from-model", __file__, "--reset-optimizer"], "combined with --reset-optim"),
         (["--finetune-from-model", __file__, "--restore-file", __file__], "with --restore-file"),
-        (["--fp16"], "--fp16: fairseq trains in float16 on GPUs only; .* --autocast bfloat16"),
+        (["--fp16"], "--fp16: fairseq computes in float16 on GPUs only; .* --autocast bfloat16"),
         (["--bf16"], "--bf16: fairseq uses this for TPUs"),
         (["--lr-scheduler", "tri_stage", "--phase-ratio", "(0.5,0.3,0.2)", "--max-update", 2],
          "--max-update 2.*: too few for --phase-ratio"),
@@ -260,6 +260,7 @@ def test_options_of_fairseq_have_ranges(plain: Any, group: str, name: str, value
         (["--model-overrides", "{"], "--model-overrides {: must be a dict of Python"),
         (["--remove-bpe", "nosuch"], "--post-process nosuch: must be one of @@ "),
         (["--bpe", "sentencepiece"], "--bpe sentencepiece: give --sentencepiece-model"),
+        (["--fp16", "--cpu"], "--fp16: fairseq computes in float16 on GPUs only"),
     ],
 )
 def test_searches_that_cannot_be_are_refused_in_one_line(arguments: list, message: str) -> None:
