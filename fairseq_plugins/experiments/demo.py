@@ -138,8 +138,8 @@ class Conversation:
     Attributes:
         before: translation before the lesson.
         after: translation after it.
-        why: for each word of the later translation that a lesson explains, the word and the share
-            of its probability that came from the lesson.
+        why: for each new word of the later translation that the lesson explains, the word and the
+            share of its probability that came from the lesson.
         forgotten: translation after the lesson was forgotten.
     """
 
@@ -251,9 +251,10 @@ def converse(plan: Plan, recall: Recall) -> Conversation:
         after = translator.explain(recall.source)
         translator.forget(lesson.id)
         forgotten = translator.translate(recall.source)
+    old = before.text.split()
     why = [
-        (word.text, share) for word in after.words
-        if (share := sum(one.weight for one in word.evidence if one.lesson == lesson.id)) > TOLD
+        (word.text, share) for word in after.words if word.text not in old
+        and (share := sum(one.weight for one in word.evidence if one.lesson == lesson.id)) > TOLD
     ]  # fmt: skip
     return Conversation(before.text, after.text, why, forgotten.text)
 
