@@ -19,7 +19,7 @@ from fairseq_plugins.criterions.memory_health import log_memory_health, total
 from fairseq_plugins.errors import InputError
 from fairseq_plugins.memory import MemoryHits
 from fairseq_plugins.modules.cross_entropy import NATS_PER_BIT, token_log_probs
-from fairseq_plugins.modules.memory_reader import MemoryReading
+from fairseq_plugins.modules.memory_reading import MemoryReading
 from fairseq_plugins.modules.options import SHARE, WEIGHT, Range, option
 from fairseq_plugins.modules.write_policy import POLICIES, WritePolicy
 

@@ -18,7 +18,8 @@ from fairseq_plugins.models.gnmt import (
 )
 from fairseq_plugins.modules.memory_decoder import MemoryDecoder
 from fairseq_plugins.modules.memory_options import MixingMemoryOptions, empty_memory
-from fairseq_plugins.modules.memory_reader import MODES, MemoryReader, mix_memory
+from fairseq_plugins.modules.memory_reader import MODES, MemoryReader
+from fairseq_plugins.modules.memory_reading import mix_memory
 from fairseq_plugins.modules.options import option
 from fairseq_plugins.modules.term_reader import TermReader, term_reader
 

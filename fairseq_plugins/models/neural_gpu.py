@@ -18,7 +18,7 @@ from fairseq_plugins.errors import InputError
 from fairseq_plugins.models.gnmt import embeddings
 from fairseq_plugins.modules.cgru import CGRUStack
 from fairseq_plugins.modules.gnmt import pad_on_the_right
-from fairseq_plugins.modules.memory_reader import mix_memory
+from fairseq_plugins.modules.memory_reading import mix_memory
 from fairseq_plugins.modules.neural_gpu import (
     SYMBOL_ROW,
     NeuralGPUEncoder,

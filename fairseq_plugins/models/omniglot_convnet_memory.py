@@ -13,7 +13,7 @@ from fairseq_plugins.errors import InputError
 from fairseq_plugins.memory import KeyValueMemory
 from fairseq_plugins.modules.convnet import NETWORKS, ConvEmbedder
 from fairseq_plugins.modules.memory_options import MemoryOptions, empty_memory
-from fairseq_plugins.modules.memory_reader import MemoryReading
+from fairseq_plugins.modules.memory_reading import MemoryReading
 from fairseq_plugins.modules.options import DROPOUT, option
 
 

@@ -35,7 +35,8 @@ from fairseq_plugins.modules.attention import attention_on_the_right
 from fairseq_plugins.modules.gnmt import pad_on_the_right
 from fairseq_plugins.modules.memory_decoder import MemoryDecoder
 from fairseq_plugins.modules.memory_options import MixingMemoryOptions, empty_memory
-from fairseq_plugins.modules.memory_reader import MemoryReader, mix_memory
+from fairseq_plugins.modules.memory_reader import MemoryReader
+from fairseq_plugins.modules.memory_reading import mix_memory
 from fairseq_plugins.modules.options import LAYER, option
 from fairseq_plugins.modules.term_reader import TermReader, term_reader
 

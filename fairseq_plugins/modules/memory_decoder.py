@@ -10,7 +10,8 @@ from contextlib import contextmanager
 
 from torch import Tensor
 
-from fairseq_plugins.modules.memory_reader import MemoryReader, MemoryReading
+from fairseq_plugins.modules.memory_reader import MemoryReader
+from fairseq_plugins.modules.memory_reading import MemoryReading
 
 
 class MemoryDecoder:

@@ -1,14 +1,15 @@
 """The way in which a Neural GPU queries a memory: once before every step of a sequence.
 
 The answer is written to the output tape, where the next step reads it (Kaiser et al. 2017, section
-3.2), mixed into the softmax as in ``memory_reader``, or both.
+3.2), mixed into the softmax as in ``memory_reading``, or both.
 """
 
 import torch
 from torch import Tensor, nn
 
 from fairseq_plugins.memory import KeyValueMemory, MemoryHits
-from fairseq_plugins.modules.memory_reader import MemoryReader, MemoryReading
+from fairseq_plugins.modules.memory_reader import MemoryReader
+from fairseq_plugins.modules.memory_reading import MemoryReading
 
 
 class TapeReader(MemoryReader):

@@ -19,7 +19,7 @@ from fairseq_plugins.checkpoints.files import fit_to_memory
 from fairseq_plugins.memory import KeyValueMemory, memories_in
 from fairseq_plugins.memory.hits import NOTHING
 from fairseq_plugins.memory.terms import Term, TermMemory
-from fairseq_plugins.modules.memory_reader import MemoryReading
+from fairseq_plugins.modules.memory_reading import MemoryReading
 from fairseq_plugins.modules.term_reader import TermReader, TermReading
 from fairseq_plugins.patches.unknown_words import copied_places
 from fairseq_plugins.teaching.about import About

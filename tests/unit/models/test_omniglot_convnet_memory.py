@@ -5,7 +5,7 @@ import torch
 from fairseq_plugins.memory import KeyValueMemory
 from fairseq_plugins.models.omniglot_convnet_memory import OmniglotConvnetMemory
 from fairseq_plugins.modules.convnet import NETWORKS, ConvEmbedder
-from fairseq_plugins.modules.memory_reader import MemoryReading
+from fairseq_plugins.modules.memory_reading import MemoryReading
 
 
 def test_it_reads_like_all_models_with_a_memory() -> None:

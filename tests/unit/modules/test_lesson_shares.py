@@ -12,7 +12,8 @@ from fairseq_plugins.modules.lesson_shares import (
     LessonShares,
     lesson_shares,
 )
-from fairseq_plugins.modules.memory_reader import MemoryReader, MemoryReading, mix_memory
+from fairseq_plugins.modules.memory_reader import MemoryReader
+from fairseq_plugins.modules.memory_reading import MemoryReading, mix_memory
 from fairseq_plugins.modules.term_reader import CalledTerms, TermReading
 
 

@@ -5,7 +5,8 @@ import torch
 from torch import Tensor, nn
 
 from fairseq_plugins.memory import KeyValueMemory
-from fairseq_plugins.modules.memory_reader import MODES, MemoryReader, MemoryReading, mix_memory
+from fairseq_plugins.modules.memory_reader import MODES, MemoryReader
+from fairseq_plugins.modules.memory_reading import MemoryReading, mix_memory
 
 KEY_DIM, QUERY_DIM, STATE_DIM, WORDS, SLOTS, NEIGHBORS = 4, 5, 6, 11, 8, 5
 POSITIONS = torch.tensor([[True, True, True], [True, False, False]])
