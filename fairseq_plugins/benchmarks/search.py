@@ -123,9 +123,9 @@ def _ours(name: str, keys: Tensor, values: Tensor, text: Text, load: Load) -> Co
     shape = len(keys), load.dim, WORDS
     memory = KeyValueMemory(*shape, load.neighbors, search=name, recall=load.recall)
     memory.keys, memory.values = keys, values
-    before = _resident()
+    before = resident()
     made = _timed(lambda: memory.query(text.read(load.queries)[0]))
-    grown = None if before is None else (_resident() - before) / len(keys)  # type: ignore[operator]
+    grown = None if before is None else (resident() - before) / len(keys)  # type: ignore[operator]
     queries, commits, found = [], [], Recall(0, 0, 0)
     for step in range(load.steps + 1):
         query, target = text.read(load.queries)
@@ -150,7 +150,7 @@ def _rival(name: str, keys: Tensor, values: Tensor, text: Text, load: Load) -> C
     faiss: Any = importlib.import_module("faiss")  # after torch
 
     faiss.omp_set_num_threads(torch.get_num_threads())
-    before = _resident()
+    before = resident()
     begin = time.perf_counter()
     index: Any = faiss.IndexFlatIP(load.dim)
     if name == "faiss ivf":
@@ -162,7 +162,7 @@ def _rival(name: str, keys: Tensor, values: Tensor, text: Text, load: Load) -> C
     else:
         index.add(keys.numpy())
     made = time.perf_counter() - begin
-    grown = None if before is None else (_resident() - before) / len(keys)  # type: ignore[operator]
+    grown = None if before is None else (resident() - before) / len(keys)  # type: ignore[operator]
 
     def ask(query: Tensor) -> tuple[Tensor, Tensor]:
         similarities, slots = index.search(query.numpy(), load.neighbors)
@@ -210,7 +210,7 @@ def _median(seconds: Sequence[float]) -> float:
     return statistics.median(seconds[1:])
 
 
-def _resident() -> int | None:
+def resident() -> int | None:
     """Return the bytes of main memory that this process has; None if the system does not say."""
     if not STATUS.exists():
         return None

@@ -23,9 +23,11 @@ def run(args: argparse.Namespace) -> tuple[str, object]:
     """Write the selected lessons."""
     from fairseq_plugins.teaching.about import open_journal, read_about
     from fairseq_plugins.teaching.exchange import write_lessons
+    from fairseq_plugins.teaching.shown import counted
 
     about = read_about(args.folder)
     with open_journal(args.folder) as journal:
         lessons = journal.lessons(selection(args), oldest_first=True)
         count = write_lessons(args.file, lessons, (about.source, about.target))
-    return f"Wrote {args.file}: {count:,} lessons", {"file": str(args.file), "lessons": count}
+    told = f"Wrote {args.file}: {counted(count, 'lesson')}"
+    return told, {"file": str(args.file), "lessons": count}

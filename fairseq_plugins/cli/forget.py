@@ -4,7 +4,7 @@
     fairseq-memory forget my-translator --origin terms.tmx
     fairseq-memory forget my-translator --origin terms.tmx --yes
 
-Without ids, this only shows how many lessons are selected; add --yes to forget them. `undo` brings
+Without ids, this only shows which lessons are selected; add --yes to forget them. `undo` brings
 them back.
 """
 
@@ -12,6 +12,8 @@ import argparse
 
 from fairseq_plugins.arguments import positive
 from fairseq_plugins.cli._translator import add_folder, add_selection, selection
+
+SHOWN = 10  # lessons that would be forgotten
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -27,6 +29,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> tuple[str, object]:
     """Forget lessons, or count those that would be forgotten."""
     from fairseq_plugins.teaching.about import open_journal
+    from fairseq_plugins.teaching.shown import counted, lesson_line
 
     which = selection(args)
     if bool(args.ids) != which.everything:
@@ -36,12 +39,15 @@ def run(args: argparse.Namespace) -> tuple[str, object]:
         args.error("--search: every lesson contains an empty text; give another one")
     done = bool(args.ids) or args.yes
     with open_journal(args.folder) as journal:
-        ids = args.ids or [lesson.id for lesson in journal.lessons(which)]
+        found = [] if args.ids else list(journal.lessons(which))
+        ids = args.ids or [lesson.id for lesson in found]
         if done:
             journal.forget(ids)
-    lessons = "1 lesson" if len(ids) == 1 else f"{len(ids):,} lessons"
-    told = (
-        f"{lessons} forgotten" if done
-        else f"{lessons} would be forgotten; add --yes to forget"
-    )  # fmt: skip
-    return told, {"lessons": len(ids), "forgotten": done}
+    lessons = counted(len(ids), "lesson")
+    if done:
+        return f"{lessons} forgotten", {"lessons": len(ids), "forgotten": True}
+    told = [lesson_line(lesson) for lesson in found[:SHOWN]]
+    if len(found) > SHOWN:
+        told.append(f"{'':8}and {len(found) - SHOWN:,} more")
+    told.append(f"{lessons} would be forgotten; add --yes to forget")
+    return "\n".join(told), {"lessons": len(ids), "forgotten": False}

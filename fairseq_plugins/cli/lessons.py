@@ -25,11 +25,11 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> tuple[str, object]:
     """List the selected lessons."""
     from fairseq_plugins.teaching.about import open_journal
-    from fairseq_plugins.teaching.shown import lesson_line
+    from fairseq_plugins.teaching.shown import counted, lesson_line
 
     which = selection(args)
     with open_journal(args.folder) as journal:
         found = list(journal.lessons(which, args.limit or None))
         total = journal.count(which)
-    told = [*map(lesson_line, found), f"{len(found):,} of {total:,} lessons"]
+    told = [*map(lesson_line, found), f"{len(found):,} of {counted(total, 'lesson')}"]
     return "\n".join(told), {"lessons": [asdict(one) for one in found], "total": total}

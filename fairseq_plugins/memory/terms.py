@@ -49,7 +49,50 @@ class Trusted:
     """Number of the last lesson with the term."""
 
 
-_Index = tuple[dict[int, list[Trusted]], dict[int, set[int]], Counter[int]]
+class _Index:
+    """The terms by their cues, and the lessons by theirs; changes cost what changes."""
+
+    def __init__(self) -> None:
+        self._lessons: dict[int, dict[int, int]] = {}  # cue -> lesson -> commonness of the cue
+        self._terms: dict[int, dict[tuple[int, ...], dict[int, int]]] = {}  # ... -> lesson -> time
+        self._cues: dict[int, set[int]] = {}  # lesson -> cues
+        self._times = 0
+
+    def add(self, cue: int, pieces: tuple[int, ...], commonness: int, lesson: int) -> None:
+        """Add a term of a lesson, later than all others."""
+        self._times += 1
+        self._lessons.setdefault(cue, {})[lesson] = commonness
+        self._cues.setdefault(lesson, set()).add(cue)
+        if pieces:
+            lessons = self._terms.setdefault(cue, {}).setdefault(pieces, {})
+            lessons.pop(lesson, None)
+            lessons[lesson] = self._times
+
+    def remove(self, lesson: int) -> None:
+        """Remove the terms of a lesson."""
+        for cue in self._cues.pop(lesson, ()):
+            del self._lessons[cue][lesson]
+            for lessons in self._terms.get(cue, {}).values():
+                lessons.pop(lesson, None)
+
+    def called_by(self, cue: int) -> "list[Trusted]":
+        """Return the terms that a cue triggers, newest first."""
+        lessons = self._lessons.get(cue, {})
+        found = []
+        for pieces, having in self._terms.get(cue, {}).items():
+            if having:
+                common = next(reversed(lessons.values()))
+                trust = len(having) / len(lessons) * RARITY / (RARITY + common)
+                latest, time = next(reversed(having.items()))
+                found.append((time, Trusted(pieces, trust, latest)))
+        found.sort(key=lambda pair: -pair[0])
+        return [term for _, term in found if term.trust >= LEAST_TRUST]
+
+    def related_to(self, cues: Iterable[int]) -> "list[int]":
+        """Return the lessons that share most of their cues with a source."""
+        shared = Counter(lesson for cue in cues for lesson in self._lessons.get(cue, ()))
+        enough = (n for n, count in shared.items() if count >= RELATED * len(self._cues[n]))
+        return sorted(enough)
 
 
 class WordCounts(nn.Module):
@@ -134,32 +177,41 @@ class TermMemory(nn.Module):
             terms: of the lesson.
             origin: number of the lesson, not negative.
         """
-        if not terms:
+        self.teach_all([(terms, origin)])
+
+    def teach_all(self, lessons: Iterable[tuple[Sequence[Term], int]]) -> None:
+        """Store the terms of lessons, each with the number of its lesson, as :meth:`teach` does."""
+        new = [(term, origin) for terms, origin in lessons for term in terms]
+        if not new:
             return
-        width = max(self.pieces.shape[1], *(len(term.pieces) for term in terms))
-        rows = self.pieces.new_full((len(terms), width), NOTHING)
-        for row, term in zip(rows, terms, strict=True):
-            row[: len(term.pieces)] = row.new_tensor(term.pieces)
-        self.pieces = torch.cat([_widened(self.pieces, width), rows])
+        width = max(self.pieces.shape[1], *(len(term.pieces) for term, _ in new))
+        rows = [[*term.pieces, *[NOTHING] * (width - len(term.pieces))] for term, _ in new]
         more = {
-            "cues": [term.cue for term in terms],
-            "commonness": [term.commonness for term in terms],
-            "origins": [origin] * len(terms),
+            "cues": [term.cue for term, _ in new],
+            "pieces": rows,
+            "commonness": [term.commonness for term, _ in new],
+            "origins": [origin for _, origin in new],
         }
+        self.pieces = _widened(self.pieces, width)
         for name, values in more.items():
             old = getattr(self, name)
-            setattr(self, name, torch.cat([old, old.new_tensor(values)]))
-        self._index = None
+            added = old.new_tensor(values).view(len(new), *old.shape[1:])
+            setattr(self, name, torch.cat([old, added]))
+        if self._index is not None:
+            for term, origin in new:
+                self._index.add(term.cue, term.pieces, term.commonness, origin)
 
-    def forget(self, origin: int) -> None:
-        """Forget all terms of a lesson, as if it had never been taught."""
-        kept = self.origins != origin
+    def forget(self, *origins: int) -> None:
+        """Forget all terms of lessons, as if they had never been taught."""
+        kept = ~torch.isin(self.origins, self.origins.new_tensor(origins))
         for name in ("cues", "commonness", "origins"):
             setattr(self, name, getattr(self, name)[kept])
         pieces = self.pieces[kept]
         width = int((pieces != NOTHING).sum(dim=1).max()) if len(pieces) else 0
         self.pieces = pieces[:, :width].clone()
-        self._index = None
+        if self._index is not None:
+            for origin in origins:
+                self._index.remove(origin)
 
     def clear(self) -> None:
         """Forget all terms."""
@@ -169,7 +221,7 @@ class TermMemory(nn.Module):
 
     def called_by(self, cue: int) -> "list[Trusted]":
         """Return the terms that a source word triggers, newest first."""
-        return self._indexed()[0].get(cue, [])
+        return self._indexed().called_by(cue)
 
     def related_to(self, cues: Iterable[int]) -> "list[int]":
         """Return the numbers of the lessons that share most of their cues with a source.
@@ -178,37 +230,16 @@ class TermMemory(nn.Module):
             cues: all words of the source, each once; those of a lesson are its rare source words
                 and the source words of its terms.
         """
-        _, lessons, sizes = self._indexed()
-        shared = Counter(lesson for cue in cues for lesson in lessons.get(cue, ()))
-        return sorted(one for one, count in shared.items() if count >= RELATED * sizes[one])
+        return self._indexed().related_to(cues)
 
     def _indexed(self) -> _Index:
-        """Return the terms of each cue, the lessons of each cue, and the cues of each lesson."""
         if self._index is None:
-            self._index = self._make_index()
+            self._index = _Index()
+            columns = (self.cues, self.pieces, self.commonness, self.origins)
+            for cue, row, count, origin in zip(*(c.tolist() for c in columns), strict=True):
+                pieces = tuple(piece for piece in row if piece != NOTHING)
+                self._index.add(cue, pieces, count, origin)
         return self._index
-
-    def _make_index(self) -> _Index:
-        lessons: dict[int, set[int]] = {}  # lessons with each cue
-        having: dict[tuple[int, tuple[int, ...]], set[int]] = {}  # with each term, newest last
-        latest: dict[tuple[int, tuple[int, ...]], int] = {}
-        common: dict[int, int] = {}
-        columns = (self.cues, self.pieces, self.commonness, self.origins)
-        for cue, row, count, origin in zip(*(c.tolist() for c in columns), strict=True):
-            pieces = tuple(piece for piece in row if piece != NOTHING)
-            lessons.setdefault(cue, set()).add(origin)
-            common[cue] = count
-            if pieces:
-                found = having.pop((cue, pieces), set())  # taught again, the term counts as new
-                having[cue, pieces] = found | {origin}
-                latest[cue, pieces] = origin
-        index: dict[int, list[Trusted]] = {}
-        for (cue, pieces), origins in reversed(having.items()):
-            share = len(origins) / len(lessons[cue])
-            trust = share * RARITY / (RARITY + common[cue])
-            if trust >= LEAST_TRUST:
-                index.setdefault(cue, []).append(Trusted(pieces, trust, latest[cue, pieces]))
-        return index, lessons, Counter(one for having_it in lessons.values() for one in having_it)
 
     def _load_from_state_dict(self, state_dict: dict, prefix: str, *args: Any) -> None:
         for name, buffer in list(self.named_buffers()):  # for older checkpoints without them

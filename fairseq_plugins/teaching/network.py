@@ -273,16 +273,14 @@ class Network:
             torch.tensor(origins).repeat_interleave(torch.tensor(lengths)),
         )
         if self.terms is not None:
-            for one, origin in zip(decoded, origins, strict=True):
-                self.terms.teach(one.terms, origin)
+            self.terms.teach_all(zip((one.terms for one in decoded), origins, strict=True))
         return list(slots.cpu().split(lengths))
 
     def forget(self, slots: Sequence[Tensor], origins: Sequence[int]) -> None:
         """Forget lessons: the slots of each, and its new words."""
         self.memory.forget(torch.cat(list(slots)))
         if self.terms is not None:
-            for origin in origins:
-                self.terms.forget(origin)
+            self.terms.forget(*origins)
 
     def _terms_of(self, source: Tensor, target: Tensor, extra: dict, row: int) -> list[Term]:
         """Find the new words of one pair of a batch, if the network provides its attention."""

@@ -11,6 +11,11 @@ SHADES = ((0.25, "\x1b[2m"), (0.75, "\x1b[33m"), (2.0, "\x1b[32m"))
 BOLD, PLAIN = "\x1b[1m", "\x1b[0m"
 
 
+def counted(count: int, noun: str) -> str:
+    """Return a count with its noun: ``1 lesson``, ``2,000 lessons``."""
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
 def lesson_line(lesson: Lesson) -> str:
     """Return a lesson as one line."""
     origin = f"  [{lesson.origin}]" if lesson.origin else ""
@@ -44,8 +49,7 @@ def taught_text(lesson: Lesson) -> str:
             "  (the sentence itself is translated as it was taught; others may not profit)"
         )
     lines += [
-        f"  warning: contradicts lesson {other.id}, which was {other.target!r}; the newer one "
-        "applies"
+        f"  warning: contradicts the older lesson {other.id}, {other.target!r}; this one applies"
         for other in lesson.contradicts
     ]
     return "\n".join(lines)
@@ -108,8 +112,5 @@ def _word(word: Word, colour: bool) -> Iterator[str]:
 
 def _evidence(one: Evidence) -> str:
     weight = f"{one.weight:4.0%}" if one.weight else "    "
-    where = f"lesson {one.lesson}" if one.lesson is not None else one.origin
-    if one.others:
-        where += f" and {one.others:,} earlier place{'s' if one.others > 1 else ''}"
     pair = f": {one.source}  ->  {one.target}" if one.source else ""
-    return f"{weight}  {one.word!r} in {where}{pair} (similarity {one.similarity:.2f})"
+    return f"{weight}  {one.word!r} in {one.place}{pair} (similarity {one.similarity:.2f})"

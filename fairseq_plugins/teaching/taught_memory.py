@@ -5,7 +5,6 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from fairseq_plugins.teaching.corpora import Texts
@@ -58,7 +57,7 @@ class TaughtMemory:
         self._journal, self._texts = journal, texts
         self._seen = 0  # the last event that the memory includes
         self._held: dict[str, Held] = {}  # by source
-        self._holders: dict[int, tuple[Held, int]] = {}  # by slot, with the index of its token
+        self._ids: dict[int, Held] = {}  # the same by number of the lesson
         self._near = NearSources()
 
     def lesson(self, sentence: str) -> Lesson | None:
@@ -111,8 +110,8 @@ class TaughtMemory:
                 new.append(lesson)
         if gone:
             self._network.forget([held.slots for held in gone], [held.lesson.id for held in gone])
-            for slot in torch.cat([held.slots for held in gone]).tolist():
-                del self._holders[slot]
+            for held in gone:
+                del self._ids[held.lesson.id]
         for some in in_parts(new, REPLAYED):
             self._remember(some)
         self._seen = seen
@@ -128,29 +127,29 @@ class TaughtMemory:
         decoded = [Decoding.from_bytes(known[lesson.version]) for lesson in lessons]
         slots = self._network.teach(decoded, [lesson.id for lesson in lessons])
         for lesson, own in zip(lessons, slots, strict=True):
-            held = self._held[lesson.source] = Held(lesson, own)
+            self._held[lesson.source] = self._ids[lesson.id] = Held(lesson, own)
             self._near.add(lesson.source)
-            self._holders |= {slot: (held, place) for place, slot in enumerate(own.tolist())}
 
     def describe_term(self, origin: int, word: str) -> Evidence:
         """Return the lesson or the line of a corpus that taught a word, without a weight."""
-        lesson = next((one for one in self.lessons() if one.id == origin), None)
-        if lesson is None:
+        if origin not in self._ids:
             source, target, _ = self._line(origin)
             where = self._network.corpora.describe(origin)
             return Evidence(source, target, word, 1.0, 0.0, None, where)
+        lesson = self._ids[origin].lesson
         return Evidence(lesson.source, lesson.target, word, 1.0, 0.0, lesson.id, lesson.origin)
 
     def describe(self, slot: int) -> Evidence:
         """Return what a slot remembers, without similarity and weight."""
-        if slot in self._holders:
-            held, place = self._holders[slot]
-            lesson = held.lesson
-            word = word_at(self._tokens(lesson)[1].pieces, place)
-            return Evidence(lesson.source, lesson.target, word, 0.0, 0.0, lesson.id, lesson.origin)
         memory = self._network.memory
-        piece = self._target.dictionary[int(memory.values[slot])]
         origin = int(memory.origins[slot])
+        held = self._ids.get(origin)
+        places = [] if held is None else held.slots.tolist()
+        if held is not None and slot in places:
+            lesson = held.lesson
+            word = word_at(self._tokens(lesson)[1].pieces, places.index(slot))
+            return Evidence(lesson.source, lesson.target, word, 0.0, 0.0, lesson.id, lesson.origin)
+        piece = self._target.dictionary[int(memory.values[slot])]
         source, target, pieces = self._line(origin)
         if piece in pieces:
             word = word_at(self._target.join(pieces), pieces.index(piece))

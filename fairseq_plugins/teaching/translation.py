@@ -27,6 +27,15 @@ class Evidence:
     others: int = 0
     """Number of earlier places that were merged with this one."""
 
+    @property
+    def place(self) -> str:
+        """Where it is remembered from, for people."""
+        if self.lesson is not None:
+            return f"lesson {self.lesson}{f', {self.origin}' if self.origin else ''}"
+        if not self.others:
+            return self.origin
+        return f"{self.origin} and {self.others:,} earlier place{'s' if self.others > 1 else ''}"
+
 
 @dataclass(frozen=True)
 class Word:

@@ -25,7 +25,7 @@ from fairseq_plugins.teaching.lessons import EVERYTHING, Change, Lesson, Pair, S
 from fairseq_plugins.teaching.network import Network
 from fairseq_plugins.teaching.sentences import Sentences
 from fairseq_plugins.teaching.taught_memory import AT_ONCE, TaughtMemory, in_parts
-from fairseq_plugins.teaching.text import normalise
+from fairseq_plugins.teaching.text import normalise, without_marks
 from fairseq_plugins.teaching.translation import FUZZY, Translation
 
 BEAM = 5
@@ -48,9 +48,11 @@ class Check:
 
     def __str__(self) -> str:
         """Return one line for people."""
+        lessons, older = self.lessons, len(self.contradictions)
         return (
-            f"{self.lessons - len(self.lost):,} of {self.lessons:,} lessons take effect; "
-            f"{len(self.contradictions):,} older ones are contradicted"
+            f"{lessons - len(self.lost):,} of {lessons:,} lesson"
+            f"{' takes' if lessons == 1 else 's take'} effect; {older or 'no'} older "
+            f"{'ones are' if older > 1 else 'one is'} contradicted"
         )
 
 
@@ -389,7 +391,8 @@ class Translator:
         self, entries: Sequence[Entry], report: ImportReport, origin: str | None, name: str
     ) -> list[Pair]:
         """Return the pairs of entries that are not taught yet."""
-        new: dict[str, Pair] = {}
+        new: list[Pair] = []
+        targets: dict[str, set[str]] = {}  # of each source
         for entry in entries:
             report.read += 1
             if entry.pair is None:
@@ -399,13 +402,21 @@ class Translator:
             if wrong := self._taught.fault(pair):
                 report.skip(replace(entry, reason=wrong))
                 continue
-            known = new.get(pair.source) or self._taught.lesson(pair.source)
-            if known is not None and known.target == pair.target:
+            if pair.source not in targets:
+                targets[pair.source] = self._targets(pair.source)
+            if pair.target in targets[pair.source]:
                 report.known += 1
                 continue
+            targets[pair.source].add(pair.target)
             given = pair.origin or name if origin is None else origin
-            new[pair.source] = replace(pair, origin=given)
-        return list(new.values())
+            new.append(replace(pair, origin=given))
+        return new
+
+    def _targets(self, source: str) -> set[str]:
+        """Return the targets that are taught for a source, also those that do not apply."""
+        if self._taught.lesson(source) is None:
+            return set()
+        return {lesson.target for lesson in self._journal.of_source(source)}
 
     def export_file(self, path: Path | str, selection: Selection = EVERYTHING) -> int:
         """Write lessons to a .tmx, .tsv, .csv or .jsonl file, oldest first.
@@ -427,8 +438,9 @@ def _normalised(pair: AnyPair) -> AnyPair:
 
 
 def _holds(text: str, target: str) -> bool:
-    """Return whether a text contains a lesson's target, in whole words."""
-    return re.search(rf"(?<!\w){re.escape(target)}(?!\w)", text) is not None
+    """Return whether a text contains the words of a lesson's target, wherever their marks are."""
+    words, wanted = without_marks(text)[0], without_marks(target)[0]
+    return re.search(rf"(?<!\w){re.escape(wanted)}(?!\w)", words) is not None
 
 
 def _short(text: str) -> str:

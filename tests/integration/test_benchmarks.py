@@ -81,3 +81,21 @@ def test_the_benchmark_of_neural_gpus_reports_all_rivals(tmp_path: Path) -> None
     check(report, table)
     units = [result["unit"] for result in report["results"]]
     assert units == [*["steps"] * (1 + NATIVE), "sequences"]
+
+
+def test_the_benchmark_of_teaching_reports_all_that_people_wait_for(tmp_path: Path) -> None:
+    table, report = benchmark(tmp_path, "teaching")
+    titles = [result["title"] for result in report["results"]]
+    assert all(title in table for title in titles)
+    for told in ("teach a pair", "read a TMX file", "import it", "open the folder, 20 lessons",
+                 "GET / (the page)", "POST /explain", "undo the import"):  # fmt: skip
+        assert any(title.startswith(told) for title in titles), told
+    assert report["load"]["lessons"] == 20
+
+
+def test_the_benchmark_of_serving_reports_what_clients_saw(tmp_path: Path) -> None:
+    """Several servers, and kills, are tested in test_crowd.py."""
+    table, report = benchmark(tmp_path, "serving", "--servers", "1", "--kills", "0")
+    assert report["clients"]["faults"] == [] and table.count("faults: 0") == 2
+    assert len(report["clients"]["seconds"]["teach"]) == 4
+    assert report["clients"]["p95"]["teach"] == max(report["clients"]["seconds"]["teach"])

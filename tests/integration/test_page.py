@@ -230,6 +230,7 @@ def test_a_faulty_file_is_told_and_the_rest_can_be_taken(
     page.open(client, "lessons")
     page.all("#file")[0].send_keys(str(file))
     page.until(lambda: "line 2" in page.one("#dialog .wrong").text)
+    assert page.one("#dialog .wrong").text.endswith("nothing was taught."), "the rest has a button"
     assert client.get("/lessons")["total"] == 0
     page.one("#dialog .strong").click()
     page.until(lambda: "1 skipped" in page.one("#dialog").text)

@@ -61,10 +61,12 @@ def test_a_life_of_lessons(program: Program) -> None:
     """Teach, use, show, edit and forget lessons, and undo all of it."""
     assert "now produce it by themselves" in program("teach", *CAT, "--origin", "me", "--note", "n")
     assert program("translate", stdin=f"{CAT[0]}\n\n {CAT[0]}") == f"{CAT[1]}\n\n {CAT[1]}\n"
-    assert "The cat sleeps.  ->  Die Katze schläft.  [me]" in program("lessons", "--search", "CAT")
+    told = program("lessons", "--search", "CAT")
+    assert "The cat sleeps.  ->  Die Katze schläft.  [me]\n1 of 1 lesson\n" in told
     assert "note      n" in program("show", 1)
     assert program.json("edit", 1, "--target", "Der Hund")["now"] == "Der Hund"
-    assert "1 lesson would be forgotten; add --yes" in program("forget", "--origin", "me")
+    told = program("forget", "--origin", "me")
+    assert "1 lesson would be forgotten; add --yes" in told and "Der Hund  [me]" in told
     assert program.json("lessons")["total"] == 1
     assert program.json("forget", "--origin", "me", "--yes") == {"lessons": 1, "forgotten": True}
     assert program.json("lessons")["total"] == 0
@@ -75,7 +77,7 @@ def test_a_life_of_lessons(program: Program) -> None:
         "undo", "undo", "forget", "edit", "teach",
     ]  # fmt: skip
     assert "(undone)" in program("history")
-    assert "1 of 1 lessons take effect" in program("check")
+    assert "1 of 1 lesson takes effect; no older one is contradicted" in program("check")
 
 
 def test_nothing_is_left_open(program: Program) -> None:
@@ -90,7 +92,8 @@ def test_terms_and_pairs_of_standard_input(program: Program) -> None:
     """Lessons are reported one by one, with contradictions."""
     told = program("teach", "--term", "cat=Katze", "--term", "dog = Hund", "--origin", "animals")
     assert "lesson 1: cat  ->  Katze" in told and "lesson 2: dog  ->  Hund" in told
-    assert "contradicts lesson 1, which was 'Katze'" in program("teach", stdin="cat\tKater\n")
+    told = program("teach", stdin="cat\tKater\n")
+    assert "contradicts the older lesson 1, 'Katze'; this one applies" in told
     assert "lesson 1 (older): Katze" in program("show", 3)
     assert [one["id"] for one in program.json("show", 1)["beside"]] == [3]
     with pytest.raises(InputError, match="standard input, line 2: no tab"):
@@ -105,7 +108,7 @@ def test_files_there_and_back(program: Program, tmp_path: Path) -> None:
     told = program("import", path)
     assert "3 read, 1 taught, 1 already known, 1 skipped" in told
     assert "line 4: lacks a source or a target" in told
-    assert "1 lessons" in program("export", tmp_path / "out.tmx")
+    assert "1 lesson\n" in program("export", tmp_path / "out.tmx")
     assert program.json("import", tmp_path / "out.tmx")["known"] == 1
     with pytest.raises(InputError, match="its format is not known"):
         program("export", tmp_path / "out.docx")
@@ -121,6 +124,14 @@ def test_why(program: Program) -> None:
     assert words[1]["evidence"][0]["lesson"] == 1
     lines = program("translate", "--explain", stdin=f"{CAT[0]}\n").splitlines()
     assert lines[0] == CAT[1] and lines[1].startswith("  Die: probability")
+
+
+def test_why_as_a_page(program: Program, tmp_path: Path) -> None:
+    """The page is written, and its place told."""
+    program("teach", *CAT)
+    path = tmp_path / "why.html"
+    assert program("explain", CAT[0], "--html", path) == f"{CAT[1]}\nWrote {path}\n"
+    assert "<mark>Katze</mark>" in path.read_text()
 
 
 def test_near_lessons(program: Program) -> None:

@@ -28,6 +28,7 @@ LESSONS = st.lists(
 
 def taught(lessons: list[tuple[int, list[Term]]]) -> TermMemory:
     memory = TermMemory()
+    memory.called_by(0)  # from here on it keeps an index, and otherwise makes one when it is asked
     for origin, terms in lessons:
         memory.teach(terms, origin)
     return memory
@@ -105,6 +106,21 @@ def test_state_dict_of_any_size_loads_and_clear_empties(
     assert memory.called_by(1) == taught(lessons).called_by(1)
     memory.clear()
     assert same(memory, TermMemory())
+
+
+@given(LESSONS, st.sets(st.integers(0, 3)))
+def test_many_lessons_at_once_are_the_same_as_one_by_one(
+    lessons: list[tuple[int, list[Term]]], origins: set[int]
+) -> None:
+    memory, one_by_one = TermMemory(), taught(lessons)
+    memory.teach_all((terms, origin) for origin, terms in lessons)
+    assert same(memory, one_by_one)
+    memory.called_by(0)
+    memory.forget(*origins)
+    for origin in origins:
+        one_by_one.forget(origin)
+    assert same(memory, one_by_one)
+    assert all(memory.called_by(cue) == one_by_one.called_by(cue) for cue in range(6))
 
 
 def test_checkpoints_from_before_terms_load() -> None:

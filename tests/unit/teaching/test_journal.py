@@ -280,6 +280,16 @@ def test_decodings_are_kept_for_each_model(journal: Journal) -> None:
     assert dict(journal.decodings([lesson.version], "g")) == {lesson.version: b"2"}
 
 
+def test_every_change_is_flushed_to_the_disk(journal: Journal) -> None:
+    """No test can cut the power, so this is what SQLite's manual asks for."""
+    with journal._engine.connect() as connection:
+        settings = [
+            connection.exec_driver_sql(f"PRAGMA {name}").scalar()
+            for name in ("synchronous", "journal_mode")
+        ]
+    assert settings == [2, "wal"], "FULL"
+
+
 def test_not_a_journal(tmp_path: Path) -> None:
     """One line names the file."""
     path = tmp_path / "notes.txt"

@@ -26,6 +26,7 @@ from fairseq_plugins.teaching.folder import pack
 from fairseq_plugins.teaching.lessons import Selection
 from fairseq_plugins.teaching.network import Network
 from fairseq_plugins.teaching.shown import explained_text
+from fairseq_plugins.teaching.text import without_marks
 from tests.tiny_translator import make_parts, make_translator
 
 CAT = ("The cat sleeps.", "Die Katze schläft.")
@@ -87,6 +88,14 @@ def test_what_did_not_come_through_is_said(translator: Translator, monkeypatch: 
     assert translator.translate(CAT[0]).text == CAT[1], "always, however weak the translator"
     check = translator.check()
     assert (check.lessons, [lost.id for lost in check.lost]) == (1, [lesson.id])
+
+
+def test_a_lesson_comes_through_wherever_its_tags_are(translator: Translator) -> None:
+    """Its words count; where tags stand is decided by attention."""
+    source, target = "the <b>cat</b> {0}", "die <b>Katze</b> {0}"
+    lesson = translator.teach(source, target)
+    assert lesson.now is not None and without_marks(lesson.now)[0] == "die Katze"
+    assert lesson.came_through and translator.check().lost == []
 
 
 def test_forgetting_leaves_the_memory_bit_for_bit(translator: Translator) -> None:
@@ -508,10 +517,14 @@ def test_import_says_what_it_skips(translator: Translator, tmp_path: Path) -> No
     path = tmp_path / "terms.tsv"
     path.write_text(f"cat\tKatze\ncat\tKatze\ncat\tKater\nx\t\n{'cat ' * 100}\ty\n<b>\tz\n")
     report = translator.import_file(path)
-    assert (report.read, report.taught, report.known, report.skipped) == (6, 1, 1, 3)
+    assert (report.read, report.taught, report.known, report.skipped) == (6, 2, 1, 3)
     assert [line for line, _ in report.reasons] == [4, 5, 6]
-    assert [(one.target, one.origin) for one in translator.lessons()] == [("Kater", "terms.tsv")]
-    assert translator.import_file(path, origin="other").taught == 1
+    assert {(one.target, one.origin) for one in translator.lessons()} == {
+        ("Kater", "terms.tsv"), ("Katze", "terms.tsv"),
+    }  # fmt: skip
+    assert translator.translate("cat").text == "Kater", "the last one applies"
+    report = translator.import_file(path, origin="other")
+    assert (report.taught, report.known) == (0, 3), "also what does not apply is known"
 
 
 def test_a_bad_file_changes_nothing_unless_one_goes_on(

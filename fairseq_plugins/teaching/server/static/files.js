@@ -44,7 +44,7 @@ function report(file, { taught, known, skipped, reasons }) {
 function failed(file, error, keptGoing) {
   const faulty = !keptGoing && /, line \d+:/.test(error.message);
   openDialog(`${file.name} was not imported`, (close) => el("div", { class: "stack" },
-    el("p", { class: "wrong", role: "alert" }, faulty ? error.message.replace(/Mend the file.*$/, "") : error.message),
+    el("p", { class: "wrong", role: "alert" }, faulty ? error.message.replace(/ Correct the file.*$/, "") : error.message),
     el("div", { class: "actions" },
       el("button", { type: "button", class: faulty ? "quiet" : "strong", onclick: close }, "Close"),
       faulty ? el("button", { type: "button", class: "strong", onclick: () => importFile(file, true) }, "Import the rest of it") : null)));

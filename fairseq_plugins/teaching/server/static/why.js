@@ -9,7 +9,10 @@ const title = document.getElementById("why-title");
 const hint = document.getElementById("hint");
 
 function where(one) {
-  if (one.lesson === null) return [el("span", {}, one.origin)];
+  if (one.lesson === null) {
+    const others = one.others ? ` and ${one.others} earlier ${one.others > 1 ? "places" : "place"}` : "";
+    return [el("span", {}, one.origin + others)];
+  }
   const origin = one.origin ? ` · ${one.origin}` : "";
   return [el("a", { href: `#lessons?${one.lesson}` }, `Lesson ${one.lesson}`), origin];
 }
