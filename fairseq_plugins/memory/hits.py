@@ -43,26 +43,10 @@ class MemoryHits:
         fields = (self.values, self.similarities, self.slots, self.weights)
         return MemoryHits(*(field.gather(1, order) for field in fields))
 
-    def spread(self, asked: Tensor) -> "MemoryHits":
-        """Return answers to all queries, given those to the ones that were asked [M] bool."""
-        return MemoryHits(
-            spread(self.values, asked, NOTHING),
-            spread(self.similarities, asked, -torch.inf),
-            spread(self.slots, asked, NOTHING),
-            spread(self.weights, asked, 0.0),
-        )
-
     @property
     def confidence(self) -> Tensor:
         """Weight of the best neighbour [N]; 0 where the memory is empty."""
         return self.weights[:, 0]
-
-
-def spread(rows: Tensor, chosen: Tensor, fill: float) -> Tensor:
-    """Return [M, ...]: the rows [N, ...] where ``chosen`` [M] is True, and ``fill`` elsewhere."""
-    return rows.new_full((len(chosen), *rows.shape[1:]), fill).masked_scatter(
-        chosen.view(-1, *[1] * (rows.dim() - 1)), rows
-    )
 
 
 @dataclass(frozen=True)

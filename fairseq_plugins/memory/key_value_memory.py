@@ -110,11 +110,10 @@ class KeyValueMemory(MemorySlots):
 
     def likeness_taught(self, query: Tensor) -> Tensor:
         """Return the similarity [N] of queries [N, D] to the nearest taught slot; -inf if none."""
-        unit = self._unit(query)
         self._refresh()
         if not self._occupancy.pinned:
-            return unit.new_full((len(unit),), -torch.inf)
-        return self._search.search_lessons(unit, 1)[0].squeeze(1)
+            return query.new_full((len(query),), -torch.inf)
+        return self._search.search_lessons(self._unit(query), 1)[0].squeeze(1)
 
     def taught(self, slots: Tensor) -> Tensor | None:
         """Return which slots [...] (-1 for none) were taught; None if none was."""

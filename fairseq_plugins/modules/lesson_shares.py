@@ -22,7 +22,6 @@ import torch
 from torch import Tensor
 
 from fairseq_plugins.memory import MemoryHits
-from fairseq_plugins.memory.hits import spread
 from fairseq_plugins.modules.mixing import mix_neighbours, mix_target
 
 # Chosen on sets of lessons (docs/memory.md has the table).
@@ -64,10 +63,6 @@ class LessonShares:
         if torch.is_grad_enabled():
             return log_probs.index_copy(0, followed, mixed)
         return log_probs.index_copy_(0, followed, mixed)
-
-    def spread(self, asked: Tensor) -> "LessonShares":
-        """Return these shares where ``asked`` [M] is true, N times, and none elsewhere."""
-        return LessonShares(spread(self.share, asked, 0.0), spread(self.weights, asked, 0.0))
 
     def mix_target(self, log_prob: Tensor, target: Tensor, values: Tensor) -> Tensor:
         """Return log p(target) [N] of the mixture, given that of everything else [N]."""

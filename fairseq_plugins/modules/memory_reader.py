@@ -23,7 +23,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from fairseq_plugins.memory import KeyValueMemory, MemoryHits
-from fairseq_plugins.memory.hits import NOTHING, spread
+from fairseq_plugins.memory.hits import NOTHING
 from fairseq_plugins.modules.lesson_shares import LIKE, RELATED_LIKE, LessonShares, lesson_shares
 from fairseq_plugins.modules.memory_reading import MemoryReading
 from fairseq_plugins.modules.mixing import masked_logsumexp
@@ -134,24 +134,22 @@ class MemoryReader(nn.Module):
     def _complete(
         self, reading: MemoryReading, sure: float, related: Tensor | None, log_probs: Tensor
     ) -> MemoryReading:
-        """Ask where the softmax is not sure; elsewhere, neighbours are missing as in no memory."""
+        """Ask only where the softmax is not sure; the reading is of these positions alone."""
         best = log_probs[reading.positions].amax(dim=1)
         like = torch.full_like(best, LIKE)
         if related is not None:
             like[(related != NOTHING).any(dim=1)] = RELATED_LIKE
         unsure = (best < math.log(sure)) | (self.memory.likeness_taught(reading.query) > like)
+        if not bool(unsure.any()):
+            return replace(reading, complete=None)
         assert reading.state is not None
-        hits = self.memory.query_apart(reading.query[unsure])
-        of_unsure = None if related is None else related[unsure]
-        log_weights, gate, lessons = self.weigh(hits, reading.state[unsure], of_unsure)
-        return replace(
-            reading,
-            hits=hits.spread(unsure),
-            log_weights=spread(log_weights, unsure, -torch.inf),
-            gate=spread(gate, unsure, _NEVER),
-            lessons=None if lessons is None else lessons.spread(unsure),
-            complete=None,
+        query, state = reading.query[unsure], reading.state[unsure]
+        positions = reading.positions.masked_scatter(reading.positions, unsure)
+        hits = self.memory.query_apart(query)
+        log_weights, gate, lessons = self.weigh(
+            hits, state, None if related is None else related[unsure]
         )
+        return MemoryReading(self.memory, query, hits, positions, log_weights, gate, state, lessons)
 
     def unasked(self, state: Tensor) -> Tensor:
         """Return the state unchanged, while the memory does not take part.

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 
 from fairseq_plugins.memory import KeyValueMemory, MemoryHits
@@ -69,6 +70,8 @@ class MemoryReading:
     def at_positions(self, mix: Callable[[Tensor], Tensor], log_probs: Tensor) -> Tensor:
         """Mix into log-probabilities [batch, time, vocabulary], where the memory was queried.
 
+        Without gradients, ``log_probs`` is overwritten with the result.
+
         Args:
             mix: :meth:`mix` or :meth:`mix_lessons`.
             log_probs: to mix into.
@@ -82,9 +85,10 @@ class MemoryReading:
             raise ValueError(
                 "a memory that interpolates needs whole sentences: leave out --softmax-batch"
             )
-        if bool(self.positions.all()):  # always, when tokens are generated one at a time
+        if bool(self.positions.all()):
             return mix(log_probs.flatten(0, 1)).view_as(log_probs)
-        return log_probs.index_put((self.positions,), mix(log_probs[self.positions]))
+        put = log_probs.index_put if torch.is_grad_enabled() else log_probs.index_put_
+        return put((self.positions,), mix(log_probs[self.positions]))
 
 
 def mix_memory(log_probs: Tensor, extra: dict) -> Tensor:

@@ -12,10 +12,10 @@ import numpy as np
 import torch
 from fairseq import checkpoint_utils
 from fairseq.distributed import utils as distributed_utils
-from fairseq.models import BaseFairseqModel
+from fairseq.models import MODEL_DATACLASS_REGISTRY, BaseFairseqModel
 from fairseq.trainer import Trainer
 from numpy._core.multiarray import _reconstruct as rebuild_array
-from omegaconf import AnyNode, DictConfig, ListConfig
+from omegaconf import AnyNode, DictConfig, ListConfig, open_dict
 from omegaconf.base import ContainerMetadata, Metadata
 from torch import Tensor, nn
 
@@ -116,6 +116,16 @@ def _choose_search(state: dict[str, Any]) -> None:
         model.memory_search = "auto"
 
 
+def _override_newer_options(state: dict[str, Any], overrides: Mapping[str, Any]) -> None:
+    """Apply overrides of options that are newer than the checkpoint, which fairseq ignores."""
+    model = getattr(state.get("cfg"), "model", None)
+    if not isinstance(model, DictConfig):
+        return
+    known = getattr(MODEL_DATACLASS_REGISTRY.get(model.get("_name")), "__dataclass_fields__", {})
+    with open_dict(model):
+        model.update({n: v for n, v in overrides.items() if n in known and n not in model})
+
+
 def _check_others(weights: Mapping[str, Any]) -> None:
     """Raise ValueError if the tensors beside the memories are not what they should be."""
     for name, entry in weights.items():
@@ -135,6 +145,7 @@ def _readable_or_input_error(
         check_memories(state, path)
         if "memory_search" not in (arg_overrides or {}):
             _choose_search(state)
+        _override_newer_options(state, arg_overrides or {})
     with contextlib.suppress(AttributeError):  # a plain dict cannot store it
         weights.path = path  # for the message if it fits no model
     return state

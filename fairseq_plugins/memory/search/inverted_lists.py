@@ -23,7 +23,7 @@ class InvertedLists:
 
     Args:
         key_dim: D.
-        factory: of the index, as faiss writes it; None for lists of full keys, as many as the
+        factory: of the index, as faiss writes it; None for lists of keys in float16, as many as the
             square root of the number of keys.
 
     Raises:
@@ -91,7 +91,8 @@ class InvertedLists:
         faiss = _faiss()
         factory = self.factory
         if factory is None:
-            factory = f"IVF{1 << round(keys.bit_length() / 2)},Flat"
+            # Short numbers are read faster, and every proposal is scored again anyway.
+            factory = f"IVF{1 << round(keys.bit_length() / 2)},SQfp16"
         try:
             index = faiss.index_factory(self.key_dim, factory, faiss.METRIC_L2)
         except RuntimeError as error:

@@ -178,6 +178,19 @@ def test_an_old_checkpoint_is_searched_as_is_usual_now(
     assert cfg.model.memory_search == expected
 
 
+def test_options_that_are_newer_than_a_checkpoint_can_be_overridden(
+    trained: Any, tmp_path: Path
+) -> None:
+    state = torch.load(trained.last, weights_only=True)
+    for name in ("memory_recall", "memory_sure"):
+        del state["cfg"]["model"][name]
+    torch.save(state, tmp_path / "old.pt")
+    overrides = {"memory_sure": 0.9, "nosuch": 1}
+    cfg = checkpoint_utils.load_checkpoint_to_cpu(str(tmp_path / "old.pt"), overrides)["cfg"]
+    assert cfg.model.memory_sure == 0.9
+    assert "nosuch" not in cfg.model and "memory_recall" not in cfg.model
+
+
 class Toy(nn.Module):
     """A model with a vocabulary and a memory."""
 
