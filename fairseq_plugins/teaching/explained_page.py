@@ -39,7 +39,10 @@ def explained_page(found: Translation, languages: tuple[str, str]) -> str:
     if found.alone is not None:
         texts.append(_el("p", "Without its memory: ", _el("span", found.alone, lang=target),
                          class_="soft"))  # fmt: skip
-    legend = "The darker a word, the more of it comes from the memory. Click a word to see why."
+    legend = (
+        "The stronger the tint of a word, the more of it comes from the memory. Click a word to "
+        "see why."
+    )
     body = _el(
         "body", _el("header", _el("h1", "Why these words"), class_="top"),
         _el("main", *texts, _el("p", legend, class_="soft"), *_reasons(found, languages)),
