@@ -9,10 +9,9 @@ from collections.abc import Iterator
 from importlib import resources
 from xml.etree.ElementTree import Element, tostring
 
-from fairseq_plugins.teaching.translation import Evidence, Translation, Word
+from fairseq_plugins.teaching.translation import Evidence, Translation
 
 MOST = 5  # remembered sentences for a word
-LEAST = 0.005  # share of a word that is shown
 STYLES = ("base.css", "desk.css", "explained.css")
 CONTROLS = re.compile("[\0-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]")  # have no place in HTML
 
@@ -64,24 +63,14 @@ def _tinted(found: Translation) -> Iterator[Element | str]:
 
 def _reasons(found: Translation, languages: tuple[str, str]) -> Iterator[Element]:
     for number, word in enumerate(found.words):
-        best = [one for one in word.evidence if one.weight >= LEAST or word.memory_share is None]
-        listed = [_evidence(one, languages) for one in best[:MOST]]
+        listed = [_evidence(one, languages) for one in word.best(MOST)]
         reasons = (
             _el("ul", *listed, class_="evidence")
             if listed
             else _el("p", "No remembered sentence supports this word.", class_="soft")
         )
-        title = _el("h2", _el("q", word.text, lang=languages[1]), f" {_summary(word)}")
+        title = _el("h2", _el("q", word.text, lang=languages[1]), f" {word.summary}")
         yield _el("section", title, reasons, id=f"word-{number}")
-
-
-def _summary(word: Word) -> str:
-    probable = f"{word.probability:.0%} probable"
-    if word.memory_share is None:
-        return probable
-    if word.memory_share < LEAST:
-        return f"{probable}, by the network alone"
-    return f"{probable}, {word.memory_share:.0%} of that from the memory"
 
 
 def _evidence(one: Evidence, languages: tuple[str, str]) -> Element:

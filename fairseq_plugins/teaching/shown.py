@@ -103,10 +103,9 @@ def _shade(word: Word) -> str:
 
 
 def _word(word: Word, colour: bool) -> Iterator[str]:
-    share = "" if word.memory_share is None else f", {word.memory_share:.0%} of it from the memory"
     name = f"{BOLD}{word.text}{PLAIN}" if colour else word.text
-    yield f"  {name}: probability {word.probability:.0%}{share}"
-    for one in word.evidence[:PIECES_OF_EVIDENCE]:
+    yield f"  {name}: {word.summary}"
+    for one in word.best(PIECES_OF_EVIDENCE):
         yield f"      {_evidence(one)}"
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from fairseq_plugins.teaching.lessons import Lesson
 
 EXACT, FUZZY = "exact", "fuzzy"
+LEAST = 0.005  # share of a word that is worth showing
 
 
 @dataclass(frozen=True)
@@ -52,6 +53,21 @@ class Word:
     """Share of it from the memory, 0 to 1; None if not computed, or if parts do not add up."""
     evidence: list[Evidence] = field(default_factory=list)
     """Best first."""
+
+    def best(self, most: int) -> list[Evidence]:
+        """Return the evidence to show: at most so much, and only what has a share of the word."""
+        found = [e for e in self.evidence if self.memory_share is None or e.weight >= LEAST]
+        return found[:most]
+
+    @property
+    def summary(self) -> str:
+        """How probable it was, and why, for people."""
+        probable = f"{self.probability:.0%} probable"
+        if self.memory_share is None:
+            return probable
+        if self.memory_share < LEAST:
+            return f"{probable}, by the network alone"
+        return f"{probable}, {self.memory_share:.0%} of that from the memory"
 
 
 @dataclass(frozen=True)

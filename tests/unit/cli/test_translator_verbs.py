@@ -123,7 +123,7 @@ def test_why(program: Program) -> None:
     words = program.json("explain", CAT[0], "--no-exact")["words"]
     assert words[1]["evidence"][0]["lesson"] == 1
     lines = program("translate", "--explain", stdin=f"{CAT[0]}\n").splitlines()
-    assert lines[0] == CAT[1] and lines[1].startswith("  Die: probability")
+    assert lines[0] == CAT[1] and lines[1].startswith("  Die: 100% probable")
 
 
 def test_why_as_a_page(program: Program, tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ import re
 from html.parser import HTMLParser
 
 from fairseq_plugins.teaching.explained_page import explained_page
+from fairseq_plugins.teaching.shown import explained_text
 from fairseq_plugins.teaching.translation import Evidence, Translation, Word
 
 ATTACK = """<script>alert(1)</script><img src=x onerror='a()'>"&lt;\x01"""
@@ -47,6 +48,7 @@ def test_every_word_leads_to_what_supports_it() -> None:
         "lesson 3, me · similarity 0.98", "news, line 7 and 2 earlier places · similarity 0.90",
     ):  # fmt: skip
         assert told in page.text, told
+    assert "law" not in explained_text(Translation("", " Die Katze.", -1.0, words), colour=False)
     assert "law" not in page.text and sum(tag == "mark" for tag, _ in page.tags) == 2
 
 
