@@ -5,6 +5,7 @@ from typing import Any
 
 from fairseq import checkpoint_utils
 
+from fairseq_plugins.checkpoints.corpora import Corpora, corpora_of
 from fairseq_plugins.checkpoints.files import fit_to_memory, num_updates, write_checkpoint
 from fairseq_plugins.errors import InputError
 from fairseq_plugins.memory import KeyValueMemory
@@ -84,7 +85,7 @@ class MemoryOfCheckpoint:
         Raises:
             SnapshotError: if it cannot be written.
         """
-        extra = {"checkpoint": self.path.name}
+        extra = {"checkpoint": self.path.name} | corpora_of(self.state).entries()
         return save_memory(self.memory(), snapshot, self.fingerprint(), extra)
 
     def restore(self, snapshot: Path, output: Path, any_model: bool = False) -> SnapshotHeader:
@@ -117,6 +118,7 @@ class MemoryOfCheckpoint:
         buffers = {self.names[name]: buffer for name, buffer in memory.named_buffers()}
         for weights in models_in(self.state):
             weights.update(buffers)
+        Corpora.of(header.extra).save(self.state)
         fit_to_memory(self.state["cfg"], memory.size)
         write_checkpoint(self.state, output)
         return header

@@ -53,8 +53,7 @@ def fill(
         policy: which tokens are written. Surprise is measured without the memory, so only tokens
             that are written must be searched for, and known ones are merged.
         epochs: number of passes over the split.
-        origin: of what the first line writes, see :meth:`~.corpora.Corpora.origin`; the others
-            follow.
+        origin: of what the first line writes, see ``Corpora.origin``; the others follow.
 
     Returns:
         A summary.

@@ -10,13 +10,14 @@ import torch
 
 from fairseq_plugins import allocator
 from fairseq_plugins.autocast import AUTO
+from fairseq_plugins.checkpoints.corpora import LINES, Corpora, corpora_of
 from fairseq_plugins.criterions.memory_cross_entropy import policy_for
 from fairseq_plugins.modules.term_reader import TermReader
 from fairseq_plugins.teaching.calibrate import Calibration, calibrate
-from fairseq_plugins.teaching.corpora import LINES, Corpora, Row, Texts, texts_beside, write_texts
 from fairseq_plugins.teaching.fill import FillReport, fill
 from fairseq_plugins.teaching.loaded_checkpoint import Corpus, LoadedCheckpoint
 from fairseq_plugins.teaching.teach import TeachReport, count_words, teach
+from fairseq_plugins.teaching.texts import Row, Texts, texts_beside, write_texts
 
 
 @dataclass(frozen=True)
@@ -113,7 +114,7 @@ def fill_checkpoint(path: Path, output: Path, filling: Filling, device: str = "c
             terms.memory.clear()
     if terms is not None:
         count_words(loaded, terms)
-    corpora = Corpora() if filling.clear else Corpora.of(loaded.state)
+    corpora = Corpora() if filling.clear else corpora_of(loaded.state)
     known = Texts(path, corpora.texts)
     report = _fill(loaded, filling, corpora) if filling.epochs else None
     gained = calibrate(loaded, filling.calibrate) if filling.calibrate else None

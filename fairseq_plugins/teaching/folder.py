@@ -12,15 +12,16 @@ from fairseq.data import Dictionary, data_utils
 from omegaconf import open_dict
 
 from fairseq_plugins.atomic import making_folder, write_json
+from fairseq_plugins.checkpoints.corpora import corpora_of
 from fairseq_plugins.checkpoints.files import for_use, write_checkpoint
 from fairseq_plugins.errors import InputError
 from fairseq_plugins.memory.fingerprint import weights_fingerprint
 from fairseq_plugins.memory.state import memory_buffers
 from fairseq_plugins.teaching.about import ABOUT, VERSION, About
-from fairseq_plugins.teaching.corpora import Corpora, Texts, texts_beside
 from fairseq_plugins.teaching.loaded_checkpoint import Corpus, LoadedCheckpoint
 from fairseq_plugins.teaching.pieces import SPACE, SpacedWords, Vocabulary
 from fairseq_plugins.teaching.teach import count_words
+from fairseq_plugins.teaching.texts import Texts, texts_beside
 
 CHECKPOINT, PIECES = "checkpoint.pt", "spm.model"
 KNOWN_PIECES = 0.5  # least share of a sentencepiece model's pieces that its dictionaries must have
@@ -62,7 +63,7 @@ def pack(checkpoint: Path, data: Path, pieces: Path | None, folder: Path) -> Abo
         with open_dict(state["cfg"]):
             state["cfg"].task.source_lang, state["cfg"].task.target_lang = source, target
         write_checkpoint(for_use(state), temporary / CHECKPOINT)
-        if Texts(checkpoint, Corpora.of(state).texts):
+        if Texts(checkpoint, corpora_of(state).texts):
             shutil.copyfile(texts_beside(checkpoint), texts_beside(temporary / CHECKPOINT))
         fingerprint = fingerprint_of(temporary, (source, target), state["model"])
         about = About(VERSION, source, target, fingerprint)

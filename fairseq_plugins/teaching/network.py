@@ -15,6 +15,7 @@ from omegaconf import OmegaConf, open_dict
 from safetensors.torch import load, save
 from torch import Tensor
 
+from fairseq_plugins.checkpoints.corpora import corpora_of
 from fairseq_plugins.checkpoints.files import fit_to_memory
 from fairseq_plugins.memory import KeyValueMemory, memories_in
 from fairseq_plugins.memory.hits import NOTHING
@@ -23,7 +24,6 @@ from fairseq_plugins.modules.memory_reading import MemoryReading
 from fairseq_plugins.modules.term_reader import TermReader, TermReading
 from fairseq_plugins.patches.unknown_words import copied_places
 from fairseq_plugins.teaching.about import About
-from fairseq_plugins.teaching.corpora import Corpora
 from fairseq_plugins.teaching.folder import CHECKPOINT, fingerprint_of
 from fairseq_plugins.teaching.terms import terms_of
 
@@ -125,7 +125,7 @@ class Network:
         path = str(folder / CHECKPOINT)
         state = checkpoint_utils.load_checkpoint_to_cpu(path)
         fit_to_memory(state["cfg"], None)
-        self.corpora = Corpora.of(state)
+        self.corpora = corpora_of(state)
         self.fingerprint = fingerprint_of(folder, (about.source, about.target), state["model"])
         with open_dict(state["cfg"]):
             cfg = state["cfg"].task

@@ -7,7 +7,6 @@ from typing import Any
 
 from torch import Tensor
 
-from fairseq_plugins.teaching.corpora import Texts
 from fairseq_plugins.teaching.fuzzy import NearSources, near
 from fairseq_plugins.teaching.journal import Journal
 from fairseq_plugins.teaching.journal_tables import Decodings
@@ -15,6 +14,7 @@ from fairseq_plugins.teaching.lessons import Lesson, Pair
 from fairseq_plugins.teaching.network import Decoding, Network
 from fairseq_plugins.teaching.pieces import Tokens, Vocabulary, word_at
 from fairseq_plugins.teaching.text import normalise, without_marks
+from fairseq_plugins.teaching.texts import Texts
 from fairseq_plugins.teaching.translation import Evidence, Near
 
 AT_ONCE = 200  # lessons that are decoded and written together

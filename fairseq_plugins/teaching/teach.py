@@ -49,7 +49,7 @@ def teach(loaded: LoadedCheckpoint, split: str, origin: int = 0) -> TeachReport:
     Args:
         loaded: its memory is taught.
         split: of its corpus.
-        origin: of the first line, see :meth:`~.corpora.Corpora.origin`; the others follow.
+        origin: of the first line, see ``Corpora.origin``; the others follow.
 
     Returns:
         A summary.

@@ -17,7 +17,6 @@ from typing import Any, TypeVar, overload
 from fairseq_plugins.errors import InputError
 from fairseq_plugins.progress import Progress
 from fairseq_plugins.teaching.about import open_journal, read_about
-from fairseq_plugins.teaching.corpora import Texts
 from fairseq_plugins.teaching.entries import Entry, ImportReport
 from fairseq_plugins.teaching.exchange import check_entries, read_entries, write_lessons
 from fairseq_plugins.teaching.folder import CHECKPOINT, load_vocabularies
@@ -26,6 +25,7 @@ from fairseq_plugins.teaching.network import Network
 from fairseq_plugins.teaching.sentences import Sentences
 from fairseq_plugins.teaching.taught_memory import AT_ONCE, TaughtMemory, in_parts
 from fairseq_plugins.teaching.text import normalise, without_marks
+from fairseq_plugins.teaching.texts import Texts
 from fairseq_plugins.teaching.translation import FUZZY, Translation
 
 BEAM = 5

@@ -15,18 +15,19 @@ import sentencepiece
 import torch
 from hypothesis import given, settings
 
+from fairseq_plugins.checkpoints.corpora import LINES, Corpora
 from fairseq_plugins.checkpoints.files import read_checkpoint, write_checkpoint
 from fairseq_plugins.errors import InputError
 from fairseq_plugins.memory import state
 from fairseq_plugins.modules import lesson_shares, term_reader
 from fairseq_plugins.teaching import Translator
 from fairseq_plugins.teaching.about import About
-from fairseq_plugins.teaching.corpora import LINES, Corpora, write_texts
 from fairseq_plugins.teaching.folder import pack
 from fairseq_plugins.teaching.lessons import Selection
 from fairseq_plugins.teaching.network import Network
 from fairseq_plugins.teaching.shown import explained_text
 from fairseq_plugins.teaching.text import without_marks
+from fairseq_plugins.teaching.texts import write_texts
 from tests.tiny_translator import make_parts, make_translator
 
 CAT = ("The cat sleeps.", "Die Katze schläft.")

@@ -1,66 +1,23 @@
-"""The corpora that a memory was filled with: their names, and the texts of their lines.
+"""The texts of the lines that filled a memory, for explanations.
 
-The origin of a slot is the number of a lesson, or of a line of a corpus. The corpora of a memory
-are numbered from 1. Line l of corpus c, counted from 0, has the number c * LINES + l; the numbers
-of lessons are smaller. A checkpoint contains the names of its corpora. Their texts may be long and
-confidential, so they are kept only if the user asks for them: beside the checkpoint, in an SQLite
-file with a row for each line that the memory still remembers.
+They may be long and confidential, so they are kept only if the user asks for them: in an SQLite
+file beside the checkpoint, with a row for each line that the memory still remembers. The checkpoint
+has a digest of them, so that the texts of another one are not mistaken for its own.
 """
 
 import hashlib
 import sqlite3
 from collections.abc import Iterable, Iterator
 from contextlib import closing
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from fairseq_plugins.atomic import replacing
 from fairseq_plugins.errors import InputError
 
-LINES = 1 << 32  # more than the lines of any corpus, and than the numbers of all lessons
-UNNAMED = "corpus"
 SUFFIX = ".texts.db"
-_ENTRY = "corpora"  # of a checkpoint's extra_state
 
 Row = tuple[int, str, str]
 """The number of a line, and its pieces in source and target, separated by spaces."""
-
-
-@dataclass
-class Corpora:
-    """The corpora of a memory.
-
-    Attributes:
-        names: in the order in which they were first written to the memory.
-        texts: digest of the texts that belong to the checkpoint; empty if none were kept.
-    """
-
-    names: list[str] = field(default_factory=list)
-    texts: str = ""
-
-    @classmethod
-    def of(cls, state: dict[str, Any]) -> "Corpora":
-        """Return those of a checkpoint; none if it does not name them."""
-        return cls(**state.get("extra_state", {}).get(_ENTRY, {}))
-
-    def save(self, state: dict[str, Any]) -> None:
-        """Name them in a checkpoint."""
-        state["extra_state"] = state.get("extra_state", {}) | {_ENTRY: dict(vars(self))}
-
-    def origin(self, name: str) -> int:
-        """Return the origin of the first line of a corpus, which is added if it is new."""
-        if name not in self.names:
-            self.names.append(name)
-        return (self.names.index(name) + 1) * LINES
-
-    def describe(self, origin: int) -> str:
-        """Return the corpus and the line of an origin, for people."""
-        corpus, line = divmod(origin, LINES)
-        if origin < 0:
-            return UNNAMED
-        name = self.names[corpus - 1] if 0 < corpus <= len(self.names) else UNNAMED
-        return f"{name}, line {line + 1}"
 
 
 class Texts:

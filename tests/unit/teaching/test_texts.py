@@ -1,4 +1,4 @@
-"""Corpora that filled a memory: their names, lines and texts."""
+"""The texts of corpora that filled a memory."""
 
 import shutil
 from dataclasses import replace
@@ -8,24 +8,14 @@ from typing import Any
 import pytest
 import torch
 
+from fairseq_plugins.checkpoints.corpora import LINES, corpora_of
 from fairseq_plugins.checkpoints.files import read_checkpoint
 from fairseq_plugins.errors import InputError
 from fairseq_plugins.memory.state import memory_buffers
-from fairseq_plugins.teaching.corpora import LINES, Corpora, Texts, texts_beside, write_texts
 from fairseq_plugins.teaching.filled import Filling, fill_checkpoint
+from fairseq_plugins.teaching.texts import Texts, texts_beside, write_texts
 
 SLOTS = 150  # hold the second corpus and a part of the first
-
-
-def test_corpora_are_numbered_and_named() -> None:
-    corpora = Corpora()
-    assert [corpora.origin(name) for name in ("news", "law", "news")] == [
-        LINES, 2 * LINES, LINES,
-    ]  # fmt: skip
-    assert corpora.describe(2 * LINES + 41) == "law, line 42"
-    assert corpora.describe(7 * LINES) == "corpus, line 1", "its name was lost in training"
-    assert corpora.describe(4) == "corpus, line 5", "as older versions numbered them"
-    assert corpora.describe(-1) == "corpus"
 
 
 @pytest.mark.parametrize(
@@ -55,7 +45,7 @@ def lines_of(trained: Any, split: str) -> list[tuple[str, str]]:
 
 def kept(path: Path) -> dict[int, tuple[str, str]]:
     """Return the texts that belong to a checkpoint."""
-    texts = Texts(path, Corpora.of(read_checkpoint(path)).texts)
+    texts = Texts(path, corpora_of(read_checkpoint(path)).texts)
     rows = {origin: (source, target) for origin, source, target in texts.rows()}
     texts.close()
     return rows
@@ -90,7 +80,7 @@ def test_another_corpus_is_added_and_only_what_is_remembered_is_kept(
     second = tmp_path / "second.pt"
     filling = Filling(trained.data, "valid", memory_size=SLOTS, origin="B", keep_text=True)
     fill_checkpoint(first, second, filling)
-    assert Corpora.of(read_checkpoint(second)).names == ["A", "B"]
+    assert corpora_of(read_checkpoint(second)).names == ["A", "B"]
     rows, both = kept(second), (lines_of(trained, "test"), lines_of(trained, "valid"))
     assert set(origins_of(second).tolist()) == set(rows) and len(rows) < len(both[0] + both[1])
     assert {origin // LINES for origin in rows} == {1, 2}, "this test needs both"
@@ -110,7 +100,7 @@ def test_texts_stay_with_what_was_not_asked_to_keep_more(
     fill_checkpoint(path, path, Filling(trained.data, "valid"))
     assert set(kept(path)) == {one for one in origins_of(path).tolist() if one < 2 * LINES}
     fill_checkpoint(path, path, Filling(trained.data, "valid", clear=True))
-    assert Corpora.of(read_checkpoint(path)).names == [Filling(trained.data, "valid").corpus]
+    assert corpora_of(read_checkpoint(path)).names == [Filling(trained.data, "valid").corpus]
     assert not texts_beside(path).exists()
 
 
@@ -134,7 +124,7 @@ def test_shards_are_counted_together(trained: Any, tmp_path: Path) -> None:
 def test_texts_of_another_checkpoint_are_ignored(first: Path, tmp_path: Path) -> None:
     path = tmp_path / "other.pt"
     digest = write_texts(path, [(LINES, "a b", "c d")])
-    right, wrong = Texts(path, digest), Texts(path, Corpora.of(read_checkpoint(first)).texts)
+    right, wrong = Texts(path, digest), Texts(path, corpora_of(read_checkpoint(first)).texts)
     assert right and right.pieces(LINES) == ("a b", "c d") and right.pieces(5) is None
     assert not wrong and wrong.pieces(LINES) is None and not Texts(path, "")
     right.close()
