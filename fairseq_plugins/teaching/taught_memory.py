@@ -67,7 +67,7 @@ class TaughtMemory:
 
     def lessons(self) -> list[Lesson]:
         """Return the lessons in the memory."""
-        return [held.lesson for held in self._held.values()]
+        return [held.lesson for held in self._ids.values()]
 
     def near(self, sentence: str, least: float) -> list[Near]:
         """Return lessons whose source is at least this similar (0 to 1), best first."""

@@ -108,6 +108,7 @@ def test_forgetting_leaves_the_memory_bit_for_bit(translator: Translator) -> Non
     translator.forget(lesson.id)
     after = buffers(translator)
     assert all(torch.equal(before[name], after[name]) for name in before)
+    assert translator.check().lessons == 1
     translator.teach(*CAT)
     translator.undo()
     after = buffers(translator)
