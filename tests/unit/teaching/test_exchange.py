@@ -304,6 +304,14 @@ def test_faults_of_tables(tmp_path: Path, suffix: str, text: str, line: int, rea
     assert next(entry for entry in entries if entry.bad).line == line
 
 
+def test_what_is_no_time_is_left_out(tmp_path: Path) -> None:
+    """Lessons are selected by their time, so it must be one."""
+    path = tmp_path / "terms.csv"
+    path.write_text("en,de,created\ncat,Katze,yesterday\ndog,Hund,2030-12-31T12:00:00Z\n")
+    pairs = [entry.pair for entry in read_entries(path, EN_DE)]
+    assert [pair.created for pair in pairs if pair] == ["", "2030-12-31T12:00:00Z"]
+
+
 def test_bytes_that_are_not_text(tmp_path: Path) -> None:
     """Latin 1 is rejected, for instance."""
     path = tmp_path / "x.tsv"

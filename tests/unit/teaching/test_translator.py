@@ -147,6 +147,7 @@ def test_the_newest_of_contradicting_lessons_wins(translator: Translator) -> Non
     old = translator.teach(*CAT)
     new = translator.teach(CAT[0], DOG[1])
     assert [lesson.id for lesson in new.contradicts] == [old.id]
+    assert translator._tested(old).contradicts == (), "if another process taught a newer one"
     assert new.came_through and translator.translate(CAT[0], exact=False).text == DOG[1]
     assert [(a.id, b.id) for a, b in translator.contradictions()] == [(new.id, old.id)]
     translator.forget(new.id)
@@ -367,6 +368,7 @@ def test_near_lessons_are_offered(translator: Translator) -> None:
         ("=", "The"), ("+", "dog"), ("-", "cat"), ("=", "sleeps.")
     ]  # fmt: skip
     assert translator.translate("The dog sleeps.", fuzzy=0.8).match is None
+    assert translator.translate("THE DOG SLEEPS.", fuzzy=0.6).near[0].similarity == 0.75
     exact = translator.translate(CAT[0], fuzzy=0.5)
     assert (exact.match, exact.near) == ("exact", [])
     translator.forget(lesson.id)
