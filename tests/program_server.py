@@ -59,6 +59,7 @@ def import_others() -> None:
     for name in OTHERS.split():
         with contextlib.suppress(ImportError):
             importlib.import_module(name)
+    parse_once()
     ours = {"fairseq_plugins", "data_prep", "fairseq_cli", "tests"} & set(sys.modules)
     assert not ours, ours  # programs import those
     logging.root.handlers.clear()  # fairseq writes a log of its own when it is the first to
@@ -66,6 +67,15 @@ def import_others() -> None:
     assert threading.active_count() == 1, threading.enumerate()
     gc.collect()
     gc.freeze()  # or the collector would copy every page
+
+
+def parse_once() -> None:
+    """Read a command line as fairseq's programs do, so that hydra's parser knows its grammar."""
+    from fairseq import options
+    from fairseq.dataclass.utils import convert_namespace_to_omegaconf
+
+    parser = options.get_generation_parser()
+    convert_namespace_to_omegaconf(options.parse_args_and_arch(parser, ["data", "--path", "x"]))
 
 
 def serve(listener: socket.socket) -> list[str]:

@@ -4,6 +4,7 @@ The Transformer is trained by fairseq without this project, on an invented langu
 word translates to itself spelled backwards.
 """
 
+import functools
 import gzip
 import io
 import json
@@ -102,6 +103,7 @@ def filled(parts: Parts, attached: Path) -> Path:
     return output
 
 
+@functools.cache
 def hypotheses(parts: Parts, *checkpoints: Path, beam: int = 3) -> list[str]:
     """Translate the test text; return all hypotheses with their scores."""
     told = succeeded(fairseq(

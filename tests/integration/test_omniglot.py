@@ -36,7 +36,7 @@ def options(data: Path, folder: Path, *more: object, plugins: Path = PLUGINS) ->
         "--image-size", SIZE, "--batch-size", 16, "--batches", 30,
         "--arch", "omniglot_convnet_memory",
         "--memory-size", 256, "--memory-neighbors", 32, "--criterion", "one_shot",
-        "--valid-episodes", 100, "--optimizer", "adam", "--lr", 0.003,
+        "--valid-episodes", 40, "--optimizer", "adam", "--lr", 0.003,
         "--save-dir", folder, "--cpu",
         "--best-checkpoint-metric", "5way_1shot", "--maximize-best-checkpoint-metric",
         "--log-format", "simple", "--num-workers", 0, *more,
@@ -79,7 +79,7 @@ def test_validate_reports_what_training_did(data: Path, learned: tuple[Path, str
         "validate", data, "--user-dir", PLUGINS, "--task", "omniglot", "--split", "validated",
         "--image-size", SIZE, "--batch-size", 16, "--valid-subset", "valid",
         "--path", folder / "checkpoint_last.pt",
-        "--cpu", "--num-workers", 0, "--criterion", "one_shot", "--valid-episodes", 100,
+        "--cpu", "--num-workers", 0, "--criterion", "one_shot", "--valid-episodes", 40,
     )  # fmt: skip
     assert accuracy(succeeded(done)) == pytest.approx(accuracy(log), abs=0.01)
 

@@ -6,6 +6,7 @@ from torch import nn
 
 from fairseq_plugins.memory import KeyValueMemory, MemoryHits
 from fairseq_plugins.modules.lesson_shares import (
+    CLOSER,
     LESSON,
     LIKE,
     RELATED_CLOSER,
@@ -161,9 +162,9 @@ def test_lessons_are_related_by_their_number(named: list | None) -> None:
         ([1 - (1 - LIKE) / 4, 0.5, 0.1], [3, 4, 4], [True, False, False], LESSON * 3 / 4),
         ([1.0, 0.9, 0.8], [3, 4, 3], [False, True, True], 0.0),  # too far
         ([1.0, 1.0, 1.0], [3, 4, 5], [False, False, False], 0.0),
-        # Another value at a distance of 0.01, whoever says it: a tenth of that is allowed.
-        ([1 - 0.0005, 0.99, 0.1], [3, 4, 4], [True, True, False], LESSON / 2),
-        ([1 - 0.0005, 0.99, 0.1], [3, 4, 4], [True, False, False], LESSON / 2),
+        # Another value at a distance of 0.01, whoever says it: a share of that is allowed.
+        ([1 - 0.005 * CLOSER, 0.99, 0.1], [3, 4, 4], [True, True, False], LESSON / 2),
+        ([1 - 0.005 * CLOSER, 0.99, 0.1], [3, 4, 4], [True, False, False], LESSON / 2),
         ([1 - 0.0005, 0.99, 0.1], [3, 3, 4], [True, True, False], LESSON * 0.9),
         ([1 - 0.0005, 0.999, 0.1], [3, 4, 4], [True, True, False], 0.0),
     ],
