@@ -73,6 +73,16 @@ def test_one_sentence_is_enough(translator: Translator) -> None:
     assert (alone.text, alone.match) == (CAT[1], None)
 
 
+def test_a_lesson_of_several_sentences_is_used_as_a_whole(translator: Translator) -> None:
+    """Also where each of its sentences was taught by itself."""
+    translator.teach(*CAT)
+    both = f"{CAT[0]} The dog runs."
+    translator.teach(both, "der Hund läuft")
+    found = translator.translate(f" {both}\n")
+    assert (found.text, found.match) == (" der Hund läuft\n", "exact")
+    assert translator.translate(f"{CAT[0]} {CAT[0]}").text == f"{CAT[1]} {CAT[1]}"
+
+
 def test_what_is_taught_twice_is_one_lesson(translator: Translator) -> None:
     """White space does not make it another lesson."""
     first = translator.teach(*CAT)
