@@ -1,6 +1,7 @@
 """Lessons with similar sources, as in translation memories."""
 
 import re
+import sys
 from collections import Counter, defaultdict
 from difflib import SequenceMatcher
 
@@ -19,7 +20,7 @@ class NearSources:
 
     def add(self, source: str) -> None:
         """Add a source."""
-        self._words[source] = _words(source)
+        self._words[source] = [sys.intern(word) for word in _words(source)]  # each word once
         for word in self._words[source]:
             self._sources[word].add(source)
 
