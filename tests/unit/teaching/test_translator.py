@@ -28,6 +28,7 @@ from fairseq_plugins.teaching.network import Network
 from fairseq_plugins.teaching.shown import explained_text
 from fairseq_plugins.teaching.text import without_marks
 from fairseq_plugins.teaching.texts import write_texts
+from fairseq_plugins.teaching.translator import _holds
 from tests.tiny_translator import make_parts, make_translator
 
 CAT = ("The cat sleeps.", "Die Katze schläft.")
@@ -99,6 +100,16 @@ def test_what_did_not_come_through_is_said(translator: Translator, monkeypatch: 
     assert translator.translate(CAT[0]).text == CAT[1], "always, however weak the translator"
     check = translator.check()
     assert (check.lessons, [lost.id for lost in check.lost]) == (1, [lesson.id])
+
+
+@pytest.mark.parametrize(
+    ("text", "target", "held"),
+    [("die Katze.", "Katze", True), ("die Katzen", "Katze", False), ("Hauskatze", "katze", False),
+     ("(C++) ist", "C++", True), ("<b>die</b> Katze", "die Katze", True)],
+)  # fmt: skip
+def test_a_lesson_comes_through_in_whole_words(text: str, target: str, held: bool) -> None:
+    """A longer word that contains it is another word."""
+    assert _holds(text, target) is held
 
 
 def test_a_lesson_comes_through_wherever_its_tags_are(translator: Translator) -> None:
