@@ -109,19 +109,18 @@ def measure_here(name: str, slots: int, load: Load, threads: int) -> Cost:
     """Measure one search in this process, which has had little memory until now."""
     torch.set_num_threads(threads)
     text = Text(load)
-    keys, values = (torch.cat(part) for part in zip(*_read(text, slots), strict=True))
+    keys, values = torch.empty(slots, load.dim), torch.empty(slots, dtype=torch.int64)
+    for rows in torch.arange(slots).split(1 << 20):
+        keys[rows], values[rows] = text.read(len(rows))
     measured = _rival if name in RIVALS else _ours
     return measured(name, keys, values, text, load)
 
 
-def _read(text: Text, count: int) -> Iterator[tuple[Tensor, Tensor]]:
-    for begin in range(0, count, 1 << 20):
-        yield text.read(min(1 << 20, count - begin))
-
-
 def _ours(name: str, keys: Tensor, values: Tensor, text: Text, load: Load) -> Cost:
     shape = len(keys), load.dim, WORDS
-    memory = KeyValueMemory(*shape, load.neighbors, search=name, recall=load.recall)
+    memory = KeyValueMemory(  # whose own keys take no space
+        *shape, load.neighbors, search=name, recall=load.recall, storage="mmap"
+    )
     memory.keys, memory.values = keys, values
     before = resident()
     made = _timed(lambda: memory.query(text.read(load.queries)[0]))

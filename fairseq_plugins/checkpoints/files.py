@@ -10,6 +10,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from fairseq_plugins.atomic import replacing
 from fairseq_plugins.errors import InputError
 from fairseq_plugins.patches.checkpoints import check_memories, reading
+from fairseq_plugins.patches.memory_files import remove_others, without_memory
 
 FOR_TRAINING = ("last_optimizer_state", "optimizer_history_state", "criterion", "ema")
 
@@ -61,7 +62,7 @@ def for_use(state: dict[str, Any]) -> dict[str, Any]:
 
 
 def write_checkpoint(state: dict[str, Any], path: Path) -> None:
-    """Write a checkpoint completely or not at all.
+    """Write a checkpoint completely or not at all; with its memory beside it, if that is chosen.
 
     Args:
         state: as in :func:`read_checkpoint`; OmegaConf configurations become plain ones.
@@ -73,8 +74,10 @@ def write_checkpoint(state: dict[str, Any], path: Path) -> None:
     if isinstance(state.get("cfg"), DictConfig):
         plain = OmegaConf.to_container(state["cfg"], resolve=True, enum_to_str=True)
         state = state | {"cfg": plain}
+    state = without_memory(state, path)
     with replacing(path) as unfinished, unfinished.open("wb") as file:
         torch.save(state, file)
+    remove_others(state, path)
 
 
 def last_checkpoints(folder: Path, count: int) -> list[Path]:

@@ -22,7 +22,7 @@ from fairseq_plugins.memory.snapshot import (
 from fairseq_plugins.memory.state import memory_buffers
 from fairseq_plugins.modules.memory_options import empty_memory
 from fairseq_plugins.modules.memory_reader import MemoryReader
-from fairseq_plugins.patches.checkpoints import models_in
+from fairseq_plugins.patches.memory_files import models_in
 
 
 class MemoryOfCheckpoint:

@@ -4,7 +4,8 @@
         --calibrate valid --output filled.pt
 
 Writes the target tokens of a binarised corpus in one pass of forced decoding. fairseq-generate,
-fairseq-interactive and fairseq-train can use the result like any checkpoint.
+fairseq-interactive and fairseq-train can use the result like any checkpoint. A copy is kept every
+ten minutes; if the program is killed, the same command goes on from there.
 """
 
 import argparse
@@ -14,6 +15,7 @@ from pathlib import Path
 from fairseq_plugins.arguments import not_negative, positive
 from fairseq_plugins.cli._decoding import add_decoding
 
+STORAGES = ("ram", "mmap")
 POLICIES = ("all", "surprise", "rare")
 
 
@@ -27,6 +29,17 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     add("--split", default="train", help="part of the data to remember")
     add("--output", type=Path, required=True, help="checkpoint to write")
     add("--memory-size", type=positive, metavar="SLOTS", help="change the number of slots")
+    add("--memory-storage", choices=STORAGES,
+        help="where the memory's keys are to be: ram, in the checkpoint, or mmap, in a file beside "
+        "it, of which main memory holds only what was used lately")  # fmt: skip
+    add("--memory-search", metavar="NAME",
+        help="search of the memory from now on: exact, ivf, lsh, auto, or an index of faiss, such "
+        "as faiss:IVF1024,SQ8")  # fmt: skip
+    add("--memory-recall", type=float, metavar="R",
+        help="share of exact search's answers to be found from now on, from 0 to 1")  # fmt: skip
+    add("--memory-sure", type=float, metavar="P",
+        help="from now on, do not ask the memory in generation where the softmax gives its best "
+        "word at least this probability")  # fmt: skip
     add("--memory-write", choices=POLICIES, default="all",
         help="tokens to remember: all, those that surprise the model, or rare ones")  # fmt: skip
     add("--memory-surprise", type=float, default=0.5, metavar="P",

@@ -7,6 +7,8 @@ import math
 from dataclasses import dataclass, field, fields
 from typing import Any
 
+STORAGES = ("ram", "mmap")
+
 
 @dataclass(frozen=True)
 class MemorySettings:
@@ -70,10 +72,16 @@ class MemoryConfig(MemorySettings):
     """Share of exact search's answers that an approximate search must give, see
     ``search.recall``."""
 
+    storage: str = "ram"
+    """Where the keys of a loaded memory are: ``ram``, or ``mmap`` to leave them in the file that
+    they were loaded from. Changes are kept in main memory."""
+
     def __post_init__(self) -> None:
         super().__post_init__()
         if not 0 < self.recall <= 1:
             raise ValueError(f"memory recall must be above 0 and at most 1, not {self.recall}")
+        if self.storage not in STORAGES:
+            raise ValueError(f"memory storage {self.storage!r} is not one of {', '.join(STORAGES)}")
 
 
 def settings_of(memory: object) -> dict[str, Any]:

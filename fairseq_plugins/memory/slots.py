@@ -3,8 +3,8 @@
 import math
 from typing import Any
 
+import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from fairseq_plugins.memory import state
@@ -16,6 +16,7 @@ from fairseq_plugins.memory.search.apart import SearchApart
 
 # A full memory that is taught grows by this share of its size, so that it is seldom copied.
 _GROWTH = 8
+_SHORTEST = 1e-12  # length of a query, so that one of zeros has a key of zeros
 # Notes of ages per slot. Above this, they are dropped and made again when a slot must be forgotten.
 _NOTES = 2
 
@@ -45,8 +46,14 @@ class MemorySlots(nn.Module):
 
     def __init__(self, config: MemoryConfig) -> None:
         super().__init__()
-        self.age_noise, self.seed = config.age_noise, config.seed
-        buffers = state.empty_memory(config.size, config.key_dim, config.num_values)
+        self.age_noise, self.seed, self.storage = config.age_noise, config.seed, config.storage
+        mapped = config.storage == "mmap"
+        buffers = state.empty_memory(
+            config.size, 0 if mapped else config.key_dim, config.num_values
+        )
+        if mapped:  # zeros of numpy take no main memory before something is written
+            zeros = np.zeros((config.size, config.key_dim), dtype=np.float32)
+            buffers["keys"] = torch.from_numpy(zeros)
         for name, buffer in buffers.items():
             self.register_buffer(name, buffer)
         self._search = SearchApart(config)
@@ -256,12 +263,14 @@ class MemorySlots(nn.Module):
         """Return unit vectors in float32 [N, D]; ValueError if the queries are invalid."""
         if query.dim() != 2 or query.shape[1] != self.key_dim:
             raise ValueError(f"queries must be [N, {self.key_dim}], not {list(query.shape)}")
-        if not math.isfinite(query.detach().float().norm(dim=1).sum()):
-            raise ValueError(
-                "a query contains a number that is not finite or is too large to square"
-            )
         with torch.autocast(query.device.type, enabled=False):
-            return F.normalize(query.float().contiguous(), dim=1)
+            query = query.float().contiguous()
+            length = query.norm(dim=1, keepdim=True)  # [N, 1]
+            if not math.isfinite(length.detach().sum()):
+                raise ValueError(
+                    "a query contains a number that is not finite or is too large to square"
+                )
+            return query / length.clamp(min=_SHORTEST)
 
     def _check_target(self, query: Tensor, target: Tensor) -> None:
         if target.shape != query.shape[:1] or target.dtype != torch.int64:
@@ -294,6 +303,9 @@ class MemorySlots(nn.Module):
     def _load_from_state_dict(self, state_dict: Any, prefix: str, *args: Any) -> None:
         """Load buffers with any version of the layout."""
         state.upgrade(state_dict, prefix)
+        keys = state_dict.get(prefix + "keys")
+        if self.storage == "mmap" and keys is not None and keys.shape == self.keys.shape:
+            self.keys = keys  # not copied
         super()._load_from_state_dict(state_dict, prefix, *args)
 
 

@@ -116,7 +116,7 @@ def load_memory(path: Path | str) -> KeyValueMemory:
     Raises:
         SnapshotError: as in :func:`read_header`, and if the contents do not match the checksum.
     """
-    header, tensors = _read_all(Path(path))
+    header, tensors = _read_fitting(Path(path))
     memory = KeyValueMemory(**settings_of(header))
     memory.load_state_dict(tensors)
     return memory
@@ -140,7 +140,7 @@ def restore_memory(
         SnapshotError: as in :func:`load_memory`, and if sizes or fingerprints differ.
     """
     path = Path(path)
-    header, tensors = _read_all(path)
+    header, tensors = _read_fitting(path)
     theirs = _shape(header.size, header.key_dim, header.num_values)
     ours = _shape(memory.size, memory.key_dim, memory.num_values)
     if theirs != ours:
@@ -159,6 +159,30 @@ def restore_memory(
     return header
 
 
+def read_buffers(path: Path) -> tuple[SnapshotHeader, dict[str, Tensor]]:
+    """Return the header of a snapshot and the memory's buffers, checked, in the newest layout.
+
+    The buffers are mapped from the file: the system reads what is used, and changes stay in main
+    memory. So the file may be larger than main memory.
+
+    Raises:
+        SnapshotError: as in :func:`load_memory`.
+    """
+    with _opened(path) as (file, header):
+        expected = state.shapes(header.size, header.key_dim, header.num_values, header.version)
+        _check_sizes(path, file, expected)
+        tensors = {name: file.get_tensor(name) for name in expected}
+    if _checksum(header, tensors) != header.checksum:
+        _damaged(path, "its contents do not match its checksum")
+    reason = state.fault(tensors)
+    if reason is None and int((tensors["values"] != NOTHING).sum()) != header.filled:
+        reason = f"its header states {header.filled} filled slots"
+    if reason is not None:
+        _damaged(path, f"it contains impossible numbers: {reason}")
+    state.upgrade(tensors)
+    return header, tensors
+
+
 def summarize(path: Path | str) -> dict[str, Any]:
     """Read a complete snapshot, check it, and describe it.
 
@@ -169,7 +193,7 @@ def summarize(path: Path | str) -> dict[str, Any]:
     Raises:
         SnapshotError: as in :func:`load_memory`.
     """
-    header, tensors = _read_all(Path(path))
+    header, tensors = _read_fitting(Path(path))
     return asdict(header) | describe(tensors)
 
 
@@ -188,21 +212,14 @@ def describe(buffers: Mapping[str, Tensor]) -> dict[str, Any]:
 # --- How it is done -------------------------------------------------------------------------------
 
 
-def _read_all(path: Path) -> tuple[SnapshotHeader, dict[str, Tensor]]:
-    """Return the header and the checked tensors, in the newest layout."""
-    with _opened(path) as (file, header):
-        expected = state.shapes(header.size, header.key_dim, header.num_values, header.version)
-        _check_sizes(path, file, expected)
-        tensors = {name: file.get_tensor(name) for name in expected}
-    if _checksum(header, tensors) != header.checksum:
-        _damaged(path, "its contents do not match its checksum")
-    reason = state.fault(tensors)
-    if reason is None and int((tensors["values"] != NOTHING).sum()) != header.filled:
-        reason = f"its header states {header.filled} filled slots"
-    if reason is not None:
-        _damaged(path, f"it contains impossible numbers: {reason}")
-    state.upgrade(tensors)
-    return header, tensors
+def _read_fitting(path: Path) -> tuple[SnapshotHeader, dict[str, Tensor]]:
+    """Read a snapshot that is to be copied to main memory; refuse one that is larger."""
+    if path.is_file() and (size := path.stat().st_size) > physical_memory():
+        raise SnapshotError(
+            f"{path} has {size / 2**30:.1f} GiB, but this machine has "
+            f"{physical_memory() / 2**30:.1f} GiB of main memory; load it on a larger one"
+        )
+    return read_buffers(path)
 
 
 def _check_sizes(
@@ -228,11 +245,6 @@ def _opened(path: Path) -> Iterator[tuple[Any, SnapshotHeader]]:
     """Open a file and check its header; no tensor is read yet."""
     if not path.is_file():
         raise SnapshotError(f"{path}: no such file; give one written by save_memory")
-    if (size := path.stat().st_size) > physical_memory():
-        raise SnapshotError(
-            f"{path} has {size / 2**30:.1f} GiB, but this machine has "
-            f"{physical_memory() / 2**30:.1f} GiB of main memory; load it on a larger one"
-        )
     try:
         with safe_open(path, framework="pt") as file:
             yield file, _parse(path, (file.metadata() or {}).get("header", ""))

@@ -6,6 +6,7 @@ from typing import Any
 from omegaconf import II
 
 from fairseq_plugins.memory import KeyValueMemory, MemoryConfig
+from fairseq_plugins.memory.config import STORAGES
 from fairseq_plugins.memory.search import NAMES, create
 from fairseq_plugins.memory.search.mirror import DTYPES
 from fairseq_plugins.modules.memory_reader import GATES
@@ -64,6 +65,12 @@ class MemoryOptions:
         "auto",
         "number format of the coarse product; it does not affect the results",
         OneOf(["auto", *DTYPES]),
+    )
+    memory_storage: str = option(
+        "ram",
+        "where the memory's keys are: ram, in the checkpoint; or mmap, in a file beside it, of "
+        "which main memory holds only what was used lately",
+        OneOf(STORAGES),
     )
     seed: int = II("common.seed")  # of the training, for the noise on the ages
 

@@ -23,7 +23,9 @@ from fairseq_plugins.errors import InputError
 from fairseq_plugins.memory import KeyValueMemory
 from fairseq_plugins.memory.state import memory_buffers, upgrade_memories
 from fairseq_plugins.memory.terms import terms_fault
+from fairseq_plugins.modules.options import Allowed, declared, refusal
 from fairseq_plugins.patches.dictionaries import RemembersDictionaries
+from fairseq_plugins.patches.memory_files import models_in, with_memory
 
 # torch.load creates only these, in addition to tensors and plain Python data.
 HARMLESS: list[Any] = [
@@ -84,21 +86,13 @@ def reading(path: str | Path) -> Iterator[None]:
         ) from error
 
 
-def models_in(state: dict[str, Any]) -> list[dict[str, Any]]:
-    """Return the model's state dict in a checkpoint, then its moving averages, if any.
-
-    A memory is not averaged: all of them have the same one.
-    """
-    extra = state.get("extra_state") or {}
-    return [state["model"], *(extra[k] for k in ("ema", "ema_fp32_params") if k in extra)]
-
-
 def check_memories(state: dict[str, Any], path: str | Path) -> None:
-    """Upgrade the memories in a checkpoint to their newest layout, in place.
+    """Complete a checkpoint with its memory, and upgrade memories to the newest layout, in place.
 
     Raises:
-        InputError: if one of them is damaged.
+        InputError: if one of them is missing or damaged.
     """
+    with_memory(state, path)
     for weights in models_in(state):
         try:
             upgrade_memories(weights)
@@ -116,14 +110,29 @@ def _choose_search(state: dict[str, Any]) -> None:
         model.memory_search = "auto"
 
 
-def _override_newer_options(state: dict[str, Any], overrides: Mapping[str, Any]) -> None:
-    """Apply overrides of options that are newer than the checkpoint, which fairseq ignores."""
+def _override_options(state: dict[str, Any], overrides: Mapping[str, Any]) -> None:
+    """Apply overrides of options that are newer than the checkpoint, which fairseq ignores.
+
+    Raises:
+        InputError: if the model does not allow the value of an override.
+    """
     model = getattr(state.get("cfg"), "model", None)
-    if not isinstance(model, DictConfig):
+    kind = MODEL_DATACLASS_REGISTRY.get(model.get("_name")) if model is not None else None
+    if kind is None or not isinstance(model, DictConfig):
         return
-    known = getattr(MODEL_DATACLASS_REGISTRY.get(model.get("_name")), "__dataclass_fields__", {})
+    for name, allowed in declared(kind):
+        if name in overrides and not _is_allowed(overrides[name], allowed):
+            raise InputError(refusal(name, overrides[name], allowed))
+    known = kind.__dataclass_fields__
     with open_dict(model):
         model.update({n: v for n, v in overrides.items() if n in known and n not in model})
+
+
+def _is_allowed(value: Any, allowed: Allowed) -> bool:
+    try:
+        return value in allowed
+    except TypeError:  # a text instead of a number
+        return False
 
 
 def _check_others(weights: Mapping[str, Any]) -> None:
@@ -145,7 +154,7 @@ def _readable_or_input_error(
         check_memories(state, path)
         if "memory_search" not in (arg_overrides or {}):
             _choose_search(state)
-        _override_newer_options(state, arg_overrides or {})
+        _override_options(state, arg_overrides or {})
     with contextlib.suppress(AttributeError):  # a plain dict cannot store it
         weights.path = path  # for the message if it fits no model
     return state

@@ -6,6 +6,8 @@ life-long rule. So a memory can be larger than is affordable in training, can be
 domain, or can be written again for averaged weights.
 """
 
+import itertools
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import torch
@@ -30,6 +32,8 @@ class FillReport:
     """Slots in use at the end."""
     size: int = 0
     """Slots."""
+    batches: int = 0
+    """Batches read."""
     seconds: float = 0.0
 
     def __str__(self) -> str:
@@ -43,7 +47,13 @@ class FillReport:
 
 
 def fill(
-    loaded: LoadedCheckpoint, split: str, policy: WritePolicy, epochs: int = 1, origin: int = 0
+    loaded: LoadedCheckpoint,
+    split: str,
+    policy: WritePolicy,
+    epochs: int = 1,
+    origin: int = 0,
+    done: FillReport | None = None,
+    keep: Callable[[FillReport], None] | None = None,
 ) -> FillReport:
     """Write the target tokens of a split to a model's memory.
 
@@ -54,15 +64,18 @@ def fill(
             that are written must be searched for, and known ones are merged.
         epochs: number of passes over the split.
         origin: of what the first line writes, see ``Corpora.origin``; the others follow.
+        done: what was done before, if an earlier process filled a part; it is skipped.
+        keep: called after each batch, with what is done.
 
     Returns:
-        A summary.
+        A summary of everything.
     """
-    memory = loaded.memory
-    report = FillReport()
-    for epoch in range(1, epochs + 1):
-        for sample in loaded.batches(split, epoch):
-            report = _fill_batch(loaded, sample, policy, origin, report)
+    memory, report = loaded.memory, done or FillReport()
+    passes = (loaded.batches(split, epoch) for epoch in range(1, epochs + 1))
+    for sample in itertools.islice(itertools.chain.from_iterable(passes), report.batches, None):
+        report = _fill_batch(loaded, sample, policy, origin, report)
+        if keep is not None:
+            keep(report)
     return replace(report, filled=len(memory), size=memory.size)
 
 
@@ -81,4 +94,5 @@ def _fill_batch(
         written=report.written + done.pairs,
         merged=report.merged + done.merged,
         evicted=report.evicted + done.evicted,
+        batches=report.batches + 1,
     )

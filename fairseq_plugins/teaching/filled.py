@@ -1,23 +1,27 @@
 """Fills the memory of a checkpoint, and writes the result to another checkpoint."""
 
 import itertools
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import torch
+from fairseq import checkpoint_utils
 
 from fairseq_plugins import allocator
 from fairseq_plugins.autocast import AUTO
 from fairseq_plugins.checkpoints.corpora import LINES, Corpora, corpora_of
 from fairseq_plugins.criterions.memory_cross_entropy import policy_for
+from fairseq_plugins.errors import InputError
 from fairseq_plugins.modules.term_reader import TermReader
 from fairseq_plugins.teaching.calibrate import Calibration, calibrate
 from fairseq_plugins.teaching.fill import FillReport, fill
 from fairseq_plugins.teaching.loaded_checkpoint import Corpus, LoadedCheckpoint
 from fairseq_plugins.teaching.teach import TeachReport, count_words, teach
 from fairseq_plugins.teaching.texts import Row, Texts, texts_beside, write_texts
+from fairseq_plugins.teaching.unfinished import Unfinished
 
 
 @dataclass(frozen=True)
@@ -29,6 +33,11 @@ class Filling:
             of a corpus; None if the task generates its data.
         split: part of the data to remember.
         memory_size: new number of slots; None to leave it unchanged.
+        memory_storage: where the result's keys are, one of ``memory.config.STORAGES``; None to
+            leave it unchanged, as for the next three.
+        memory_search: how its slots are found, from now on, see ``memory.search.NAMES``.
+        memory_recall: share of exact search's answers to be found, from now on.
+        memory_sure: probability from which the memory is not asked in generation, from now on.
         memory_write: which tokens to remember, one of ``write_policy.POLICIES``.
         memory_surprise: for ``surprise``: remember tokens with a lower probability than this.
         memory_rare: for ``rare``: remember tokens that occur less often than this in training.
@@ -49,6 +58,10 @@ class Filling:
     data: Path | None = None
     split: str = "train"
     memory_size: int | None = None
+    memory_storage: str | None = None
+    memory_search: str | None = None
+    memory_recall: float | None = None
+    memory_sure: float | None = None
     memory_write: str = "all"
     memory_surprise: float = 0.5
     memory_rare: int = 100
@@ -61,6 +74,12 @@ class Filling:
     max_tokens: int = 4000
     seed: int = 1
     autocast: str = AUTO
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """Options of the model to be changed."""
+        names = ("memory_storage", "memory_search", "memory_recall", "memory_sure")
+        return {name: getattr(self, name) for name in names if getattr(self, name) is not None}
 
     @property
     def corpus(self) -> str:
@@ -91,6 +110,9 @@ class Filled:
 def fill_checkpoint(path: Path, output: Path, filling: Filling, device: str = "cpu") -> Filled:
     """Fill the memory of a checkpoint, calibrate its reader if requested, and write the result.
 
+    If the process is killed while it fills, the same call goes on from the last copy, see
+    :mod:`.unfinished`.
+
     Args:
         path: checkpoint of a model with a memory.
         output: checkpoint to write, completely or not at all.
@@ -106,33 +128,64 @@ def fill_checkpoint(path: Path, output: Path, filling: Filling, device: str = "c
     allocator.keep_freed_memory()
     torch.manual_seed(filling.seed)
     corpus = Corpus(filling.data, filling.max_tokens, filling.seed)
-    loaded = LoadedCheckpoint(path, corpus, filling.memory_size, device, filling.autocast)
-    terms: TermReader | None = getattr(loaded.model.decoder, "terms", None)
-    if filling.clear:
-        loaded.memory.clear()
-        if terms is not None:
-            terms.memory.clear()
-    if terms is not None:
-        count_words(loaded, terms)
-    corpora = Corpora() if filling.clear else corpora_of(loaded.state)
+    unfinished = Unfinished(output, path, filling)
+    state, done = unfinished.resume()
+    resumed = state is not None
+    if state is None:
+        state = _read(path, filling.options)
+    size = None if resumed else filling.memory_size
+    loaded = LoadedCheckpoint(path, corpus, size, device, filling.autocast, state)
+    if not resumed:
+        _prepare(loaded, filling)
+    corpora = corpora_of(loaded.state)
     known = Texts(path, corpora.texts)
-    report = _fill(loaded, filling, corpora) if filling.epochs else None
+    report = _fill(loaded, filling, corpora, unfinished, done) if filling.epochs else None
     gained = calibrate(loaded, filling.calibrate) if filling.calibrate else None
     _save(loaded, output, corpora, _texts(loaded, filling, corpora, known))
+    unfinished.remove()
     known.close()
     return Filled(output, report, gained)
 
 
-def _fill(loaded: LoadedCheckpoint, filling: Filling, corpora: Corpora) -> FillReport | TeachReport:
-    begin = time.perf_counter()
+def _read(path: Path, options: dict[str, Any]) -> dict[str, Any]:
+    """Read a checkpoint, and change options of its model."""
+    state = checkpoint_utils.load_checkpoint_to_cpu(str(path), options)
+    for name in options:
+        if name not in state["cfg"].model:
+            option = f"--{name.replace('_', '-')}"
+            raise InputError(f"{option}: the model of {path} has no such option; leave it out")
+    return state
+
+
+def _prepare(loaded: LoadedCheckpoint, filling: Filling) -> None:
+    """Empty the memory if requested, and count the words of the corpus."""
+    terms: TermReader | None = getattr(loaded.model.decoder, "terms", None)
+    if filling.clear:
+        loaded.memory.clear()
+        Corpora().save(loaded.state)
+        if terms is not None:
+            terms.memory.clear()
+    if terms is not None:
+        count_words(loaded, terms)
+
+
+def _fill(
+    loaded: LoadedCheckpoint,
+    filling: Filling,
+    corpora: Corpora,
+    unfinished: Unfinished,
+    done: FillReport,
+) -> FillReport | TeachReport:
     origin = corpora.origin(filling.corpus)
     if filling.teach:
         taught = teach(loaded, filling.split, origin)
-        return replace(taught, seconds=time.perf_counter() - begin)
+        return replace(taught, seconds=unfinished.seconds)
     words = loaded.task.target_dictionary
     policy = policy_for(words, filling.memory_write, filling.memory_surprise, filling.memory_rare)
-    report = fill(loaded, filling.split, policy, filling.epochs, origin)
-    return replace(report, seconds=time.perf_counter() - begin)
+    corpora.save(loaded.state)
+    keep = partial(unfinished.keep, loaded)
+    report = fill(loaded, filling.split, policy, filling.epochs, origin, done, keep)
+    return replace(report, seconds=unfinished.seconds)
 
 
 def _texts(

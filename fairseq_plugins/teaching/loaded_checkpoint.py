@@ -22,7 +22,7 @@ from fairseq_plugins.memory.state import memory_buffers, resized
 from fairseq_plugins.modules.cross_entropy import token_log_probs
 from fairseq_plugins.modules.gnmt import pad_on_the_right
 from fairseq_plugins.modules.memory_reading import MemoryReading
-from fairseq_plugins.patches.checkpoints import models_in
+from fairseq_plugins.patches.memory_files import models_in
 from fairseq_plugins.progress import Progress
 
 

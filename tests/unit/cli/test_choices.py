@@ -10,6 +10,7 @@ from fairseq_plugins.experiments import algorithms as all_algorithms
 from fairseq_plugins.experiments import omniglot as all_splits
 from fairseq_plugins.experiments import rare_symbols as all_models
 from fairseq_plugins.experiments.programs import algorithms, omniglot, rare_symbols
+from fairseq_plugins.memory.config import STORAGES
 from fairseq_plugins.modules.memory_reader import GATES
 from fairseq_plugins.modules.one_shot import RULES
 from fairseq_plugins.modules.write_policy import POLICIES
@@ -22,6 +23,7 @@ def test_number_formats() -> None:
 
 def test_policies() -> None:
     assert fill.POLICIES == POLICIES
+    assert fill.STORAGES == STORAGES
 
 
 def test_what_a_memory_is_attached_with() -> None:

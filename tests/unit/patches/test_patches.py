@@ -189,6 +189,10 @@ def test_options_that_are_newer_than_a_checkpoint_can_be_overridden(
     cfg = checkpoint_utils.load_checkpoint_to_cpu(str(tmp_path / "old.pt"), overrides)["cfg"]
     assert cfg.model.memory_sure == 0.9
     assert "nosuch" not in cfg.model and "memory_recall" not in cfg.model
+    for name, value in (("memory_sure", 2), ("memory_recall", "high"), ("memory_search", "nosuch")):
+        message = f"--{name.replace('_', '-')} {value}: must be"
+        with pytest.raises(InputError, match=message):
+            checkpoint_utils.load_checkpoint_to_cpu(str(tmp_path / "old.pt"), {name: value})
 
 
 class Toy(nn.Module):

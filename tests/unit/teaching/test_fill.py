@@ -14,6 +14,7 @@ from fairseq_plugins.memory import KeyValueMemory
 from fairseq_plugins.memory.state import memory_buffers
 from fairseq_plugins.modules.write_policy import WritePolicy
 from fairseq_plugins.teaching.fill import fill
+from fairseq_plugins.teaching.filled import Filling, fill_checkpoint
 from fairseq_plugins.teaching.loaded_checkpoint import Corpus, LoadedCheckpoint
 
 
@@ -188,3 +189,19 @@ def test_saved_checkpoint_differs_in_the_memory_only(trained: Any, tmp_path: Pat
 def test_missing_split_is_named(trained: Any) -> None:
     with pytest.raises(InputError, match="has no split 'nosuch'"):
         fill(load(trained), "nosuch", ALL)
+
+
+def test_options_of_the_memory_are_those_of_the_result(trained: Any, tmp_path: Path) -> None:
+    options = {"memory_storage": "mmap", "memory_search": "lsh", "memory_recall": 0.9,
+               "memory_sure": 0.8}  # fmt: skip
+    output = tmp_path / "filled.pt"
+    fill_checkpoint(trained.last, output, Filling(trained.data, "test", **options))
+    cfg = read_checkpoint(output)["cfg"]["model"]
+    assert {name: cfg[name] for name in options} == options
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "filled.memory-1.safetensors", "filled.pt"
+    ]  # fmt: skip
+    fill_checkpoint(output, output, Filling(trained.data, "valid", memory_storage="ram"))
+    assert [path.name for path in tmp_path.iterdir()] == ["filled.pt"]
+    with pytest.raises(InputError, match="--memory-sure 7: must be above 0 and at most 1"):
+        fill_checkpoint(output, output, Filling(trained.data, "test", memory_sure=7))

@@ -84,6 +84,29 @@ def test_a_lesson_of_several_sentences_is_used_as_a_whole(translator: Translator
     assert translator.translate(f"{CAT[0]} {CAT[0]}").text == f"{CAT[1]} {CAT[1]}"
 
 
+def test_lessons_come_through_where_the_memory_is_asked_only_in_doubt(
+    translator: Translator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of a network that is always sure, only what is near a lesson is asked, and that is enough."""
+    decoder, memory = translator._network.model.decoder, translator._network.memory
+    texts = [CAT[0], DOG[0], "the cat runs", "the dog sleeps"]
+    asked, plain = list[int](), memory.query_apart
+    monkeypatch.setattr(
+        memory, "query_apart", lambda query: asked.append(len(query)) or plain(query)
+    )
+    monkeypatch.setattr(decoder, "sure", 1e-9)
+    translator.translate(texts)
+    assert not asked
+    lesson = translator.teach(*CAT)
+    assert lesson.now == CAT[1] and lesson.came_through
+    found = [one.text for one in translator.translate(texts, exact=False)]
+    of_few = sum(asked)
+    monkeypatch.setattr(decoder, "sure", 1.0)
+    asked.clear()
+    assert [one.text for one in translator.translate(texts, exact=False)] == found
+    assert found[0] == CAT[1] and of_few > 0
+
+
 def test_what_is_taught_twice_is_one_lesson(translator: Translator) -> None:
     """White space does not make it another lesson."""
     first = translator.teach(*CAT)

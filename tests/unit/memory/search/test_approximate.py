@@ -174,6 +174,40 @@ def test_commits_lessons_and_growth_do_not_make_it_again(grown: KeyValueMemory) 
     assert fits == [] and grown.size > 2000
 
 
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_lessons_are_found_however_little_is_searched(
+    backend: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def least(self: Tuning, efforts: list[int], measure: Callable, n: int) -> Recall:
+        self.effort = efforts[0]
+        return Recall(0.0, 0.0, 0.0)
+
+    monkeypatch.setattr(Tuning, "choose", least)
+    memory = memory_with(backend, least=100, size=2000, neighbors=8)
+    memory.write(unit(1500, DIM), torch.arange(1500) % VALUES)
+    lessons = unit(50, DIM)
+    slots = memory.teach(lessons, torch.arange(50) % VALUES, origin=1)
+    hits = memory.query_apart(lessons)
+    assert torch.equal(hits.slots[:, 0], slots)
+    assert memory.likeness_taught(lessons).min() > 1 - 1e-6
+    exact = memory_with("exact", size=memory.size, neighbors=8)
+    exact.load_state_dict(memory.state_dict())
+    query = unit(30, DIM)
+    taught = [one.query_apart(query) for one in (memory, exact)]
+    found, expected = (
+        hits.slots[one.taught(hits.slots)]
+        for one, hits in zip((memory, exact), taught, strict=True)
+    )
+    assert torch.equal(found, expected) and len(found) == 30 * 8
+
+
+@pytest.mark.parametrize("count", [1, 50, 300])
+def test_with_fewer_keys_than_lists_search_is_exact(count: int) -> None:
+    memory = KeyValueMemory(500, DIM, VALUES, neighbors=8, search="faiss:IVF256,Flat")
+    memory.write(unit(count, DIM), torch.arange(count) % VALUES)
+    assert_finds_everything(memory, unit(20, DIM))
+
+
 def test_clear_and_live_on(grown: KeyValueMemory) -> None:
     grown.clear()
     assert (grown.query(unit(2, DIM)).slots == -1).all()

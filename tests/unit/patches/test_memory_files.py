@@ -1,0 +1,205 @@
+"""A memory in a file beside its checkpoint: read and written together, or not at all."""
+
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from fairseq import checkpoint_utils
+
+from fairseq_plugins.atomic import replacing
+from fairseq_plugins.checkpoints import files
+from fairseq_plugins.checkpoints.files import read_checkpoint, write_checkpoint
+from fairseq_plugins.errors import InputError
+from fairseq_plugins.memory import KeyValueMemory, memories_in
+from fairseq_plugins.teaching import Translator
+from fairseq_plugins.teaching.folder import pack
+from tests.tiny_translator import make_parts
+
+MEMORY = "decoder.reader.memory."
+
+
+@pytest.fixture
+def made(tmp_path: Path) -> Path:
+    """Return a checkpoint of an untrained translator with a filled memory, stored beside it."""
+    make_parts(tmp_path / "parts", memory_storage="mmap")
+    path = tmp_path / "checkpoint.pt"
+    write_checkpoint(filled(tmp_path / "parts" / "checkpoint.pt", 1), path)
+    return path
+
+
+def filled(path: Path, seed: int) -> dict[str, Any]:
+    """Return the contents of a checkpoint, with another memory and a moving average."""
+    state = read_checkpoint(path)
+    memory = KeyValueMemory(64, 12, len(state["model"][MEMORY + "recent"]))
+    query = torch.randn(40, 12, generator=torch.Generator().manual_seed(seed))
+    memory.write(query, torch.arange(40))
+    state["model"] |= {MEMORY + name: buffer for name, buffer in memory.named_buffers()}
+    state["extra_state"]["ema"] = dict(state["model"])
+    return state
+
+
+def load(path: Path, **options: Any) -> KeyValueMemory:
+    options["data"] = str(path.parent / "parts" / "data")
+    (model,), _, _ = checkpoint_utils.load_model_ensemble_and_task(
+        [str(path)], arg_overrides=options
+    )
+    return memories_in(model)[0]
+
+
+def files_of(path: Path) -> list[str]:
+    return sorted(name for name in os.listdir(path.parent) if name != "parts")
+
+
+def assert_holds(path: Path, expected: dict[str, Any]) -> None:
+    found = read_checkpoint(path)
+    assert found.keys() == expected.keys()
+    for one, other in (
+        (found["model"], expected["model"]),
+        (found["extra_state"]["ema"], expected["extra_state"]["ema"]),
+    ):
+        assert one.keys() == other.keys()
+        assert all(torch.equal(one[name], other[name]) for name in one)
+
+
+def test_the_memory_is_beside_the_checkpoint_not_in_it(made: Path) -> None:
+    assert files_of(made) == ["checkpoint.memory-1.safetensors", "checkpoint.pt"]
+    inside = torch.load(made, weights_only=True)
+    assert not [name for name in inside["model"] if name.startswith(MEMORY)]
+    assert not [name for name in inside["extra_state"]["ema"] if name.startswith(MEMORY)]
+    assert_holds(made, filled(made.parent / "parts" / "checkpoint.pt", 1))
+
+
+def test_keys_are_mapped_and_changes_stay_in_main_memory(made: Path) -> None:
+    beside = made.parent / "checkpoint.memory-1.safetensors"
+    before, memory = beside.read_bytes(), load(made)
+    maps = Path("/proc/self/maps")
+    if maps.exists():
+        assert beside.name in maps.read_text()
+        assert mapping_of(memory.keys.data_ptr()).endswith(beside.name)
+    memory.write(torch.randn(9, 12), torch.arange(9))
+    memory.forget(torch.arange(5))
+    assert beside.read_bytes() == before
+    assert len(load(made)) == 40
+
+
+def mapping_of(address: int) -> str:
+    for line in Path("/proc/self/maps").read_text().splitlines():
+        begin, end = (int(number, 16) for number in line.split()[0].split("-"))
+        if begin <= address < end:
+            return line
+    return ""
+
+
+@pytest.mark.parametrize("search", ["exact", "ivf", "faiss:IVF2,SQ8"])
+def test_answers_are_those_of_a_memory_in_the_checkpoint(made: Path, search: str) -> None:
+    mapped, weights = load(made, memory_search=search), read_checkpoint(made)["model"]
+    plain = KeyValueMemory(64, 12, mapped.num_values, mapped.neighbors, search=search)
+    plain.load_state_dict({name: weights[MEMORY + name] for name, _ in plain.named_buffers()})
+    assert plain.keys.data_ptr() != mapped.keys.data_ptr()
+    for memory in (mapped, plain):
+        if search != "exact":
+            memory._search.others.least = 10  # type: ignore[attr-defined]
+        memory.write(torch.eye(12), torch.arange(12))
+    one, other = (memory.query(torch.eye(12)[:3] + 0.1) for memory in (mapped, plain))
+    assert torch.equal(one.slots, other.slots)
+    assert torch.equal(one.similarities, other.similarities)
+
+
+def test_a_new_memory_replaces_the_old_one(made: Path) -> None:
+    state = filled(made, 2)
+    write_checkpoint(state, made)
+    assert files_of(made) == ["checkpoint.memory-2.safetensors", "checkpoint.pt"]
+    assert_holds(made, state)
+
+
+class Killed(BaseException):
+    """Stands for a kill at this moment."""
+
+
+@pytest.mark.parametrize("moment", ["before the checkpoint", "after it"])
+def test_a_kill_leaves_the_old_pair_or_the_new_one(
+    made: Path, moment: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old, new = filled(made, 1), filled(made, 2)
+
+    def stop(*_: object) -> Any:
+        raise Killed
+
+    with monkeypatch.context() as patched:
+        patched.setattr(files, *{
+            "before the checkpoint": ("replacing", stop), "after it": ("remove_others", stop)
+        }[moment])  # fmt: skip
+        with pytest.raises(Killed):
+            write_checkpoint(new, made)
+    assert len(files_of(made)) == 3
+    assert_holds(made, old if moment == "before the checkpoint" else new)
+    write_checkpoint(new, made)  # removes what is left over
+    assert len(files_of(made)) == 2
+    assert_holds(made, new)
+    assert files.replacing is replacing
+
+
+def test_stored_in_the_checkpoint_again_nothing_is_left_beside_it(made: Path) -> None:
+    state = filled(made, 2)
+    state["cfg"]["model"]["memory_storage"] = "ram"
+    write_checkpoint(state, made)
+    assert files_of(made) == ["checkpoint.pt"]
+    assert_holds(made, state)
+
+
+def test_both_can_be_moved_together(made: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+    expected, other = read_checkpoint(made), tmp_path_factory.mktemp("elsewhere")
+    for name in files_of(made):
+        shutil.move(made.parent / name, other / name)
+    assert_holds(other / made.name, expected)
+
+
+def test_a_translator_folder_has_both(made: Path) -> None:
+    parts, folder = made.parent / "parts", made.parent / "translator"
+    pack(made, parts / "data", parts / "spm.model", folder)
+    assert (folder / "checkpoint.memory-1.safetensors").exists()
+    with Translator.open(folder) as translator:
+        assert translator.teach("the cat", "die Katze").came_through
+        assert len(translator._network.memory) > 40
+
+
+def remove(file: Path) -> None:
+    file.unlink()
+
+
+def cut(file: Path) -> None:
+    file.write_bytes(file.read_bytes()[:-100])
+
+
+def damage(file: Path) -> None:
+    content = bytearray(file.read_bytes())
+    content[-5] ^= 1
+    file.write_bytes(content)
+
+
+def replace_by_another(file: Path) -> None:
+    checkpoint = file.parent / "other.pt"
+    write_checkpoint(filled(file.parent / "parts" / "checkpoint.pt", 3), checkpoint)
+    os.replace(file.parent / "other.memory-1.safetensors", file)
+
+
+@pytest.mark.parametrize(
+    ("harm", "message"),
+    [
+        (remove, "its memory is missing; put checkpoint.memory-1.safetensors beside it"),
+        (cut, "its memory is unusable: .*memory-1.safetensors is damaged or cut short"),
+        (damage, "its memory is unusable: .*memory-1.safetensors is damaged or cut short"),
+        (replace_by_another, "is another memory; move both files together"),
+    ],
+)
+def test_what_does_not_belong_together_is_refused_in_one_line(
+    made: Path, harm: Any, message: str
+) -> None:
+    harm(made.parent / "checkpoint.memory-1.safetensors")
+    for read in (read_checkpoint, lambda path: checkpoint_utils.load_checkpoint_to_cpu(str(path))):
+        with pytest.raises(InputError, match=f"checkpoint.pt: .*{message}") as error:
+            read(made)
+        assert "\n" not in str(error.value)
