@@ -50,7 +50,7 @@ def test_noise_is_spread_evenly_and_differs_by_seed_and_commit() -> None:
 # --- The oldest -----------------------------------------------------------------------------------
 
 
-@settings(max_examples=15)
+@settings(max_examples=10)
 @given(
     st.sampled_from([0.0, 0.5, 3.0, 20.0]),
     st.integers(0, 99),

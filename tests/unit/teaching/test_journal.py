@@ -170,7 +170,7 @@ def compare(new_place: Callable[[], Path | str], examples: int) -> None:
 def test_agrees_with_a_list(tmp_path_factory: pytest.TempPathFactory) -> None:
     """Any sequence of changes gives the same lessons as a list."""
     folder = tmp_path_factory.mktemp("journals")
-    compare(lambda: folder / f"{uuid.uuid4()}.db", examples=15)
+    compare(lambda: folder / f"{uuid.uuid4()}.db", examples=8)
 
 
 def test_agrees_with_a_list_in_postgresql(postgresql: str) -> None:
@@ -181,7 +181,7 @@ def test_agrees_with_a_list_in_postgresql(postgresql: str) -> None:
             connection.execute("DROP TABLE IF EXISTS events, decodings, about")
         return postgresql
 
-    compare(emptied, examples=5)
+    compare(emptied, examples=3)
 
 
 def test_undo_goes_back_change_by_change_and_no_further(journal: Journal) -> None:
