@@ -93,8 +93,7 @@ def check_arguments(cfg: DictConfig) -> None:
         check_part(part, kind)
     _check_encoders(cfg)
     _check_alignment(cfg)
-    if cfg.get("common") is not None:
-        _check_number_format(cfg.common)
+    _check_number_format(cfg)
     if cfg.get("generation") is not None:
         _check_search(cfg.generation)
     overrides = OmegaConf.select(cfg, "common_eval.model_overrides")
@@ -186,12 +185,13 @@ def _check_batches(cfg: DictConfig) -> None:
 
 
 def _check_number_format(cfg: DictConfig) -> None:
-    if cfg.tpu and find_spec("torch_xla") is None:
+    tpu, fp16, cpu = (OmegaConf.select(cfg, f"common.{name}") for name in ("tpu", "fp16", "cpu"))
+    if tpu and find_spec("torch_xla") is None:
         raise InputError(
             "--bf16: fairseq uses this for TPUs, and torch_xla is not installed; give --autocast "
             "bfloat16 instead"
         )
-    if cfg.fp16 and (cfg.cpu or not torch.cuda.is_available()):
+    if fp16 and (cpu or not torch.cuda.is_available()):
         raise InputError(
             "--fp16: fairseq computes in float16 on GPUs only; leave it out, or give --autocast "
             "bfloat16 where it is native"

@@ -233,6 +233,11 @@ def test_a_training_without_size_of_its_batches_is_refused(plain: Any) -> None:
         check_training(cfg)
 
 
+def test_groups_and_options_that_a_program_lacks_may_be_missing() -> None:
+    check_arguments(OmegaConf.create({}))
+    check_arguments(OmegaConf.create({"common": {"cpu": True}}))
+
+
 @pytest.mark.parametrize("value", HARD)
 @pytest.mark.parametrize(
     ("group", "name"), [(group, name) for group, names in FAIRSEQ.items() for name in names]
