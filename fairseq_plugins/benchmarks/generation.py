@@ -14,6 +14,7 @@ from fairseq.data.data_utils import post_process
 from fairseq.dataclass.configs import GenerationConfig
 from omegaconf import OmegaConf
 
+from fairseq_plugins import registered  # noqa: F401, so that fairseq builds our models
 from fairseq_plugins.benchmarks.duel import Stopwatch, Turn
 from fairseq_plugins.errors import InputError
 from fairseq_plugins.memory import memories_in

@@ -99,3 +99,14 @@ def test_the_benchmark_of_serving_reports_what_clients_saw(tmp_path: Path) -> No
     assert report["clients"]["faults"] == [] and table.count("faults: 0") == 2
     assert len(report["clients"]["seconds"]["teach"]) == 4
     assert report["clients"]["p95"]["teach"] == max(report["clients"]["seconds"]["teach"])
+
+
+def test_the_benchmark_of_a_large_memory_compares_all_ways(trained: Any, tmp_path: Path) -> None:
+    path = tmp_path / "report.json"
+    done = script(
+        "benchmark", "generate", "--path", trained.last, "--data", trained.data, "--sentences", 4,
+        "--turn", 2, "--beam", 1, "--json", path,
+    )  # fmt: skip
+    succeeded(done)
+    names = [result["name"] for result in json.loads(path.read_text())["results"]]
+    assert len(names) == 5 and all(name in done.stdout for name in names)
