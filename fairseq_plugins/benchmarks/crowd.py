@@ -6,6 +6,7 @@ teach: every lesson that was acknowledged must be there, and none of which only 
 """
 
 import json
+import logging
 import multiprocessing
 import os
 import random
@@ -110,6 +111,7 @@ def served(folder: Path) -> Iterator[tuple[Client, Any]]:
 def _serve(folder: Path, tells: Connection) -> None:
     from fairseq_plugins.teaching.server.serving import serve
 
+    logging.getLogger().setLevel(logging.WARNING)  # whatever was imported, the report is enough
     for address in serve(folder, "127.0.0.1", 0):
         tells.send(address)
 

@@ -40,7 +40,7 @@ def make_folder(folder: Path, given: Path | None, slots: int, units: int, vocabu
     Args:
         folder: in which it is made.
         given: a translator folder to copy; None for an untrained network.
-        slots: that its memory has at least, all of them filled.
+        slots: that are filled in its memory, at least.
         units: width of the untrained network.
         vocabulary: words of the untrained network.
     """
@@ -78,7 +78,7 @@ def _write_untrained(path: Path, data: Path, units: int) -> None:
 
 
 def _fill(state: dict[str, Any], slots: int) -> None:
-    """Give a checkpoint's memory at least so many slots, and fill the empty ones.
+    """Fill empty slots of a checkpoint's memory, which grows if it has too few, up to a number.
 
     They are similar to the filled ones, and to one for each word if there are none, as in a text.
     """
@@ -86,7 +86,7 @@ def _fill(state: dict[str, Any], slots: int) -> None:
     held = {name: state["model"][full] for name, full in names.items()}
     held = resized(held, max(slots, len(held["values"])))
     filled = torch.nonzero(held["values"] != NOTHING).squeeze(1)
-    empty = torch.nonzero(held["values"] == NOTHING).squeeze(1)
+    empty = torch.nonzero(held["values"] == NOTHING).squeeze(1)[: max(0, slots - len(filled))]
     numbers, width = torch.Generator().manual_seed(SEED), held["keys"].shape[1]
     keys, values = held["keys"][filled], held["values"][filled]
     if not len(filled):
