@@ -413,6 +413,7 @@ def test_near_lessons_are_offered(translator: Translator) -> None:
     ]  # fmt: skip
     assert translator.translate("The dog sleeps.", fuzzy=0.8).match is None
     assert translator.translate("THE DOG SLEEPS.", fuzzy=0.6).near[0].similarity == 0.75
+    assert translator.translate("sleeps cat the.", fuzzy=0.6).near == [], "the order counts"
     exact = translator.translate(CAT[0], fuzzy=0.5)
     assert (exact.match, exact.near) == ("exact", [])
     translator.forget(lesson.id)
