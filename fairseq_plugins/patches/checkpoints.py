@@ -117,8 +117,10 @@ def _override_options(state: dict[str, Any], overrides: Mapping[str, Any]) -> No
         InputError: if the model does not allow the value of an override.
     """
     model = getattr(state.get("cfg"), "model", None)
-    kind = MODEL_DATACLASS_REGISTRY.get(model.get("_name")) if model is not None else None
-    if kind is None or not isinstance(model, DictConfig):
+    if not isinstance(model, DictConfig):  # of fairseq's oldest architectures
+        return
+    kind = MODEL_DATACLASS_REGISTRY.get(model.get("_name"))
+    if kind is None:
         return
     for name, allowed in declared(kind):
         if name in overrides and not _is_allowed(overrides[name], allowed):
