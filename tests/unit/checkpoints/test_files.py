@@ -41,7 +41,7 @@ def test_failed_write_leaves_the_old_file_and_nothing_else(
 
     monkeypatch.setattr(checkpoints.torch, "save", save)
     with pytest.raises(OSError):
-        write_checkpoint({}, path)
+        write_checkpoint({"model": {}}, path)
     assert path.read_text() == "old"
     assert list(tmp_path.iterdir()) == [path]
 
