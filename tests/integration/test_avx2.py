@@ -30,7 +30,10 @@ TESTS = (
     "tests/integration/test_train_translate.py",
 )
 # What does not depend on the processor, or is slow and covered by the others.
-LEFT_OUT = ("all_that_was_asked_for", "hydra", "ensemble", "interactive", "survive", "plain_trans")
+LEFT_OUT = (
+    "all_that_was_asked_for", "people_wait_for", "clients_saw", "compares_all_ways",
+    "hydra", "ensemble", "interactive", "survive", "plain_trans",
+)  # fmt: skip
 OF_THIS_SESSION = ("PYTEST", ADDRESS)  # variables that tell its parts of each other
 
 pytestmark = [
