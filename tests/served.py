@@ -1,20 +1,17 @@
 """A server of a translator on a thread of this process, and a client for it."""
 
-import socket
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import requests
-import uvicorn
 
 from fairseq_plugins.teaching.server.app import build
 from fairseq_plugins.teaching.server.service import Service
+from fairseq_plugins.teaching.server.serving import on_a_thread
 from fairseq_plugins.teaching.translator import Translator
 from tests.programs import LONGEST
-from tests.waiting import wait_until
 
 
 class Client:
@@ -61,17 +58,5 @@ class Client:
 def serving(folder: Path, token: str | None = None) -> Iterator[Client]:
     """Serve a translator folder meanwhile."""
     app, service = build(Translator.open(folder), token)
-    server = uvicorn.Server(
-        uvicorn.Config(app, http="h11", ws="none", log_config=None, access_log=False)
-    )
-    with socket.create_server(("127.0.0.1", 0)) as listening:
-        port = listening.getsockname()[1]
-        thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
-        thread.start()
-        try:
-            wait_until(lambda: server.started or not thread.is_alive())
-            assert server.started
-            yield Client(f"http://127.0.0.1:{port}", service)
-        finally:
-            server.should_exit = True
-            thread.join()
+    with on_a_thread(app) as address:
+        yield Client(address.rstrip("/"), service)

@@ -5,7 +5,6 @@ then forgets some lessons again. Servers are killed, without a chance to finish,
 teach: every lesson that was acknowledged must be there, and none of which only a part is.
 """
 
-import json
 import logging
 import multiprocessing
 import os
@@ -15,8 +14,9 @@ import statistics
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from itertools import islice
 from multiprocessing.connection import Connection
@@ -28,7 +28,7 @@ from fairseq_plugins.atomic import write_json
 from fairseq_plugins.benchmarks.pupils import pairs
 from fairseq_plugins.benchmarks.served import PATIENCE, Client
 from fairseq_plugins.progress import Progress
-from fairseq_plugins.teaching.about import ABOUT, open_journal
+from fairseq_plugins.teaching.about import ABOUT, open_journal, read_about
 from fairseq_plugins.teaching.translator import Translator
 
 # A new process imports everything once, and forks for each server.
@@ -86,8 +86,7 @@ class Report:
 
 def share(folder: Path, journal: str) -> None:
     """Let a translator folder keep its lessons in another journal, an SQLite file or a URL."""
-    about = json.loads((folder / ABOUT).read_text(encoding="utf-8"))
-    write_json(folder / ABOUT, about | {"lessons": journal})
+    write_json(folder / ABOUT, asdict(replace(read_about(folder), lessons=journal)))
 
 
 @contextmanager
@@ -266,12 +265,10 @@ def compare(folder: Path, report: Report, unanswered: int = 0) -> None:
 
 
 def _together(calls: Sequence[Callable[[], None]]) -> None:
-    """Make calls on a thread each, and wait for all."""
-    threads = [threading.Thread(target=call) for call in calls]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    """Make calls on a thread each, and wait for all; what one of them raises is raised."""
+    with ThreadPoolExecutor(len(calls)) as threads:
+        for done in [threads.submit(call) for call in calls]:
+            done.result()
 
 
 # --- Shown ----------------------------------------------------------------------------------------

@@ -6,7 +6,6 @@ import os
 import platform
 import statistics
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -40,31 +39,47 @@ def run(
     Raises:
         InputError: if there is no such device, or no folder for ``args.json``.
     """
-    if args.quick:
-        vars(args).update(quick)
-    if args.json and not args.json.parent.is_dir():
-        raise InputError(f"--json {args.json}: there is no folder {args.json.parent}; create it")
-    if args.device == "cuda" and not torch.cuda.is_available():
-        raise InputError("--device cuda: torch finds no GPU here; use --device cpu")
+    about = begin(args, quick)
     allocator.keep_freed_memory()  # as in our task, so it is the same for everything that runs here
-    if args.threads:
-        torch.set_num_threads(args.threads)
-    about = machine(args.device)
     duels = measure(args)
     given = vars(args).items()
     settings = {name: value for name, value in given if name != "json" and not callable(value)}
-    if args.json:
-        write(args.json, duels, about, settings)
-    where = about.get("accelerator", f"{about['processor']}, {about['threads']} threads")
-    return f"{where}, torch {about['torch']}\n\n{duels_table(duels)}"
-
-
-def write(
-    path: Path, duels: Sequence[Duel], about: dict[str, Any], settings: dict[str, Any]
-) -> None:
-    """Write all numbers to a JSON file, completely or not at all."""
     results = [duel.as_json() for duel in duels]
-    write_json(path, {"machine": about, "settings": settings, "results": results})
+    where = about.get("accelerator", f"{about['processor']}, {about['threads']} threads")
+    heading = f"{where}, torch {about['torch']}"
+    numbers = {"machine": about, "settings": settings, "results": results}
+    return finish(args, numbers, heading, "", duels_table(duels))
+
+
+def begin(args: argparse.Namespace, quick: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """Set up the process for a measurement, and describe the machine.
+
+    Args:
+        args: parsed command line: ``json``, and ``device``, ``threads`` and ``quick`` if the
+            benchmark has them.
+        quick: arguments that replace others with ``--quick``.
+
+    Raises:
+        InputError: if there is no such device, or no folder for ``args.json``.
+    """
+    given = vars(args)
+    if given.get("quick"):
+        given.update(quick or {})
+    if args.json and not args.json.parent.is_dir():
+        raise InputError(f"--json {args.json}: there is no folder {args.json.parent}; create it")
+    device = given.get("device", "cpu")
+    if device == "cuda" and not torch.cuda.is_available():
+        raise InputError("--device cuda: torch finds no GPU here; use --device cpu")
+    if given.get("threads"):
+        torch.set_num_threads(args.threads)
+    return machine(device)
+
+
+def finish(args: argparse.Namespace, numbers: Mapping[str, Any], *lines: str) -> str:
+    """Write all numbers to ``args.json``, if it is given, and return lines for people as a text."""
+    if args.json:
+        write_json(args.json, numbers)
+    return "\n".join(lines)
 
 
 def machine(device: str) -> dict[str, Any]:

@@ -1,9 +1,6 @@
 """Servers of a translator, in this process or in others, and a client for them."""
 
 import json
-import socket
-import threading
-import time
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -56,23 +53,12 @@ def serving(folder: Path) -> Iterator[Client]:
         InputError: if the packages of the server are not installed.
     """
     try:
-        import uvicorn
-
         from fairseq_plugins.teaching.server.app import build
+        from fairseq_plugins.teaching.server.serving import on_a_thread
     except ModuleNotFoundError as error:
         raise InputError(
             f"{error.name} is not installed; pip install 'fairseq-memory[server]'"
         ) from error
     app, _ = build(Translator.open(folder))
-    config = uvicorn.Config(app, http="h11", ws="none", log_config=None, access_log=False)
-    server = uvicorn.Server(config)
-    with socket.create_server(("127.0.0.1", 0)) as listening:
-        thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
-        thread.start()
-        try:
-            while not server.started and thread.is_alive():
-                time.sleep(0.01)
-            yield Client(f"http://127.0.0.1:{listening.getsockname()[1]}")
-        finally:
-            server.should_exit = True
-            thread.join()
+    with on_a_thread(app) as address:
+        yield Client(address)

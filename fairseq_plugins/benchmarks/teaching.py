@@ -3,7 +3,7 @@
 import statistics
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -132,11 +132,10 @@ def _once(
     unit: str = "",
 ) -> Timed:
     """Make a call, and see how much main memory it takes."""
-    before, begin = resident(), time.perf_counter()
-    call()
-    seconds, after = time.perf_counter() - begin, resident()
+    before = resident()
+    done, after = timed(title, [call], target), resident()
     gained = None if before is None or after is None else after - before
-    return Timed(title, [seconds], target, work, unit, gained)
+    return replace(done, work=work, unit=unit, gained=gained)
 
 
 def _taught(translator: Translator, new: Iterator[Pair], load: Load, count: str) -> Iterator[Timed]:

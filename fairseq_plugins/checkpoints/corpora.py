@@ -43,7 +43,7 @@ class Corpora:
 
     def save(self, state: dict[str, Any]) -> None:
         """Name them in a checkpoint."""
-        state["extra_state"] = state.get("extra_state", {}) | self.entries()
+        state["extra_state"] = (state.get("extra_state") or {}) | self.entries()
 
     def origin(self, name: str) -> int:
         """Return the origin of the first line of a corpus, which is added if it is new."""
@@ -62,4 +62,4 @@ class Corpora:
 
 def corpora_of(state: dict[str, Any]) -> Corpora:
     """Return the corpora of a checkpoint's memory; none if it does not name them."""
-    return Corpora.of(state.get("extra_state", {}))
+    return Corpora.of(state.get("extra_state") or {})

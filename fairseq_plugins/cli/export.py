@@ -23,7 +23,7 @@ def run(args: argparse.Namespace) -> tuple[str, object]:
     """Write the selected lessons."""
     from fairseq_plugins.teaching.about import open_journal, read_about
     from fairseq_plugins.teaching.exchange import write_lessons
-    from fairseq_plugins.teaching.shown import counted
+    from fairseq_plugins.teaching.text import counted
 
     about = read_about(args.folder)
     with open_journal(args.folder) as journal:

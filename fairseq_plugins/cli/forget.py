@@ -29,7 +29,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> tuple[str, object]:
     """Forget lessons, or count those that would be forgotten."""
     from fairseq_plugins.teaching.about import open_journal
-    from fairseq_plugins.teaching.shown import counted, lesson_line
+    from fairseq_plugins.teaching.shown import lesson_line
+    from fairseq_plugins.teaching.text import counted
 
     which = selection(args)
     if bool(args.ids) != which.everything:

@@ -25,7 +25,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> tuple[str, object]:
     """List the selected lessons."""
     from fairseq_plugins.teaching.about import open_journal
-    from fairseq_plugins.teaching.shown import counted, lesson_line
+    from fairseq_plugins.teaching.shown import lesson_line
+    from fairseq_plugins.teaching.text import counted
 
     which = selection(args)
     with open_journal(args.folder) as journal:

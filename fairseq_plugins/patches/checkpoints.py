@@ -92,15 +92,19 @@ def check_memories(state: dict[str, Any], path: str | Path) -> None:
     Raises:
         InputError: if one of them is missing or damaged.
     """
-    with_memory(state, path)
-    for weights in models_in(state):
-        try:
+    models = models_in(state)
+    try:
+        for weights in models:
             upgrade_memories(weights)
+        with_memory(state, path)  # which checks it: a large one should be read once
+        for weights in models:
             _check_others(weights)
-        except ValueError as error:
-            raise InputError(
-                f"{path}: its memory is damaged ({error}); go back to an earlier checkpoint"
-            ) from error
+    except InputError:
+        raise
+    except ValueError as error:
+        raise InputError(
+            f"{path}: its memory is damaged ({error}); go back to an earlier checkpoint"
+        ) from error
 
 
 def _choose_search(state: dict[str, Any]) -> None:

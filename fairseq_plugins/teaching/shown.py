@@ -11,11 +11,6 @@ SHADES = ((0.25, "\x1b[2m"), (0.75, "\x1b[33m"), (2.0, "\x1b[32m"))
 BOLD, PLAIN = "\x1b[1m", "\x1b[0m"
 
 
-def counted(count: int, noun: str) -> str:
-    """Return a count with its noun: ``1 lesson``, ``2,000 lessons``."""
-    return f"{count:,} {noun}{'' if count == 1 else 's'}"
-
-
 def lesson_line(lesson: Lesson) -> str:
     """Return a lesson as one line."""
     origin = f"  [{lesson.origin}]" if lesson.origin else ""

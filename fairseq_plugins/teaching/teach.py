@@ -65,10 +65,10 @@ def teach(loaded: LoadedCheckpoint, split: str, origin: int = 0) -> TeachReport:
         decoded = loaded.decode(sample, ask=False, exact=True)
         origins = decoded.of_lines(sample, origin)
         memory.teach(decoded.reading.query, decoded.target, origins)
-        for line, pair in zip(sample["id"].tolist(), decoded.pairs(), strict=True):
-            found = terms_of(reader, *pair)
-            reader.memory.teach(found, origin + line)
-            terms += sum(bool(term.pieces) for term in found)
+        lines = (origin + sample["id"]).tolist()
+        found = [terms_of(reader, *pair) for pair in decoded.pairs()]
+        reader.memory.teach_all(zip(found, lines, strict=True))
+        terms += sum(bool(term.pieces) for some in found for term in some)
         lessons, tokens = lessons + len(sample["id"]), tokens + len(origins)
     return TeachReport(lessons, tokens, terms, memory.size)
 

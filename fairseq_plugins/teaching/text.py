@@ -280,3 +280,8 @@ def _word_edge(text: str, place: int, behind: bool) -> int:
     while 0 < place < len(text) and text[place - 1].isalnum() and text[place].isalnum():
         place += step
     return place
+
+
+def counted(count: int, noun: str) -> str:
+    """Return a count with its noun: ``1 lesson``, ``2,000 lessons``."""
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"

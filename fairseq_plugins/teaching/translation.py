@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 
 from fairseq_plugins.teaching.lessons import Lesson
+from fairseq_plugins.teaching.text import counted
 
 EXACT, FUZZY = "exact", "fuzzy"
 LEAST = 0.005  # share of a word that is worth showing
@@ -24,7 +25,7 @@ class Evidence:
     lesson: int | None
     """Id of the lesson; None if it comes from a corpus."""
     origin: str
-    """Of the lesson, or the corpus and the line."""
+    """Origin of the lesson, or corpus and line."""
     others: int = 0
     """Number of earlier places that were merged with this one."""
 
@@ -35,7 +36,7 @@ class Evidence:
             return f"lesson {self.lesson}{f', {self.origin}' if self.origin else ''}"
         if not self.others:
             return self.origin
-        return f"{self.origin} and {self.others:,} earlier place{'s' if self.others > 1 else ''}"
+        return f"{self.origin} and {counted(self.others, 'earlier place')}"
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,7 @@ from fairseq_plugins.teaching.lessons import EVERYTHING, Change, Lesson, Pair, S
 from fairseq_plugins.teaching.network import Network
 from fairseq_plugins.teaching.sentences import Sentences
 from fairseq_plugins.teaching.taught_memory import AT_ONCE, TaughtMemory, in_parts
-from fairseq_plugins.teaching.text import normalise, without_marks
+from fairseq_plugins.teaching.text import counted, normalise, without_marks
 from fairseq_plugins.teaching.texts import Texts
 from fairseq_plugins.teaching.translation import FUZZY, Translation
 
@@ -50,8 +50,8 @@ class Check:
         """Return one line for people."""
         lessons, older = self.lessons, len(self.contradictions)
         return (
-            f"{lessons - len(self.lost):,} of {lessons:,} lesson"
-            f"{' takes' if lessons == 1 else 's take'} effect; {older or 'no'} older "
+            f"{lessons - len(self.lost):,} of {counted(lessons, 'lesson')} "
+            f"{'takes' if lessons == 1 else 'take'} effect; {older or 'no'} older "
             f"{'ones are' if older > 1 else 'one is'} contradicted"
         )
 

@@ -11,6 +11,7 @@ import argparse
 from pathlib import Path
 
 from fairseq_plugins.arguments import positive
+from fairseq_plugins.benchmarks.options import add_json
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -29,26 +30,21 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     add("--remove-bpe", default="sentencepiece",
         help="subword segmentation to undo before scoring")  # fmt: skip
     add("--threads", type=positive, default=1, help="number of threads")
-    add("--json", type=Path, metavar="FILE", help="JSON file for all numbers")
+    add_json(parser)
 
 
 def run(args: argparse.Namespace) -> str:
     """Measure, and return the table."""
     from dataclasses import asdict, fields
 
-    import torch
-
     from fairseq_plugins import allocator
-    from fairseq_plugins.atomic import write_json
     from fairseq_plugins.benchmarks.generation import Work, measure, table, ways
-    from fairseq_plugins.benchmarks.report import machine
+    from fairseq_plugins.benchmarks.report import begin, finish
 
-    torch.set_num_threads(args.threads)
+    about = begin(args)
     allocator.keep_freed_memory()
-    about = machine("cpu")
     work = Work(**{field.name: getattr(args, field.name) for field in fields(Work)})
     results = measure(work, ways(args.recall, args.sure))
-    if args.json:
-        write_json(args.json, {"machine": about, "results": [asdict(one) for one in results]})
+    numbers = {"machine": about, "results": [asdict(one) for one in results]}
     where = f"{about['processor']}, {args.threads} threads, torch {about['torch']}"
-    return "\n".join([where, "", *table(results)])
+    return finish(args, numbers, where, "", *table(results))

@@ -9,7 +9,8 @@ arrive.
 """
 
 import argparse
-from pathlib import Path
+
+from fairseq_plugins.benchmarks.options import add_json
 
 PARTS = ("search_1m_512", "search_8m_128", "training_gnmt", "training_gnmt_memory", "decoding",
          "drawings")  # fmt: skip
@@ -21,7 +22,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     add("--device", choices=("cpu", "cuda"), default="cuda", help="device to compute on")
     add("--only", nargs="+", choices=PARTS, default=list(PARTS), help="parts to measure (all)")
     add("--quick", action="store_true", help="use tiny sizes, to see that it works; also on a CPU")
-    add("--json", type=Path, metavar="FILE", help="JSON file for all numbers")
+    add_json(parser)
 
 
 def run(args: argparse.Namespace) -> str:

@@ -7,9 +7,9 @@ each stages --tokens pairs, and all commit together. docs/scaling.md covers more
 """
 
 import argparse
-from pathlib import Path
 
 from fairseq_plugins.arguments import positive
+from fairseq_plugins.benchmarks.options import add_json
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -20,16 +20,15 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     add("--key-dim", type=positive, default=128, help="width of keys")
     add("--slots", type=positive, default=65536, help="number of slots of the memory")
     add("--steps", type=positive, default=20, help="number of steps to measure")
-    add("--json", type=Path, metavar="FILE", help="JSON file for all numbers")
+    add_json(parser)
 
 
 def run(args: argparse.Namespace) -> str:
     """Measure, and return the table."""
-    from fairseq_plugins.atomic import write_json
+    from fairseq_plugins.benchmarks.report import begin, finish
     from fairseq_plugins.benchmarks.scaling import Load, as_data, costs_table, measure
 
+    begin(args)
     load = Load(args.tokens, args.key_dim, args.slots, args.steps)
     costs = [measure(ranks, load) for ranks in args.ranks]
-    if args.json:
-        write_json(args.json, as_data(load, costs))
-    return "\n".join(costs_table(costs))
+    return finish(args, as_data(load, costs), *costs_table(costs))

@@ -11,6 +11,7 @@ import argparse
 from pathlib import Path
 
 from fairseq_plugins.arguments import positive
+from fairseq_plugins.benchmarks.options import add_json
 
 SEARCHES = ("exact", "ivf", "lsh", "faiss flat", "faiss ivf")
 
@@ -28,24 +29,22 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     add("--recall", type=float, default=0.99, help="recall by value to be reached, from 0 to 1")
     add("--steps", type=positive, default=5, help="number of steps to measure")
     add("--threads", type=positive, default=1, help="number of threads")
-    add("--json", type=Path, metavar="FILE", help="JSON file for all numbers")
+    add_json(parser)
     add("--plot", type=Path, metavar="FILE", help="picture of the times")
 
 
 def run(args: argparse.Namespace) -> str:
     """Measure, and return the table."""
-    from fairseq_plugins.atomic import write_json
-    from fairseq_plugins.benchmarks.report import machine
+    from fairseq_plugins.benchmarks.report import begin, finish
     from fairseq_plugins.benchmarks.search import Load, as_data, costs_table, draw, measure
 
-    about = machine("cpu")
+    about = begin(args)
     load = Load(args.dim, args.queries, args.neighbors, args.steps, args.recall)
     costs = [
         measure(name, slots, load, args.threads) for slots in args.slots for name in args.search
     ]
-    if args.json:
-        write_json(args.json, {"machine": about} | as_data(load, costs))
+    where = f"{about['processor']}, {args.threads} threads, torch {about['torch']}"
+    told = finish(args, {"machine": about} | as_data(load, costs), where, "", *costs_table(costs))
     if args.plot:
         draw(costs, args.plot)
-    where = f"{about['processor']}, {args.threads} threads, torch {about['torch']}"
-    return "\n".join([where, "", *costs_table(costs)])
+    return told

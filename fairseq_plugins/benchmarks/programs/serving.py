@@ -13,6 +13,7 @@ import argparse
 from pathlib import Path
 
 from fairseq_plugins.arguments import not_negative, positive, seed
+from fairseq_plugins.benchmarks.options import add_json, add_translator
 
 QUICK = {"slots": 2000, "clients": 4, "seconds": 0.0, "kills": 2, "units": 16, "vocabulary": 200}
 
@@ -20,32 +21,25 @@ QUICK = {"slots": 2000, "clients": 4, "seconds": 0.0, "kills": 2, "units": 16, "
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     add = parser.add_argument
-    add("--translator", type=Path, metavar="FOLDER", help="translator folder to copy")
+    add_translator(parser, slots=100_000)
     add("--journal", metavar="URL", help="PostgreSQL database for the lessons (an SQLite file)")
     add("--servers", type=positive, default=2, help="number of servers on the journal")
     add("--clients", type=positive, default=20, help="number of clients at once")
     add("--seconds", type=float, default=120.0, help="seconds that the clients go on for")
     add("--kills", type=not_negative, default=100, help="number of servers to kill")
     add("--seed", type=seed, default=1, help="seed of texts and of the moments of the kills")
-    add("--slots", type=positive, default=100_000, help="filled slots of the memory, at least")
-    add("--units", type=positive, default=256, help="width of the untrained network")
-    add("--vocabulary", type=positive, default=8000, help="words of the untrained network")
-    add("--quick", action="store_true", help="use small sizes, to see that it works")
-    add("--json", type=Path, metavar="FILE", help="JSON file for all numbers")
+    add_json(parser)
 
 
 def run(args: argparse.Namespace) -> str:
     """Measure, and return the tables."""
     import tempfile
 
-    from fairseq_plugins.atomic import write_json
     from fairseq_plugins.benchmarks.crowd import Load, as_data, crowd, killed, share, table
     from fairseq_plugins.benchmarks.pupils import make_folder
-    from fairseq_plugins.benchmarks.report import machine
+    from fairseq_plugins.benchmarks.report import begin, finish
 
-    if args.quick:
-        vars(args).update(QUICK)
-    about = machine("cpu")
+    about = begin(args, QUICK)
     load = Load(args.servers, args.clients, args.seconds, args.kills, args.seed)
     with tempfile.TemporaryDirectory() as place:
         sizes = args.slots, args.units, args.vocabulary
@@ -56,7 +50,6 @@ def run(args: argparse.Namespace) -> str:
         if not args.journal:
             share(folder, "killed.db")
         kills = killed(folder, load)
-    if args.json:
-        write_json(args.json, {"machine": about} | as_data(clients, kills, load))
+    numbers = {"machine": about} | as_data(clients, kills, load)
     where = f"{about['processor']}, {about['cores']} cores, load {about['load_before']}"
-    return "\n".join([where, "", *table(clients, kills, load)])
+    return finish(args, numbers, where, "", *table(clients, kills, load))

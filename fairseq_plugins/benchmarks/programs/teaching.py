@@ -3,14 +3,15 @@
     python scripts/benchmark.py teaching --translator my-translator --slots 500000
 
 Works on a copy of a translator folder, whose memory is filled up to --slots; without --translator,
-on an untrained network. Prints the median and the slowest of each, beside the
-target where there is one.
+on an untrained network. Prints the median and the slowest of each, beside the target where there is
+one.
 """
 
 import argparse
 from pathlib import Path
 
 from fairseq_plugins.arguments import positive
+from fairseq_plugins.benchmarks.options import add_json, add_translator
 
 QUICK = {"slots": 2000, "lessons": 20, "singly": 2, "repeats": 2, "units": 16, "vocabulary": 200}
 
@@ -18,39 +19,28 @@ QUICK = {"slots": 2000, "lessons": 20, "singly": 2, "repeats": 2, "units": 16, "
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     add = parser.add_argument
-    add("--translator", type=Path, metavar="FOLDER", help="translator folder to copy")
-    add("--slots", type=positive, default=500_000, help="filled slots of the memory, at least")
+    add_translator(parser, slots=500_000)
     add("--lessons", type=positive, default=10_000, help="lessons to import from a file")
     add("--singly", type=positive, default=10, help="lessons to teach one by one")
     add("--repeats", type=positive, default=10, help="repetitions of everything else")
-    add("--units", type=positive, default=256, help="width of the untrained network")
-    add("--vocabulary", type=positive, default=8000, help="words of the untrained network")
     add("--threads", type=positive, help="number of processor cores (all)")
-    add("--quick", action="store_true", help="use small sizes, to see that it works")
-    add("--json", type=Path, metavar="FILE", help="JSON file for all numbers")
+    add_json(parser)
 
 
 def run(args: argparse.Namespace) -> str:
     """Measure, and return the table."""
     import tempfile
 
-    import torch
-
-    from fairseq_plugins.atomic import write_json
     from fairseq_plugins.benchmarks.pupils import make_folder
-    from fairseq_plugins.benchmarks.report import machine
+    from fairseq_plugins.benchmarks.report import begin, finish
     from fairseq_plugins.benchmarks.teaching import Load, as_data, measure, table
 
-    if args.quick:
-        vars(args).update(QUICK)
-    if args.threads:
-        torch.set_num_threads(args.threads)
-    about, load = machine("cpu"), Load(args.lessons, args.singly, args.repeats)
+    about = begin(args, QUICK)
+    load = Load(args.lessons, args.singly, args.repeats)
     with tempfile.TemporaryDirectory() as place:
         sizes = args.slots, args.units, args.vocabulary
         folder = make_folder(Path(place), args.translator, *sizes)
         found = list(measure(folder, load))
-    if args.json:
-        write_json(args.json, {"machine": about} | as_data(load, found))
+    numbers = {"machine": about} | as_data(load, found)
     where = f"{about['processor']}, {about['threads']} threads, load {about['load_before']}"
-    return "\n".join([f"{where}, {args.slots:,} slots", "", *table(found)])
+    return finish(args, numbers, f"{where}, {args.slots:,} slots", "", *table(found))

@@ -4,11 +4,15 @@ import ipaddress
 import logging
 import signal
 import socket
+import threading
+import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 
 import uvicorn
+from starlette.types import ASGIApp
 
 from fairseq_plugins.errors import InputError
 from fairseq_plugins.teaching.server.app import build
@@ -16,6 +20,7 @@ from fairseq_plugins.teaching.server.limits import SHORTEST_TOKEN
 from fairseq_plugins.teaching.server.service import Service
 from fairseq_plugins.teaching.translator import Translator
 
+LOOK_EVERY = 0.01  # seconds
 MOST_CONNECTIONS = 1_000
 WAITING_CONNECTIONS = 128  # that the kernel keeps until they are accepted
 
@@ -45,15 +50,40 @@ def serve(
         )
     with _listening(host, port, token) as listening:
         app, served = build(Translator.open(folder, device), token)
-        config = uvicorn.Config(
-            app, http="h11", ws="none", loop="asyncio", log_config=None, access_log=False,
-            proxy_headers=False, server_header=False, limit_concurrency=MOST_CONNECTIONS,
-        )  # fmt: skip
         logging.getLogger("uvicorn").setLevel(logging.WARNING)
         for sign in (signal.SIGTERM, signal.SIGINT):
             signal.signal(sign, lambda *_: None)  # uvicorn raises them again when it has ended
         yield f"http://{_shown(host)}:{listening.getsockname()[1]}/"
-        _Server(config, served).run(sockets=[listening])
+        _Server(_config(app), served).run(sockets=[listening])
+
+
+@contextmanager
+def on_a_thread(app: ASGIApp) -> Iterator[str]:
+    """Serve an app on a thread of this process meanwhile, and yield its address.
+
+    Raises:
+        RuntimeError: if the server does not start.
+    """
+    server = uvicorn.Server(_config(app))
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
+        thread.start()
+        try:
+            while not server.started and thread.is_alive():
+                time.sleep(LOOK_EVERY)
+            if not server.started:
+                raise RuntimeError("the server does not start")
+            yield f"http://127.0.0.1:{listening.getsockname()[1]}/"
+        finally:
+            server.should_exit = True
+            thread.join()
+
+
+def _config(app: ASGIApp) -> uvicorn.Config:
+    return uvicorn.Config(
+        app, http="h11", ws="none", loop="asyncio", log_config=None, access_log=False,
+        proxy_headers=False, server_header=False, limit_concurrency=MOST_CONNECTIONS,
+    )  # fmt: skip
 
 
 class _Server(uvicorn.Server):
