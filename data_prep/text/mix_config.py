@@ -37,7 +37,7 @@ class Source:
     format: str | None = None
     """`lines`, `sgm`, `tsv`, `csv` or `tmx`; by default determined by the file's suffix."""
     columns: tuple[int, int] | None = None
-    """Of source and target in a table; by default those in its header, or 1 and 2."""
+    """Columns of source and target in a table; by default those in its header, or 1 and 2."""
     weight: float = ranged(1.0, 1e-6, 1000)
     """How often to repeat its lines in the training text; 0.5 for every second one."""
 

@@ -42,7 +42,7 @@ class CleaningOptions:
     check_language: bool = False
     """Drop long lines that are certainly in another language; takes most of the time."""
     normalise_punctuation: bool = False
-    """As in Moses: quotation marks, dashes, spaces before punctuation."""
+    """Write quotation marks, dashes and spaces before punctuation as Moses does."""
     tokenise: bool = False
     """Spaces between words and punctuation, as in Moses; sentencepiece does not need it."""
 

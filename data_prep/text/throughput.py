@@ -48,7 +48,7 @@ class Measured(NamedTuple):
 
     seconds: float
     peak_mib: float
-    """Of the largest process."""
+    """Main memory of the largest process at its peak."""
 
 
 def make_text(folder: Path, lines: int) -> None:

@@ -36,7 +36,7 @@ class Sizes:
     words: int | None = None
     """Ordinary words of each kind; None for all."""
     names: int = ranged(NAMES, LEAST_NAMES, MOST_NAMES)
-    """Of all kinds together."""
+    """Number of names, of all kinds together."""
 
     def lexicon(self, seed: int) -> Lexicon:
         """Return the words of the language."""

@@ -87,7 +87,7 @@ class Duel:
     our_turns: Sequence[Turn]
     rival_turns: Sequence[Turn]
     unit: str
-    """Of the work."""
+    """Unit of the work."""
     details: dict[str, Any] = field(default_factory=dict)
     """Further information about the comparison."""
 

@@ -20,7 +20,7 @@ class Scores:
     bleu: float
     chrf: float
     words: list[Bucket]
-    """By frequency in training; empty if it is unknown."""
+    """Accuracy of words by frequency in training; empty if the training text is unknown."""
 
     def numbers(self) -> dict[str, float]:
         """Return all scores in percent by name, for tables and averages."""

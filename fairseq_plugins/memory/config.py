@@ -38,7 +38,7 @@ class MemorySettings:
     memories trained in parallel do not all forget the same slot."""
 
     seed: int = field(default=1, kw_only=True)
-    """Of the noise on the ages."""
+    """Seed of the noise on the ages."""
 
     def __post_init__(self) -> None:
         for name in ("size", "key_dim", "num_values", "neighbors", "margin"):

@@ -44,7 +44,7 @@ class Trusted:
 
     pieces: tuple[int, ...]
     trust: float
-    """From 0 to 1."""
+    """How far the term is trusted, from 0 to 1."""
     origin: int
     """Number of the last lesson with the term."""
 

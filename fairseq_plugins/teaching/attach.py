@@ -73,7 +73,7 @@ class Attached:
 
     output: Path
     architecture: str
-    """Of the base."""
+    """Architecture of the base."""
     features: int
     """Their width."""
     query: QueryReport

@@ -31,7 +31,7 @@ class Calibration:
 
     tokens: int
     softmax: float
-    """Of the model without its memory."""
+    """Negative log-likelihood per token, in nats, of the model without its memory."""
     before: float
     after: float
 

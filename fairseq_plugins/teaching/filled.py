@@ -97,9 +97,9 @@ class Filled:
 
     output: Path
     fill: FillReport | TeachReport | None
-    """None if nothing was written to the memory."""
+    """Summary of what was written to the memory; None if nothing was."""
     calibration: Calibration | None
-    """None without calibration."""
+    """Result of the calibration; None without one."""
 
     def __str__(self) -> str:
         """Return a line for each change."""

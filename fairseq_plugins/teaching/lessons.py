@@ -96,7 +96,7 @@ class Change:
     undone: bool
     """Whether it was undone."""
     undid: int | None
-    """For ``undo``: number of the change that it undid."""
+    """Number of the change that an ``undo`` took back; None for other changes."""
 
 
 def _in_utc(name: str, time: str) -> str:

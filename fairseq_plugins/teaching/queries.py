@@ -35,9 +35,9 @@ class QueryReport:
 
     kind: str
     width: int
-    """Of the keys."""
+    """Width of the keys."""
     tokens: int
-    """To which the queries were fitted."""
+    """Number of tokens to which the queries were fitted."""
     variance: float
     """Share of the features' variance that the queries retain, from 0 to 1."""
 

@@ -49,7 +49,7 @@ class Word:
     end: int
     """Position after its last character."""
     probability: float
-    """Of all its pieces together, given what precedes them."""
+    """Probability of all its pieces together, given what precedes them."""
     memory_share: float | None = None
     """Share of it from the memory, 0 to 1; None if not computed, or if parts do not add up."""
     evidence: list[Evidence] = field(default_factory=list)
@@ -77,7 +77,7 @@ class Near:
 
     lesson: Lesson
     similarity: float
-    """Of the two sources, by words, 0 to 1."""
+    """Similarity of the two sources, by words, 0 to 1."""
     difference: list[tuple[str, str]]
     """The parts of the sentence and the lesson's source, each with its text: ``=`` in both, ``+``
     only in the sentence, ``-`` only in the lesson."""

@@ -31,7 +31,7 @@ class Recall:
     """The recall of a set of queries, as shares from 0 to 1."""
 
     values: float
-    """As defined above."""
+    """Recall by value, as defined above."""
     best: float
     """Share of queries whose best slot was found."""
     slots: float

@@ -144,5 +144,5 @@ async def history(
     limit: Shown = 50,
     before: Annotated[int | None, Query(ge=1, lt=1 << 31)] = None,
 ) -> History:
-    """With `before`, only changes with a smaller number."""
+    """List changes, newest first; with `before`, only those with a smaller number."""
     return History(changes=await run_in_threadpool(served.translator.history, limit, before))

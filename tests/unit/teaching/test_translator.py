@@ -38,13 +38,13 @@ ABOUT = json.dumps(asdict(About(1, "en", "de", "0", "lessons.db")))
 
 @pytest.fixture
 def translator(folder: Path) -> Iterator[Translator]:
-    """That was taught nothing."""
+    """Yield a translator that was taught nothing."""
     with Translator.open(folder) as translator:
         yield translator
 
 
 def buffers(translator: Translator) -> dict[str, torch.Tensor]:
-    """Of the memory, copied."""
+    """Return copies of the memory's buffers."""
     memory = translator._network.memory
     return {name: buffer.clone() for name, buffer in memory.named_buffers()}
 
