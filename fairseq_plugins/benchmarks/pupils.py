@@ -21,6 +21,7 @@ from fairseq_plugins.benchmarks.translation import SPECIALS, arguments, make_cor
 from fairseq_plugins.checkpoints.files import fit_to_memory, write_checkpoint
 from fairseq_plugins.memory.hits import NOTHING
 from fairseq_plugins.memory.state import memory_buffers, resized
+from fairseq_plugins.patches.memory_files import index_beside, memory_of
 from fairseq_plugins.teaching.about import LESSONS, read_about
 from fairseq_plugins.teaching.folder import CHECKPOINT, pack
 from fairseq_plugins.teaching.lessons import Pair
@@ -56,6 +57,7 @@ def make_folder(folder: Path, given: Path | None, slots: int, units: int, vocabu
     state = checkpoint_utils.load_checkpoint_to_cpu(str(made / CHECKPOINT))
     _fill(state, slots)
     write_checkpoint(state, made / CHECKPOINT)
+    memory_of(state).write_index(index_beside(made / CHECKPOINT))
     return made
 
 

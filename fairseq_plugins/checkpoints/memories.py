@@ -20,9 +20,8 @@ from fairseq_plugins.memory.snapshot import (
     save_memory,
 )
 from fairseq_plugins.memory.state import memory_buffers
-from fairseq_plugins.modules.memory_options import empty_memory
 from fairseq_plugins.modules.memory_reader import MemoryReader
-from fairseq_plugins.patches.memory_files import models_in
+from fairseq_plugins.patches.memory_files import memory_of, models_in
 
 
 class MemoryOfCheckpoint:
@@ -63,10 +62,7 @@ class MemoryOfCheckpoint:
 
     def memory(self) -> KeyValueMemory:
         """Build the memory, with its settings and contents."""
-        buffers = {name: self.weights[full] for name, full in self.names.items()}
-        memory = empty_memory(self.state["cfg"].model, num_values=len(buffers["recent"]))
-        memory.load_state_dict(buffers)
-        return memory
+        return memory_of(self.state)
 
     def summary(self) -> dict[str, Any]:
         """Describe the model and its memory."""

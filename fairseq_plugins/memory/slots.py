@@ -1,6 +1,7 @@
 """The slots of a memory: their buffers, which are empty, and teaching."""
 
 import math
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -195,6 +196,27 @@ class MemorySlots(nn.Module):
             self.get_buffer(name).fill_(empty)
         self.recent.fill_(NOTHING)
         self.commits.zero_()
+
+    # --- The index of the search -----------------------------------------------------------------
+
+    def read_index(self, path: Path) -> None:
+        """Take the index of the search from a file when it is first needed.
+
+        If the file is missing, damaged, or of another memory, the index is made instead.
+        """
+        self._search.read_index(path)
+
+    @torch.no_grad()
+    def write_index(self, path: Path) -> None:
+        """Write the index of the search to a file, completely or not at all.
+
+        Nothing is written for a search without an index, or with one that is made quickly.
+
+        Raises:
+            OSError: if it cannot be written.
+        """
+        self._refresh()
+        self._search.write_index(path)
 
     # --- For the life-long rule -------------------------------------------------------------------
 

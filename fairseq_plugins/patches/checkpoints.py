@@ -20,12 +20,12 @@ from omegaconf.base import ContainerMetadata, Metadata
 from torch import Tensor, nn
 
 from fairseq_plugins.errors import InputError
-from fairseq_plugins.memory import KeyValueMemory
+from fairseq_plugins.memory import KeyValueMemory, memories_in
 from fairseq_plugins.memory.state import memory_buffers, upgrade_memories
 from fairseq_plugins.memory.terms import terms_fault
 from fairseq_plugins.modules.options import Allowed, declared, refusal
 from fairseq_plugins.patches.dictionaries import RemembersDictionaries
-from fairseq_plugins.patches.memory_files import models_in, with_memory
+from fairseq_plugins.patches.memory_files import index_beside, models_in, with_memory
 
 # torch.load creates only these, in addition to tensors and plain Python data.
 HARMLESS: list[Any] = [
@@ -161,8 +161,9 @@ def _readable_or_input_error(
         if "memory_search" not in (arg_overrides or {}):
             _choose_search(state)
         _override_options(state, arg_overrides or {})
-    with contextlib.suppress(AttributeError):  # a plain dict cannot store it
-        weights.path = path  # for the message if it fits no model
+    if type(weights) is dict:  # which has no attributes
+        state["model"] = weights = collections.OrderedDict(weights)
+    weights.path = path
     return state
 
 
@@ -184,11 +185,16 @@ def _ema_or_input_error(path: str) -> dict:
 
 
 def _load_fitting_state_dict(self: BaseFairseqModel, state_dict: Any, *args: Any, **kw: Any) -> Any:
+    """Load weights, and let memories use the index beside the checkpoint that they are from."""
+    path = getattr(state_dict, "path", None)
     try:
-        return _load_state_dict(self, state_dict, *args, **kw)
+        loaded = _load_state_dict(self, state_dict, *args, **kw)
     except RuntimeError as error:
-        path = getattr(state_dict, "path", "checkpoint")
-        raise InputError(f"{path}: {misfit(self, state_dict)}") from error
+        raise InputError(f"{path or 'checkpoint'}: {misfit(self, state_dict)}") from error
+    if path is not None:
+        for memory in memories_in(self):
+            memory.read_index(index_beside(Path(path)))
+    return loaded
 
 
 def _load_into_trainer_or_input_error(self: Trainer, filename: str, *args: Any, **kw: Any) -> Any:

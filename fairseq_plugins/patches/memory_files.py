@@ -7,6 +7,9 @@ kept in main memory, never written to the file.
 A new memory has a new name. First it is written, then the checkpoint that names it, and then the
 memory that is no longer named is removed. So whenever a program is killed, the checkpoint and the
 memory that it names belong together.
+
+The index of a large memory is in one more file, whichever way the memory is stored. It may be
+removed: then the index is made again, see :mod:`fairseq_plugins.memory.search.stored_index`.
 """
 
 import re
@@ -16,6 +19,7 @@ from typing import Any
 from omegaconf import OmegaConf
 
 from fairseq_plugins.errors import InputError
+from fairseq_plugins.memory import KeyValueMemory
 from fairseq_plugins.memory.snapshot import SnapshotError, read_buffers, save_memory
 from fairseq_plugins.memory.state import memory_buffers
 from fairseq_plugins.modules.memory_options import empty_memory
@@ -32,6 +36,20 @@ def models_in(state: dict[str, Any]) -> list[dict[str, Any]]:
     return [state["model"], *(extra[k] for k in ("ema", "ema_fp32_params") if k in extra)]
 
 
+def memory_of(state: dict[str, Any]) -> KeyValueMemory:
+    """Build the only memory of a checkpoint, with its settings and contents."""
+    (names,) = memory_buffers(state["model"])
+    buffers = {name: state["model"][full] for name, full in names.items()}
+    memory = empty_memory(OmegaConf.create(dict(state["cfg"]["model"])), len(buffers["recent"]))
+    memory.load_state_dict(buffers)
+    return memory
+
+
+def index_beside(path: Path) -> Path:
+    """Return the file for the index of a checkpoint's memory."""
+    return path.with_suffix(".index.safetensors")
+
+
 def without_memory(state: dict[str, Any], path: Path) -> dict[str, Any]:
     """Write the memory of a checkpoint beside it, if it is stored there.
 
@@ -46,12 +64,9 @@ def without_memory(state: dict[str, Any], path: Path) -> dict[str, Any]:
         SnapshotError: if the memory cannot be written.
     """
     memories = memory_buffers(state["model"])
-    options = state["cfg"]["model"] if len(memories) == 1 else {}
-    if options.get("memory_storage") != "mmap":
+    if len(memories) != 1 or state["cfg"]["model"].get("memory_storage") != "mmap":
         return state
-    buffers = {name: state["model"][full] for name, full in memories[0].items()}
-    memory = empty_memory(OmegaConf.create(dict(options)), len(buffers["recent"]))
-    memory.load_state_dict(buffers)
+    memory = memory_of(state)
     taken = {int(_number(path, file)) for file in _files(path)}
     number = next(n for n in range(1, len(taken) + 2) if n not in taken)
     file = path.with_name(f"{path.stem}.memory-{number}.safetensors")
@@ -68,7 +83,8 @@ def without_memory(state: dict[str, Any], path: Path) -> dict[str, Any]:
 
 
 def remove_others(state: dict[str, Any], path: Path) -> None:
-    """Remove the memories beside a checkpoint that it does not name, once it is written."""
+    """Remove what belonged to the memory that a checkpoint had before, once it is written."""
+    index_beside(path).unlink(missing_ok=True)
     named = state.get(_ENTRY, {}).get("file")
     for file in _files(path):
         if file.name != named:

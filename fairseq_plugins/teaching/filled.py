@@ -16,6 +16,7 @@ from fairseq_plugins.checkpoints.corpora import LINES, Corpora, corpora_of
 from fairseq_plugins.criterions.memory_cross_entropy import policy_for
 from fairseq_plugins.errors import InputError
 from fairseq_plugins.modules.term_reader import TermReader
+from fairseq_plugins.patches.memory_files import index_beside
 from fairseq_plugins.teaching.calibrate import Calibration, calibrate
 from fairseq_plugins.teaching.fill import FillReport, fill
 from fairseq_plugins.teaching.loaded_checkpoint import Corpus, LoadedCheckpoint
@@ -207,11 +208,12 @@ def _texts(
 
 
 def _save(loaded: LoadedCheckpoint, output: Path, corpora: Corpora, texts: Iterator[Row]) -> None:
-    """Write the checkpoint, and the texts beside it, if there are any."""
+    """Write the checkpoint, and beside it the index of its memory and the texts, if any."""
     corpora.texts = ""
     if (row := next(texts, None)) is not None:
         corpora.texts = write_texts(output, itertools.chain([row], texts))
     corpora.save(loaded.state)
     loaded.save(output)
+    loaded.memory.write_index(index_beside(output))
     if not corpora.texts:
         texts_beside(output).unlink(missing_ok=True)  # of what was there before

@@ -17,6 +17,7 @@ from fairseq_plugins.checkpoints.files import for_use, write_checkpoint
 from fairseq_plugins.errors import InputError
 from fairseq_plugins.memory.fingerprint import weights_fingerprint
 from fairseq_plugins.memory.state import memory_buffers
+from fairseq_plugins.patches.memory_files import index_beside, memory_of
 from fairseq_plugins.teaching.about import ABOUT, VERSION, About
 from fairseq_plugins.teaching.loaded_checkpoint import Corpus, LoadedCheckpoint
 from fairseq_plugins.teaching.pieces import SPACE, SpacedWords, Vocabulary
@@ -63,6 +64,7 @@ def pack(checkpoint: Path, data: Path, pieces: Path | None, folder: Path) -> Abo
         with open_dict(state["cfg"]):
             state["cfg"].task.source_lang, state["cfg"].task.target_lang = source, target
         write_checkpoint(for_use(state), temporary / CHECKPOINT)
+        memory_of(state).write_index(index_beside(temporary / CHECKPOINT))
         if Texts(checkpoint, corpora_of(state).texts):
             shutil.copyfile(texts_beside(checkpoint), texts_beside(temporary / CHECKPOINT))
         fingerprint = fingerprint_of(temporary, (source, target), state["model"])

@@ -276,11 +276,12 @@ class Journal:
                 yield from connection.execute(of_model.where(some)).tuples()
 
     def remember(self, lessons: Sequence[Lesson], decodings: Decodings) -> None:
-        """Store what a model needs for lessons that were taught to another one."""
+        """Store what a model needs for a few lessons that were taught to another one."""
+        versions = [lesson.version for lesson in lessons]
+        known = sa.select(DECODINGS.c.event).where(
+            DECODINGS.c.fingerprint == decodings.fingerprint, DECODINGS.c.event.in_(versions)
+        )
         with self._writing() as events:
-            known = sa.select(DECODINGS.c.event).where(
-                DECODINGS.c.fingerprint == decodings.fingerprint
-            )
             there = set(events.connection.scalars(known))
             pairs = zip(lessons, decodings.data, strict=True)
             missing = [(lesson, data) for lesson, data in pairs if lesson.version not in there]

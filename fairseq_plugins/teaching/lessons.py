@@ -1,9 +1,11 @@
 """What people teach, and filters to find it again."""
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from datetime import UTC, datetime
+from typing import TypeVar
 
 from fairseq_plugins.errors import InputError
+from fairseq_plugins.teaching.text import normalise
 
 TIME = "%Y-%m-%dT%H:%M:%SZ"  # of lessons, in UTC
 
@@ -97,6 +99,15 @@ class Change:
     """Whether it was undone."""
     undid: int | None
     """Number of the change that an ``undo`` took back; None for other changes."""
+
+
+AnyPair = TypeVar("AnyPair", bound=Pair)
+
+
+def normalised(pair: AnyPair) -> AnyPair:
+    """Return a pair with normalised texts."""
+    texts = ("source", "target", "origin", "note", "author", "unit")
+    return replace(pair, **{name: normalise(getattr(pair, name)) for name in texts})
 
 
 def _in_utc(name: str, time: str) -> str:

@@ -7,53 +7,36 @@ Example::
         translator.teach("The cat sleeps.", "Die Katze schläft.")
 """
 
-import re
 import threading
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, TypeVar, overload
+from typing import Any, overload
 
 from fairseq_plugins.errors import InputError
 from fairseq_plugins.progress import Progress
 from fairseq_plugins.teaching.about import open_journal, read_about
-from fairseq_plugins.teaching.entries import Entry, ImportReport
+from fairseq_plugins.teaching.check import Check, holds
+from fairseq_plugins.teaching.entries import ImportReport
 from fairseq_plugins.teaching.exchange import check_entries, read_entries, write_lessons
 from fairseq_plugins.teaching.folder import CHECKPOINT, load_vocabularies
-from fairseq_plugins.teaching.lessons import EVERYTHING, Change, Lesson, Pair, Selection
+from fairseq_plugins.teaching.lessons import (
+    EVERYTHING,
+    Change,
+    Lesson,
+    Pair,
+    Selection,
+    normalised,
+)
 from fairseq_plugins.teaching.network import Network
+from fairseq_plugins.teaching.new_pairs import NewPairs
 from fairseq_plugins.teaching.sentences import Sentences
 from fairseq_plugins.teaching.taught_memory import AT_ONCE, TaughtMemory, in_parts
-from fairseq_plugins.teaching.text import counted, normalise, without_marks
 from fairseq_plugins.teaching.texts import Texts
 from fairseq_plugins.teaching.translation import FUZZY, Translation
 
 BEAM = 5
-
-
 SHOWN = 60  # characters of a text quoted in a message
-TEXTS = ("source", "target", "origin", "note", "author", "unit")
-AnyPair = TypeVar("AnyPair", bound=Pair)
-
-
-@dataclass(frozen=True)
-class Check:
-    """Result of checking all lessons."""
-
-    lessons: int
-    lost: list[Lesson]
-    """Lessons that do not take effect."""
-    contradictions: list[tuple[Lesson, Lesson]]
-    """The newer lesson, which applies, and the older one."""
-
-    def __str__(self) -> str:
-        """Return one line for people."""
-        lessons, older = self.lessons, len(self.contradictions)
-        return (
-            f"{lessons - len(self.lost):,} of {counted(lessons, 'lesson')} "
-            f"{'takes' if lessons == 1 else 'take'} effect; {older or 'no'} older "
-            f"{'ones are' if older > 1 else 'one is'} contradicted"
-        )
 
 
 class Translator:
@@ -123,9 +106,8 @@ class Translator:
         Args:
             text: one text or several.
             how: ``beam``, the width of the search, 5 by default; ``exact``, whether a taught
-                sentence
-                        is translated as it was taught, True by default; ``fuzzy``, the least
-                        similarity (0 to 1) of lessons to list, none by default.
+                sentence is translated as it was taught, True by default; ``fuzzy``, the least
+                similarity (0 to 1) of lessons to list, none by default.
         """
         found = self._translate([text] if isinstance(text, str) else text, **how)
         return found[0] if isinstance(text, str) else found
@@ -197,7 +179,7 @@ class Translator:
         Raises:
             InputError: if a text is empty or too long.
         """
-        pair = _normalised(
+        pair = normalised(
             Pair(source=source, target=target, origin=origin, note=note, author=author)
         )
         with self._lock:
@@ -210,18 +192,34 @@ class Translator:
                 self._taught.follow()
             return self._tested(lesson)
 
-    def edit(self, lesson: int, **changes: Any) -> Lesson:
-        """Change a lesson, which keeps its id.
+    def edit(
+        self,
+        lesson: int,
+        *,
+        source: str | None = None,
+        target: str | None = None,
+        origin: str | None = None,
+        note: str | None = None,
+        author: str | None = None,
+    ) -> Lesson:
+        """Change the texts of a lesson, which keeps its id.
 
         Args:
             lesson: its id.
-            changes: ``source``, ``target``, ``origin``, ``note`` or ``author``.
+            source: sentence or term; None to leave it unchanged, as for the others.
+            target: its translation.
+            origin: where it comes from.
+            note: a comment for people.
+            author: name of the teacher.
 
         Raises:
             InputError: if it is not taught, or a text is empty or too long.
         """
+        given = {"source": source, "target": target, "origin": origin, "note": note}
+        given["author"] = author
+        changes: Any = {name: text for name, text in given.items() if text is not None}
         with self._lock:
-            edited = _normalised(replace(self._journal.lesson(lesson), **changes))
+            edited = normalised(replace(self._journal.lesson(lesson), **changes))
             if wrong := self._taught.fault(edited):
                 raise InputError(f"lesson {lesson}: {wrong}")
             edited = self._journal.edit(edited, self._taught.decodings([edited]))
@@ -272,7 +270,7 @@ class Translator:
         return replace(
             lesson,
             now=now,
-            came_through=_holds(now, lesson.target),
+            came_through=holds(now, lesson.target),
             contradicts=tuple(
                 other
                 for other in others
@@ -291,7 +289,11 @@ class Translator:
         return self._journal.lesson(lesson)
 
     def lessons(
-        self, selection: Selection = EVERYTHING, limit: int | None = None, offset: int = 0
+        self,
+        selection: Selection = EVERYTHING,
+        limit: int | None = None,
+        offset: int = 0,
+        **filters: str,
     ) -> list[Lesson]:
         """Return lessons, newest first.
 
@@ -299,12 +301,16 @@ class Translator:
             selection: which lessons.
             limit: greatest number of lessons.
             offset: number of lessons to skip first.
-        """
-        return list(self._journal.lessons(selection, limit, offset))
+            filters: more filters of :class:`Selection`, such as ``search="cat"``.
 
-    def count(self, selection: Selection = EVERYTHING) -> int:
-        """Return the number of lessons."""
-        return self._journal.count(selection)
+        Raises:
+            InputError: if a time is invalid.
+        """
+        return list(self._journal.lessons(replace(selection, **filters), limit, offset))
+
+    def count(self, selection: Selection = EVERYTHING, **filters: str) -> int:
+        """Return the number of lessons, selected as in :meth:`lessons`."""
+        return self._journal.count(replace(selection, **filters))
 
     def history(self, limit: int | None = None, before: int | None = None) -> list[Change]:
         """Return every change that was ever made, newest first.
@@ -329,7 +335,7 @@ class Translator:
                 for some in in_parts(lessons):
                     found = self._translate([lesson.source for lesson in some], exact=False)
                     for lesson, translation in zip(some, found, strict=True):
-                        came = _holds(translation.text, lesson.target)
+                        came = holds(translation.text, lesson.target)
                         if not came:
                             lost.append(replace(lesson, now=translation.text, came_through=False))
                     bar.update(len(some))
@@ -376,47 +382,16 @@ class Translator:
         Yields:
             The report so far, after each step: always the same object.
         """
-        report, change = ImportReport(), None
+        new, change = NewPairs(self._taught, self._journal, name, origin), None
         for entries in in_parts(read_entries(path, self.languages), at_once):
             with self._lock:
                 self._taught.follow()
-                if pairs := self._new(entries, report, origin, name):
+                if pairs := new.of(entries):
                     decodings = self._taught.decodings(pairs)
                     lessons, change = self._journal.teach(pairs, decodings, change)
-                    report.taught += len(lessons)
+                    new.report.taught += len(lessons)
                     self._taught.follow()
-            yield report
-
-    def _new(
-        self, entries: Sequence[Entry], report: ImportReport, origin: str | None, name: str
-    ) -> list[Pair]:
-        """Return the pairs of entries that are not taught yet."""
-        new: list[Pair] = []
-        targets: dict[str, set[str]] = {}  # of each source
-        for entry in entries:
-            report.read += 1
-            if entry.pair is None:
-                report.skip(entry)
-                continue
-            pair = _normalised(entry.pair)
-            if wrong := self._taught.fault(pair):
-                report.skip(replace(entry, reason=wrong))
-                continue
-            if pair.source not in targets:
-                targets[pair.source] = self._targets(pair.source)
-            if pair.target in targets[pair.source]:
-                report.known += 1
-                continue
-            targets[pair.source].add(pair.target)
-            given = pair.origin or name if origin is None else origin
-            new.append(replace(pair, origin=given))
-        return new
-
-    def _targets(self, source: str) -> set[str]:
-        """Return the targets that are taught for a source, also those that do not apply."""
-        if self._taught.lesson(source) is None:
-            return set()
-        return {lesson.target for lesson in self._journal.of_source(source)}
+            yield new.report
 
     def export_file(self, path: Path | str, selection: Selection = EVERYTHING) -> int:
         """Write lessons to a .tmx, .tsv, .csv or .jsonl file, oldest first.
@@ -430,17 +405,6 @@ class Translator:
         """
         lessons = self._journal.lessons(selection, oldest_first=True)
         return write_lessons(Path(path), lessons, self.languages)
-
-
-def _normalised(pair: AnyPair) -> AnyPair:
-    texts = {name: normalise(getattr(pair, name)) for name in TEXTS}
-    return replace(pair, **texts)
-
-
-def _holds(text: str, target: str) -> bool:
-    """Return whether a text contains the words of a lesson's target, wherever their marks are."""
-    words, wanted = without_marks(text)[0], without_marks(target)[0]
-    return re.search(rf"(?<!\w){re.escape(wanted)}(?!\w)", words) is not None
 
 
 def _short(text: str) -> str:

@@ -4,7 +4,7 @@ Lessons must not push anything out of the k neighbours, because a lesson would t
 answers. So both kinds of slots have k neighbours of their own.
 """
 
-from dataclasses import replace
+from pathlib import Path
 
 import torch
 from torch import Tensor
@@ -12,6 +12,8 @@ from torch import Tensor
 from fairseq_plugins.memory.config import MemoryConfig
 from fairseq_plugins.memory.hits import NOTHING
 from fairseq_plugins.memory.search import create
+from fairseq_plugins.memory.search.approximate import ApproximateSearch
+from fairseq_plugins.memory.search.taught import TaughtSlots
 
 
 class SearchApart:
@@ -23,15 +25,13 @@ class SearchApart:
 
     Attributes:
         others: searches the slots that were not taught.
-        lessons: searches copies of the keys that were.
-        taught: [P] int64, these slots; None if they must be looked up.
+        lessons: searches those that were.
     """
 
     def __init__(self, config: MemoryConfig) -> None:
         self.others = create(config)
-        self.lessons = create(replace(config, search="exact"))
-        self.taught: Tensor | None = None
-        self._keys, self._pinned = torch.empty(0), torch.empty(0, dtype=torch.bool)
+        self.lessons = TaughtSlots(config)
+        self._any_pinned = False
 
     def update(
         self, keys: Tensor, values: Tensor, pinned: Tensor, any_pinned: bool, changed: Tensor | None
@@ -48,24 +48,28 @@ class SearchApart:
         if any_pinned:
             values = values.masked_fill(pinned, NOTHING)
         self.others.update(keys, values, changed)
-        self._keys, self._pinned = keys, pinned
-        self.taught = None if any_pinned else torch.empty(0, dtype=torch.int64)
+        self.lessons.update(keys, pinned, changed if any_pinned else None)
+        self._any_pinned = any_pinned
+
+    def read_index(self, path: Path) -> None:
+        """Use the index in a file when one is needed, if the file has that of these keys."""
+        if isinstance(self.others, ApproximateSearch):
+            self.others.stored = path
+
+    def write_index(self, path: Path) -> None:
+        """Write the index to a file, if there is one that takes long to make."""
+        if isinstance(self.others, ApproximateSearch):
+            self.others.save(path)
 
     def search_others(self, unit: Tensor, k: int) -> tuple[Tensor, Tensor]:
         """Return similarities and slots [N, k] of the nearest slots that were not taught."""
         with torch.autocast(unit.device.type, enabled=False):
             return self.others.search(unit.detach(), k)
 
-    @torch.inference_mode(False)  # the contents must outlive a caller's inference mode
     def search_lessons(self, unit: Tensor, k: int) -> tuple[Tensor, Tensor]:
         """Return similarities and slots [N, k] of the nearest slots that were taught."""
-        if self.taught is None:  # looked up on demand, because lessons are often taught in a row
-            self.taught = torch.nonzero(self._pinned).squeeze(1)
-            keys = self._keys[self.taught]
-            self.lessons.update(keys, torch.zeros_like(self.taught))
         with torch.autocast(unit.device.type, enabled=False):
-            similarities, rows = self.lessons.search(unit.detach(), k)
-        return similarities, self.taught[rows.clamp(min=0)].masked_fill(rows == NOTHING, NOTHING)
+            return self.lessons.search(unit.detach(), k)
 
     def search(self, unit: Tensor, k: int) -> tuple[Tensor, Tensor]:
         """Return similarities and slots of the k nearest slots of each kind.
@@ -74,7 +78,7 @@ class SearchApart:
             [N, 2 k], best first, with ties to the lower slot; [N, k] if nothing was taught.
         """
         similarities, slots = self.search_others(unit, k)
-        if self.taught is not None and not len(self.taught):
+        if not self._any_pinned:
             return similarities, slots
         found = zip((similarities, slots), self.search_lessons(unit, k), strict=True)
         similarities, slots = (torch.cat(both, dim=1) for both in found)

@@ -11,6 +11,7 @@ A memory with few keys is searched exactly, which is faster then.
 import logging
 import time
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Protocol
 
 import torch
@@ -22,6 +23,12 @@ from fairseq_plugins.memory.hits import NOTHING
 from fairseq_plugins.memory.search.exact import ExactSearch
 from fairseq_plugins.memory.search.recall import SAMPLE, Found, Recall, Tuning, recall
 from fairseq_plugins.memory.search.selection import best, dot_products
+from fairseq_plugins.memory.search.stored_index import (
+    Partition,
+    UnusableIndex,
+    read_index,
+    write_index,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -55,6 +62,12 @@ class Index(Protocol):
     def remove(self, slots: Tensor) -> None:
         """Remove slots [n] that are in the index."""
 
+    def partition(self, slots: Tensor) -> Partition | None:
+        """Return how the slots [n] that it holds are divided; None if that is made quickly."""
+
+    def restore(self, keys: Tensor, slots: Tensor, partition: Partition) -> bool:
+        """Hold slots [n] as they are divided; return False if this index is of another kind."""
+
     def propose(self, query: Tensor, count: int, effort: int, keys: Tensor) -> Tensor:
         """Propose slots that may be the nearest.
 
@@ -76,11 +89,15 @@ class ApproximateSearch:
         index: proposes slots.
         config: of the memory. The index searches as thoroughly as its ``recall`` needs.
         least: number of keys from which the index is used.
+
+    Attributes:
+        stored: a file that may contain the index, for the first time that it is needed.
     """
 
     def __init__(self, index: Index, config: MemoryConfig, least: int) -> None:
         self.index, self.config, self.least = index, config, least
         self.exact = ExactSearch(config.search_dtype, config.search_budget_mb)
+        self.stored: Path | None = None
         self._fitted = 0  # number of keys when the index was fitted; 0 while it is not in use
         self._balance = 1.0  # at that time
         self._changes = 0  # since the balance was last looked at
@@ -136,17 +153,45 @@ class ApproximateSearch:
     def _fit(self) -> None:
         began = time.perf_counter()
         slots = torch.nonzero(self.values != NOTHING).squeeze(1)
-        self.index.fit(self.keys, slots)
-        for some in slots.split(_AT_ONCE):
-            self.index.add(some, self.keys[some])
+        restored = self._restore(slots)
+        if not restored:
+            self.index.fit(self.keys, slots)
+            for some in slots.split(_AT_ONCE):
+                self.index.add(some, self.keys[some])
         self._held = self.values != NOTHING
         self._fitted, self._changes, self._balance = len(slots), 0, self.index.imbalance
         self._tunings.clear()
         # From now on it only answers in doubt and checks, so a copy of the keys would not pay.
         self.exact = ExactSearch("float32", self.config.search_budget_mb)
         self.exact.update(self.keys, self.values)
-        seconds = time.perf_counter() - began
-        logger.info(f"memory search: {self.index} for {len(slots):,} keys, made in {seconds:.1f} s")
+        took = f"{'read' if restored else 'made'} in {time.perf_counter() - began:.1f} s"
+        logger.info(f"memory search: {self.index} for {len(slots):,} keys, {took}")
+
+    def _restore(self, slots: Tensor) -> bool:
+        """Fill the index from its file, if there is one; return whether that was done."""
+        path, self.stored = self.stored, None
+        if path is None or not path.is_file():
+            return False
+        try:
+            partition = read_index(path, self.keys, slots)
+        except UnusableIndex as error:
+            logger.info(f"memory search: {path} {error}, so the index is made again")
+            return False
+        return self.index.restore(self.keys, slots, partition)
+
+    def save(self, path: Path) -> None:
+        """Write the index to a file, if it is used and takes long to make.
+
+        Lists that were made for other keys are made again before, so that the file has the best.
+        """
+        if not self._in_use():
+            return
+        if self._changes or self._fitted != self.exact.filled:
+            self._fit()
+        slots = torch.nonzero(self._held).squeeze(1)
+        partition = self.index.partition(slots)
+        if partition is not None:
+            write_index(path, partition, self.keys, slots)
 
     # --- Answers ----------------------------------------------------------------------------------
 

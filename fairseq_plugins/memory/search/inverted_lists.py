@@ -8,9 +8,13 @@ import logging
 from importlib.util import find_spec
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
+from fairseq_plugins.memory.search.stored_index import Partition
+
+_AT_ONCE = 1 << 16  # keys that are added at once
 _KEYS_PER_CENTROID = 64  # that k-means sees
 _ITERATIONS = 10  # of k-means; more of them move the centroids little
 _CODES = 256  # entries of the usual code book of product quantisation
@@ -76,6 +80,37 @@ class InvertedLists:
     def remove(self, slots: Tensor) -> None:
         """Remove slots, see :class:`~.approximate.Index`."""
         self._index.remove_ids(_faiss().IDSelectorArray(slots.numpy()))
+
+    def partition(self, slots: Tensor) -> Partition | None:
+        """Return the lists of slots, see :class:`~.approximate.Index`; None with a factory.
+
+        The code books of a factory's index would have to be made again.
+        """
+        if self.factory is not None:
+            return None
+        faiss, inverted = _faiss(), self._lists.invlists
+        lists = np.empty(len(slots), dtype=np.int32)
+        for number in range(self._lists.nlist):
+            members = faiss.rev_swig_ptr(inverted.get_ids(number), inverted.list_size(number))
+            lists[np.searchsorted(slots.numpy(), members)] = number
+        centroids = self._lists.quantizer.reconstruct_n(0, self._lists.nlist)
+        return Partition(torch.from_numpy(centroids), torch.from_numpy(lists))
+
+    def restore(self, keys: Tensor, slots: Tensor, partition: Partition) -> bool:
+        """Fill the lists without comparing keys, see :class:`~.approximate.Index`."""
+        index, lists = self._build(len(slots))
+        if self.factory is not None or lists.nlist != len(partition.centroids):
+            return False
+        faiss, centroids = _faiss(), partition.centroids.numpy()
+        lists.quantizer.add(centroids)
+        index.train(centroids)  # the centroids are there, and keys in float16 need nothing else
+        for some, list_of in zip(
+            slots.split(_AT_ONCE), partition.lists.long().split(_AT_ONCE), strict=True
+        ):
+            arrays = keys[some].numpy(), some.numpy(), list_of.numpy()
+            index.add_core(len(some), *map(faiss.swig_ptr, arrays))
+        self._index, self._lists = index, lists
+        return True
 
     def propose(self, query: Tensor, count: int, effort: int, keys: Tensor) -> Tensor:
         """Propose slots, see :class:`~.approximate.Index`."""

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from fairseq_plugins.memory.hits import NOTHING
 from fairseq_plugins.memory.search.selection import best, dot_products
+from fairseq_plugins.memory.search.stored_index import Partition
 
 _TABLES = 8
 _KEYS_A_BUCKET = 16  # on average
@@ -93,6 +94,14 @@ class Hashing:
         """Remove slots, see :class:`~.approximate.Index`; the tables skip them."""
         self._where[slots] = _NOWHERE
         self._tail = self._tail[self._where[self._tail] == _IN_TAIL]
+
+    def partition(self, slots: Tensor) -> Partition | None:
+        """Return None: tables are made quickly, see :class:`~.approximate.Index`."""
+        return None
+
+    def restore(self, keys: Tensor, slots: Tensor, partition: Partition) -> bool:
+        """Return False: a partition is no table, see :class:`~.approximate.Index`."""
+        return False
 
     def propose(self, query: Tensor, count: int, effort: int, keys: Tensor) -> Tensor:
         """Propose the nearest of the slots that were found, see :class:`~.approximate.Index`."""

@@ -13,7 +13,8 @@ from fairseq_plugins.atomic import replacing
 from fairseq_plugins.checkpoints import files
 from fairseq_plugins.checkpoints.files import read_checkpoint, write_checkpoint
 from fairseq_plugins.errors import InputError
-from fairseq_plugins.memory import KeyValueMemory, memories_in
+from fairseq_plugins.memory import KeyValueMemory, memories_in, search
+from fairseq_plugins.patches.memory_files import index_beside
 from fairseq_plugins.teaching import Translator
 from fairseq_plugins.teaching.folder import pack
 from tests.tiny_translator import make_parts
@@ -93,14 +94,14 @@ def mapping_of(address: int) -> str:
     return ""
 
 
-@pytest.mark.parametrize("search", ["exact", "ivf", "faiss:IVF2,SQ8"])
-def test_answers_are_those_of_a_memory_in_the_checkpoint(made: Path, search: str) -> None:
-    mapped, weights = load(made, memory_search=search), read_checkpoint(made)["model"]
-    plain = KeyValueMemory(64, 12, mapped.num_values, mapped.neighbors, search=search)
+@pytest.mark.parametrize("name", ["exact", "ivf", "faiss:IVF2,SQ8"])
+def test_answers_are_those_of_a_memory_in_the_checkpoint(made: Path, name: str) -> None:
+    mapped, weights = load(made, memory_search=name), read_checkpoint(made)["model"]
+    plain = KeyValueMemory(64, 12, mapped.num_values, mapped.neighbors, search=name)
     plain.load_state_dict({name: weights[MEMORY + name] for name, _ in plain.named_buffers()})
     assert plain.keys.data_ptr() != mapped.keys.data_ptr()
     for memory in (mapped, plain):
-        if search != "exact":
+        if name != "exact":
             memory._search.others.least = 10  # type: ignore[attr-defined]
         memory.write(torch.eye(12), torch.arange(12))
     one, other = (memory.query(torch.eye(12)[:3] + 0.1) for memory in (mapped, plain))
@@ -164,6 +165,37 @@ def test_a_translator_folder_has_both(made: Path) -> None:
     with Translator.open(folder) as translator:
         assert translator.teach("the cat", "die Katze").came_through
         assert len(translator._network.memory) > 40
+
+
+@pytest.fixture
+def few(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a few keys be enough for an index."""
+    monkeypatch.setattr(search, "CROSSING", 10)
+
+
+@pytest.mark.usefixtures("few")
+@pytest.mark.parametrize("storage", ["mmap", "ram"])
+def test_the_index_of_a_translator_folder_is_read(
+    made: Path, storage: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    state = read_checkpoint(made)
+    state["cfg"]["model"]["memory_storage"] = storage
+    write_checkpoint(state, made)
+    parts, folder = made.parent / "parts", made.parent / "translator"
+    pack(made, parts / "data", parts / "spm.model", folder)
+    assert index_beside(folder / "checkpoint.pt").exists()
+    caplog.clear()
+    with caplog.at_level("INFO"), Translator.open(folder) as translator:
+        translator.translate("the cat", exact=False)
+    assert "for 40 keys, read in" in caplog.text
+
+
+@pytest.mark.usefixtures("few")
+def test_another_memory_takes_the_index_along(made: Path) -> None:
+    load(made).write_index(index_beside(made))
+    assert index_beside(made).exists()
+    write_checkpoint(filled(made, 2), made)
+    assert not index_beside(made).exists()
 
 
 def remove(file: Path) -> None:

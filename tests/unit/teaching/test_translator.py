@@ -22,13 +22,13 @@ from fairseq_plugins.memory import state
 from fairseq_plugins.modules import lesson_shares, term_reader
 from fairseq_plugins.teaching import Translator
 from fairseq_plugins.teaching.about import About
+from fairseq_plugins.teaching.check import holds
 from fairseq_plugins.teaching.folder import pack
 from fairseq_plugins.teaching.lessons import Selection
 from fairseq_plugins.teaching.network import Network
 from fairseq_plugins.teaching.shown import explained_text
 from fairseq_plugins.teaching.text import without_marks
 from fairseq_plugins.teaching.texts import write_texts
-from fairseq_plugins.teaching.translator import _holds
 from tests.tiny_translator import make_parts, make_translator
 
 CAT = ("The cat sleeps.", "Die Katze schläft.")
@@ -132,7 +132,7 @@ def test_what_did_not_come_through_is_said(translator: Translator, monkeypatch: 
 )  # fmt: skip
 def test_a_lesson_comes_through_in_whole_words(text: str, target: str, held: bool) -> None:
     """A longer word that contains it is another word."""
-    assert _holds(text, target) is held
+    assert holds(text, target) is held
 
 
 def test_a_lesson_comes_through_wherever_its_tags_are(translator: Translator) -> None:
@@ -184,6 +184,8 @@ def test_edit_keeps_the_id_and_counts_at_once(translator: Translator) -> None:
     assert translator.translate(CAT[0], exact=False).text == CAT[1]
     with pytest.raises(InputError, match="there is no lesson 99"):
         translator.edit(99, target="x")
+    with pytest.raises(TypeError):
+        translator.edit(lesson.id, id=5)  # type: ignore[call-arg]
 
 
 def test_the_newest_of_contradicting_lessons_wins(translator: Translator) -> None:
@@ -205,6 +207,8 @@ def test_forgetting_in_bulk_says_first_how_many(translator: Translator) -> None:
         translator.teach(f"the cat {number}", f"die Katze {number}", origin=origin)
     selection = Selection(origin="a")
     assert translator.forget_all(selection, dry_run=True) == 2 and translator.count() == 3
+    assert [lesson.source for lesson in translator.lessons(search="0")] == ["the cat 0"]
+    assert translator.count(selection, search="0") == 1
     assert translator.forget_all(selection) == 2
     assert [lesson.origin for lesson in translator.lessons()] == ["b"]
     assert translator.undo().lessons == 2 and translator.count() == 3

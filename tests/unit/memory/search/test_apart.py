@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from fairseq_plugins.memory import KeyValueMemory
+from fairseq_plugins.memory.search.taught import TaughtSlots
 
 K = 4
 
@@ -72,3 +73,50 @@ def test_lessons_push_nothing_out(lessons: int) -> None:
     assert torch.equal(apart.similarities[others].view(20, K), before.similarities)
     made.forget(slots)
     assert torch.equal(made.query_apart(query).slots, before.slots)
+
+
+HAPPENINGS = st.lists(
+    st.tuples(st.sampled_from(["teach", "write", "forget", "grow"]), st.integers(0, 30)),
+    max_size=12,
+)
+
+
+@given(HAPPENINGS)
+def test_after_any_life_lessons_are_found_as_in_a_new_memory(life: list[tuple[str, int]]) -> None:
+    made, query = memory(3, 3), torch.randn(4, 3)
+    for number, (happening, slot) in enumerate(life):
+        directions = torch.randint(-1, 2, (2, 3)).float() + torch.eye(3)[:2]
+        if happening == "teach":
+            made.teach(directions, torch.tensor([1, 2]), origin=number)
+        elif happening == "write":
+            made.write(directions, torch.tensor([1, 2]))
+        elif happening == "forget":
+            made.forget(torch.arange(slot, slot + 3) % made.size)
+        else:
+            made.grow(made.size + 1)
+        if slot % 3 == 0:
+            assert_found_as_in_a_new_memory(made, query)
+    assert_found_as_in_a_new_memory(made, query)
+
+
+def assert_found_as_in_a_new_memory(made: KeyValueMemory, query: Tensor) -> None:
+    new = KeyValueMemory(made.size, 3, 50, neighbors=K)
+    new.load_state_dict(made.state_dict())
+    found, expected = made.query_apart(query), new.query_apart(query)
+    assert torch.equal(found.slots, expected.slots)
+    assert torch.equal(found.similarities, expected.similarities)
+
+
+def test_a_new_lesson_does_not_copy_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    made, query = memory(30, 10), torch.randn(2, 3)
+    made.query_apart(query)
+    monkeypatch.delattr(TaughtSlots, "_copy")
+    slots = made.teach(torch.randn(9, 3), torch.arange(9), origin=1)
+    made.query_apart(query)
+    made.forget(slots[2:5])
+    made.query_apart(query)
+    made.teach(torch.randn(3, 3), torch.arange(3), origin=1)
+    found = made.query_apart(query)
+    monkeypatch.undo()
+    made.load_state_dict(made.state_dict())
+    assert torch.equal(found.slots, made.query_apart(query).slots)
