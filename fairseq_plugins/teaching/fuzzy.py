@@ -1,5 +1,6 @@
 """Lessons with similar sources, as in translation memories."""
 
+import math
 import re
 import sys
 from collections import Counter, defaultdict
@@ -8,6 +9,7 @@ from difflib import SequenceMatcher
 from fairseq_plugins.teaching.lessons import Lesson
 from fairseq_plugins.teaching.translation import Near
 
+ROUNDING = 1e-9
 WORD = re.compile(r"\w+|[^\w\s]")
 
 
@@ -36,10 +38,9 @@ class NearSources:
         number of words of both, ignoring case.
         """
         words = _words(sentence)
-        shared = Counter(source for word in set(words) for source in self._sources.get(word, ()))
         counts = Counter(words)
         found = []
-        for source in shared:
+        for source in self._candidates(words, least):
             others = self._words[source]
             common = sum((counts & Counter(others)).values())
             if 2 * common < least * (len(words) + len(others)):
@@ -48,6 +49,18 @@ class NearSources:
             if ratio >= least:
                 found.append((source, ratio))
         return sorted(found, key=lambda pair: (-pair[1], pair[0]))
+
+    def _candidates(self, words: list[str], least: float) -> set[str]:
+        """Return all sources that may be similar enough, and few others.
+
+        If c words of n and m are in common, 2 c >= least (n + m) and m >= c, so c is at least
+        least n / (2 - least). Any n - c + 1 words of the sentence then have one in common with
+        the source: the rarest ones are looked up.
+        """
+        common = math.ceil(least * len(words) / (2 - least) - ROUNDING)
+        rarest = sorted(words, key=lambda word: len(self._sources.get(word, ())))
+        looked_up = set(rarest[: len(words) - common + 1])
+        return {source for word in looked_up for source in self._sources.get(word, ())}
 
 
 def near(sentence: str, lesson: Lesson, similarity: float) -> Near:

@@ -20,6 +20,7 @@ import sqlalchemy as sa
 from fairseq_plugins.errors import InputError
 from fairseq_plugins.teaching.journal_tables import (
     ABOUT,
+    AT_ONCE,
     DECODINGS,
     EVENTS,
     LAYOUT,
@@ -35,8 +36,6 @@ from fairseq_plugins.teaching.journal_tables import (
     source_hash,
 )
 from fairseq_plugins.teaching.lessons import EVERYTHING, Change, Lesson, Pair, Selection
-
-AT_ONCE = 500  # rows named in one statement, which databases limit
 
 
 class Journal:
@@ -123,7 +122,7 @@ class Journal:
             InputError: if it is not taught, or no longer.
         """
         with self._writing() as events:
-            events.current(lesson.id)
+            events.current([lesson.id])
             number = events.append("edit", None, lesson, lesson.id)
             edited = replace(lesson, version=number, changed=events.time)
             events.remember([edited], decodings)
@@ -137,7 +136,7 @@ class Journal:
         """
         with self._writing() as events:
             change = None
-            for lesson in map(events.current, dict.fromkeys(ids)):
+            for lesson in events.current(list(dict.fromkeys(ids))):
                 number = events.append("forget", change, lesson, lesson.id)
                 change = change or number
 
@@ -171,7 +170,7 @@ class Journal:
             InputError: if it is not taught, or no longer.
         """
         with self._reading() as connection:
-            return Events(self.place, connection).current(lesson)
+            return Events(self.place, connection).current([lesson])[0]
 
     def lessons(
         self,
@@ -300,7 +299,9 @@ class Journal:
         """Add events while no other process does, and add all of them at the end, or none."""
         engine = self._engine.execution_options(writes=True)
         with self._refusals("written to, and was not changed"), engine.begin() as connection:
-            yield Events(self.place, connection)
+            events = Events(self.place, connection)
+            yield events
+            events.write()
 
     @contextmanager
     def _refusals(self, what: str) -> Iterator[None]:

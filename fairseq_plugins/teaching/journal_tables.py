@@ -11,6 +11,7 @@ import sqlalchemy as sa
 
 from fairseq_plugins.teaching.lessons import TIME, Change, Lesson, Pair, Selection, UnknownLesson
 
+AT_ONCE = 500  # rows named in one statement, which databases limit
 WAIT = 60.0  # seconds to wait for another process that is writing
 LAYOUT = 1  # of the tables
 NO_LESSON = 1 << 31  # greater than all numbers of events, which are PostgreSQL integers
@@ -77,6 +78,7 @@ class Events:
         self.place, self.connection = place, connection
         self.time = datetime.now(UTC).strftime(TIME)
         self._last: int | None = None
+        self._new: list[dict[str, Any]] = []
 
     def append(
         self,
@@ -86,24 +88,25 @@ class Events:
         lesson: int | None = None,
         undone: int | None = None,
     ) -> int:
-        """Add an event, the first of a change unless one is given; return its number."""
+        """Add an event, the first of a change unless one is given; return its number.
+
+        :meth:`write` writes it.
+        """
         if self._last is None:
             self._last = self.connection.scalar(sa.select(sa.func.max(EVENTS.c.number))) or 0
         self._last += 1
         texts = {name: getattr(pair, name) for name in TEXTS}
-        self.connection.execute(
-            sa.insert(EVENTS).values(
-                number=self._last,
-                change=change or self._last,
-                kind=kind,
-                time=self.time,
-                undone=undone,
-                lesson=self._last if kind == "teach" else lesson,
-                source_hash=source_hash(pair.source),
-                folded="\n".join((pair.source, pair.target, pair.note)).casefold(),
-                **texts,
-            )
-        )
+        self._new.append({
+            "number": self._last,
+            "change": change or self._last,
+            "kind": kind,
+            "time": self.time,
+            "undone": undone,
+            "lesson": self._last if kind == "teach" else lesson,
+            "source_hash": source_hash(pair.source),
+            "folded": "\n".join((pair.source, pair.target, pair.note)).casefold(),
+            **texts,
+        })  # fmt: skip
         return self._last
 
     def going_on(self, change: int | None) -> int | None:
@@ -111,20 +114,31 @@ class Events:
         undone = sa.select(sa.exists().where(EVENTS.c.undone == change))
         return None if change is None or self.connection.scalar(undone) else change
 
-    def current(self, lesson: int) -> Lesson:
-        """Return the current state of a lesson.
+    def write(self) -> None:
+        """Write the new events, all of them by one statement."""
+        if self._new:
+            self.connection.execute(sa.insert(EVENTS), self._new)
+            self._new = []
+
+    def current(self, ids: Sequence[int]) -> list[Lesson]:
+        """Return the current state of lessons.
 
         Raises:
-            UnknownLesson: if it is not taught, or no longer.
+            UnknownLesson: if one of them is not taught, or no longer.
         """
-        query = current().where(EVENTS.c.lesson == lesson)
-        row = self.connection.execute(query).first() if 0 < lesson < NO_LESSON else None
-        if row is None:
-            raise UnknownLesson(
-                f"{self.place}: there is no lesson {lesson}, or it was forgotten; see `lessons` "
-                "for what is taught and `history` for what was"
-            )
-        return lesson_of(row)
+        found: dict[int, Lesson] = {}
+        possible = [lesson for lesson in ids if 0 < lesson < NO_LESSON]
+        for first in range(0, len(possible), AT_ONCE):
+            some = EVENTS.c.lesson.in_(possible[first : first + AT_ONCE])
+            rows = self.connection.execute(current().where(some))
+            found |= {row.lesson: lesson_of(row) for row in rows}
+        for lesson in ids:
+            if lesson not in found:
+                raise UnknownLesson(
+                    f"{self.place}: there is no lesson {lesson}, or it was forgotten; see "
+                    "`lessons` for what is taught and `history` for what was"
+                )
+        return [found[lesson] for lesson in ids]
 
     def remember(self, lessons: Sequence[Lesson], decodings: Decodings | None) -> None:
         """Store what a model needs for lessons."""

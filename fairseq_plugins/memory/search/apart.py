@@ -7,6 +7,7 @@ answers. So both kinds of slots have k neighbours of their own.
 from pathlib import Path
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from fairseq_plugins.memory.config import MemoryConfig
@@ -32,7 +33,9 @@ class SearchApart:
         self.others = create(config)
         self.lessons = TaughtSlots(config)
         self._any_pinned = False
+        self._values = torch.empty(0, dtype=torch.int64)  # [S], -1 for pinned slots as well
 
+    @torch.inference_mode(False)  # the contents must outlive a caller's inference mode
     def update(
         self, keys: Tensor, values: Tensor, pinned: Tensor, any_pinned: bool, changed: Tensor | None
     ) -> None:
@@ -46,10 +49,20 @@ class SearchApart:
             changed: [C] int64, the only slots that differ from the last call; None for any slots.
         """
         if any_pinned:
-            values = values.masked_fill(pinned, NOTHING)
+            values = self._unpinned(values, pinned, changed if self._any_pinned else None)
         self.others.update(keys, values, changed)
         self.lessons.update(keys, pinned, changed if any_pinned else None)
         self._any_pinned = any_pinned
+
+    def _unpinned(self, values: Tensor, pinned: Tensor, changed: Tensor | None) -> Tensor:
+        """Return the values [S] without those of pinned slots."""
+        if changed is None:
+            self._values = values.masked_fill(pinned, NOTHING)
+            return self._values
+        if len(values) > len(self._values):  # the memory has grown
+            self._values = F.pad(self._values, (0, len(values) - len(self._values)), value=NOTHING)
+        self._values[changed] = values[changed].masked_fill(pinned[changed], NOTHING)
+        return self._values
 
     def read_index(self, path: Path) -> None:
         """Use the index in a file when one is needed, if the file has that of these keys."""
