@@ -29,7 +29,7 @@ def explained_page(found: Translation, languages: tuple[str, str]) -> str:
         "head", _el("meta", charset="utf-8"),
         _el("meta", name="viewport", content="width=device-width"),
         _el("title", f"Why “{found.text}”"),
-        _el("style", "\n".join((style / name).read_text() for name in STYLES)),
+        _el("style", "\n".join((style / name).read_text(encoding="utf-8") for name in STYLES)),
     )  # fmt: skip
     texts = [
         _el("p", found.source, id="source", lang=source),

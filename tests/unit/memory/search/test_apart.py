@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
@@ -82,6 +82,7 @@ HAPPENINGS = st.lists(
 
 
 @given(HAPPENINGS)
+@settings(max_examples=20)
 def test_after_any_life_lessons_are_found_as_in_a_new_memory(life: list[tuple[str, int]]) -> None:
     made, query = memory(3, 3), torch.randn(4, 3)
     for number, (happening, slot) in enumerate(life):
