@@ -5,6 +5,7 @@ import logging
 import os
 import platform
 import statistics
+import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -18,7 +19,8 @@ from fairseq_plugins.number_formats import native_bfloat16
 
 logger = logging.getLogger(__name__)
 
-IDLE_LOAD = 0.5  # processes that wait for a core; above this, the machine is busy
+IDLE_LOAD = 0.5  # cores in use; above this, the machine is busy
+MOMENT = 0.5  # seconds
 
 
 def run(
@@ -84,7 +86,7 @@ def finish(args: argparse.Namespace, numbers: Mapping[str, Any], *lines: str) ->
 
 def machine(device: str) -> dict[str, Any]:
     """Describe the machine; warn if it is busy."""
-    load = os.getloadavg()[0]
+    load = cores_in_use()
     if load > IDLE_LOAD:
         logger.warning(
             "Other programs are busy here (load %.1f): the numbers will mean little", load
@@ -102,6 +104,27 @@ def machine(device: str) -> dict[str, Any]:
     if device.startswith("cuda"):
         about["accelerator"] = torch.cuda.get_device_name(device)
     return about
+
+
+def cores_in_use() -> float:
+    """Return how many cores other programs use at this moment.
+
+    The load average would also count what ended a minute ago, such as the benchmark before; it is
+    used only where the system tells nothing else.
+    """
+    try:
+        begin, idle = time.perf_counter(), _idle_seconds()
+        time.sleep(MOMENT)
+        idle, passed = _idle_seconds() - idle, time.perf_counter() - begin
+    except OSError:
+        return os.getloadavg()[0]
+    return max(0.0, (os.cpu_count() or 1) - idle / passed)
+
+
+def _idle_seconds() -> float:
+    """Return how long all cores were idle since Linux started."""
+    with open("/proc/uptime", encoding="ascii") as file:
+        return float(file.read().split()[1])
 
 
 def measurable(number_format: str, device: str, title: str) -> bool:

@@ -71,6 +71,8 @@ class LessonScores:
         other_chrf: chrF2 of the other sentences.
         changed: other sentences whose translation differs from before.
         reworded: other sentences whose content words differ from before.
+        better: other sentences with more of their reference's content words than before.
+        worse: other sentences with fewer of them.
         seconds: time that the translations took.
     """
 
@@ -83,6 +85,8 @@ class LessonScores:
     other_chrf: float
     changed: Share
     reworded: Share
+    better: Share
+    worse: Share
     seconds: float
 
     def as_json(self) -> dict:
@@ -116,6 +120,11 @@ class LessonScorer:
         right = is_right(self.set.asked, found)
         inflected = is_right_but_for_its_ending(self.set.asked, found)
         pairs = list(zip(before.other, answers.other, strict=True))
+        references = [content_words(text) for text in self.set.other.target]
+        gains = [
+            len(content_words(new) & wanted) - len(content_words(old) & wanted)
+            for (old, new), wanted in zip(pairs, references, strict=True)
+        ]
         return LessonScores(
             Share(sum(right), len(right)),
             Share(sum(a or b for a, b in zip(right, inflected, strict=True)), len(right)),
@@ -126,6 +135,8 @@ class LessonScorer:
             float(self._chrf.corpus_score(answers.other, [self.set.other.target]).score),
             _share(a != b for a, b in pairs),
             _share(content_words(a) != content_words(b) for a, b in pairs),
+            _share(gain > 0 for gain in gains),
+            _share(gain < 0 for gain in gains),
             answers.seconds,
         )
 

@@ -237,11 +237,11 @@ def groups_of(
 def scores_table(scores: dict[str, LessonScores]) -> str:
     """Return a table with a row for each pupil."""
     head = ["", "correct elsewhere", "or inflected", "BLEU", "lessons verbatim", "BLEU",
-            "others changed", "reworded", "BLEU", "chrF2", "s"]  # fmt: skip
+            "others changed", "reworded", "better", "worse", "BLEU", "chrF2", "s"]  # fmt: skip
     rows = [
         [name, str(s.right), str(s.inflected), f"{s.bleu:.1f}", str(s.verbatim),
-         f"{s.lessons_bleu:.1f}", str(s.changed), str(s.reworded), f"{s.other_bleu:.2f}",
-         f"{s.other_chrf:.2f}", f"{s.seconds:.0f}"]
+         f"{s.lessons_bleu:.1f}", str(s.changed), str(s.reworded), str(s.better.count),
+         str(s.worse.count), f"{s.other_bleu:.2f}", f"{s.other_chrf:.2f}", f"{s.seconds:.0f}"]
         for name, s in scores.items()
     ]  # fmt: skip
     return table([head, *rows])

@@ -12,7 +12,14 @@ import torch
 
 from fairseq_plugins.errors import InputError
 from fairseq_plugins.evaluation.found_or_trusted import find_word, read_places
-from fairseq_plugins.evaluation.lesson_scores import Share, by_group, content_words, is_right
+from fairseq_plugins.evaluation.lesson_scores import (
+    Answers,
+    LessonScorer,
+    Share,
+    by_group,
+    content_words,
+    is_right,
+)
 from fairseq_plugins.evaluation.lesson_sets import Asked, LessonSet, Text, read_lesson_set
 from fairseq_plugins.evaluation.lessons import Exam, Measuring, measure_folder, taught
 from fairseq_plugins.evaluation.pupils import (
@@ -105,6 +112,14 @@ def test_an_inflected_word_is_told_apart() -> None:
 
 def test_words_of_few_letters_are_no_content() -> None:
     assert content_words("Der Hund, die Katze: 42!") == {"hund", "katze"}
+
+
+def test_changes_are_told_apart_by_what_the_references_say() -> None:
+    references = SET.other.target
+    before = Answers([""] * 4, [""] * 2, ["falsch", references[1]])
+    after = Answers([""] * 4, [""] * 2, [references[0], "falsch"])
+    scores = LessonScorer(SET).score(after, before)
+    assert (scores.reworded.count, scores.better.count, scores.worse.count) == (2, 1, 1)
 
 
 def test_share_has_the_interval_of_wilson() -> None:
