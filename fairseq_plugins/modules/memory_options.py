@@ -109,16 +109,17 @@ def empty_memory(options: Any, num_values: int) -> KeyValueMemory:
     """Create the memory of a model's configuration.
 
     Args:
-        options: with the fields of :class:`MemoryOptions`.
+        options: with the fields of :class:`MemoryOptions`; one that is newer than the model has its
+            default.
         num_values: values are integers in [0, num_values).
 
     Raises:
         ValueError: if one of them is out of range.
     """
     given = {
-        field.name: getattr(options, f"memory_{field.name}")
+        field.name: getattr(options, name, getattr(MemoryOptions, name))
         for field in fields(MemoryConfig)
-        if hasattr(MemoryOptions, f"memory_{field.name}")
+        if hasattr(MemoryOptions, name := f"memory_{field.name}")
     }
     return KeyValueMemory(num_values=num_values, seed=_seed(options), **given)
 

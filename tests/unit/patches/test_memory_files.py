@@ -12,6 +12,7 @@ from fairseq import checkpoint_utils
 from fairseq_plugins.atomic import replacing
 from fairseq_plugins.checkpoints import files
 from fairseq_plugins.checkpoints.files import read_checkpoint, write_checkpoint
+from fairseq_plugins.checkpoints.memories import MemoryOfCheckpoint
 from fairseq_plugins.errors import InputError
 from fairseq_plugins.memory import KeyValueMemory, memories_in, search
 from fairseq_plugins.patches.memory_files import index_beside
@@ -188,6 +189,16 @@ def test_the_index_of_a_translator_folder_is_read(
     with caplog.at_level("INFO"), Translator.open(folder) as translator:
         translator.translate("the cat", exact=False)
     assert "for 40 keys, read in" in caplog.text
+
+
+def test_a_checkpoint_that_is_older_than_an_option_can_be_packed(made: Path) -> None:
+    state = read_checkpoint(made)
+    for option in ("storage", "recall", "sure"):
+        del state["cfg"]["model"][f"memory_{option}"]
+    write_checkpoint(state, made)
+    parts = made.parent / "parts"
+    pack(made, parts / "data", parts / "spm.model", made.parent / "translator")
+    assert MemoryOfCheckpoint(made).summary()["filled"] == 40
 
 
 @pytest.mark.usefixtures("few")
