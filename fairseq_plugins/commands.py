@@ -103,9 +103,9 @@ def together(jobs: Sequence[Callable[[], Result]], workers: int) -> list[Result]
     return [future.result() for future in futures]
 
 
-def override(key: str, path: Path) -> str:
-    """Return a path as a hydra override, in which most punctuation must be quoted."""
-    quoted = str(path).replace("'", "\\'")
+def override(key: str, value: object) -> str:
+    """Return a value, such as a path, as a hydra override, which quotes most punctuation."""
+    quoted = str(value).replace("'", "\\'")
     return f"{key}='{quoted}'"
 
 

@@ -10,7 +10,7 @@ import multiprocessing
 import statistics
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from types import TracebackType
@@ -211,7 +211,9 @@ class Apart:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None
     ) -> None:
-        self._pipe.close()  # ends it
+        with suppress(BrokenPipeError):
+            self._pipe.send(None)  # ends it
+        self._pipe.close()
         self._process.join()
 
 
@@ -221,6 +223,8 @@ def _serve(pipe: Connection, make: Callable[[], Contender]) -> None:
     while True:
         try:
             number = pipe.recv()
-        except EOFError:
+        except EOFError:  # whoever asked was killed
+            return
+        if number is None:
             return
         pipe.send(contender(number))

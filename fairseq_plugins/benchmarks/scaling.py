@@ -14,7 +14,6 @@ import torch.distributed as dist
 import torch.multiprocessing as mp
 import torch.nn.functional as F
 
-from fairseq_plugins.experiments.launching import free_port
 from fairseq_plugins.memory import KeyValueMemory
 from fairseq_plugins.memory.collective import gather_rows
 
@@ -75,7 +74,7 @@ class Cost:
 def measure(ranks: int, load: Load) -> Cost:
     """Let processes with one thread each share one memory, through gloo."""
     with TemporaryDirectory() as folder:
-        mp.spawn(_rank, (ranks, load, free_port(), folder), nprocs=ranks)
+        mp.spawn(_rank, (ranks, load, folder), nprocs=ranks)
         found = [json.loads(Path(folder, f"{n}.json").read_text()) for n in range(ranks)]
     return Cost(
         ranks,
@@ -87,10 +86,10 @@ def measure(ranks: int, load: Load) -> Cost:
     )
 
 
-def _rank(rank: int, ranks: int, load: Load, port: int, folder: str) -> None:
+def _rank(rank: int, ranks: int, load: Load, folder: str) -> None:
     torch.set_num_threads(1)
-    address = f"tcp://127.0.0.1:{port}"
-    dist.init_process_group("gloo", init_method=address, world_size=ranks, rank=rank)
+    meeting = f"file://{folder}/meeting"
+    dist.init_process_group("gloo", init_method=meeting, world_size=ranks, rank=rank)
     memory = KeyValueMemory(load.slots, load.key_dim, VALUES, neighbors=32)
     random = torch.Generator().manual_seed(rank)
     exchange, commit = [], []

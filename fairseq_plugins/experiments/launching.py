@@ -6,12 +6,13 @@ hard to find (docs/architecture.md). Each process here is one rank; they communi
 
 import logging
 import os
-import socket
 import subprocess
 import time
 from collections.abc import Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
-from fairseq_plugins.commands import end, program
+from fairseq_plugins.commands import end, override, program
 from fairseq_plugins.errors import InputError
 
 logger = logging.getLogger(__name__)
@@ -20,26 +21,26 @@ TRAIN, HYDRA = "fairseq-train", "fairseq-hydra-train"
 LOOK_EVERY = 0.2  # seconds
 
 
-def rank_arguments(name: str, rank: int, workers: int, port: int) -> list[str]:
+def rank_arguments(name: str, rank: int, workers: int, meeting: Path) -> list[str]:
     """Return the arguments that give a process its rank.
 
     Args:
         name: ``fairseq-train`` or ``fairseq-hydra-train``.
         rank: of the process.
         workers: number of processes.
-        port: of this machine, through which they connect.
+        meeting: file through which they find each other; it does not exist yet.
     """
     settings = {
         "distributed_world_size": workers,
         "distributed_rank": rank,
         "device_id": 0,
         "distributed_backend": "gloo",
-        "distributed_init_method": f"tcp://127.0.0.1:{port}",
+        "distributed_init_method": f"file://{meeting}",
         "distributed_no_spawn": True,
         "ddp_backend": "legacy_ddp",
     }
     if name == HYDRA:
-        own = [f"distributed_training.{key}={value}" for key, value in settings.items()]
+        own = [override(f"distributed_training.{key}", value) for key, value in settings.items()]
         return [*own, "common.cpu=true"]
     arguments = ["--cpu"]
     for key, value in settings.items():
@@ -47,13 +48,6 @@ def rank_arguments(name: str, rank: int, workers: int, port: int) -> list[str]:
         if value is not True:
             arguments.append(str(value))
     return arguments
-
-
-def free_port() -> int:
-    """Return a port that no process listens on."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return int(free.getsockname()[1])
 
 
 def launch(command: Sequence[str], workers: int, threads: int) -> int:
@@ -73,20 +67,19 @@ def launch(command: Sequence[str], workers: int, threads: int) -> int:
     name, *arguments = command
     if name not in (TRAIN, HYDRA):
         raise InputError(f"{name}: only {TRAIN} and {HYDRA} can run in several processes")
-    port = free_port()
     environment = os.environ | {"OMP_NUM_THREADS": str(threads)}
-    ranks = [
-        subprocess.Popen(
-            [program(name), *arguments, *rank_arguments(name, rank, workers, port)],
-            env=environment,
-        )
-        for rank in range(workers)
-    ]
-    logger.info("%d processes of %d threads: %s", workers, threads, [rank.pid for rank in ranks])
-    try:
-        return _wait(ranks)
-    finally:
-        end(*ranks)
+    with TemporaryDirectory() as folder:
+        meeting = Path(folder, "meeting")
+        roles = [rank_arguments(name, rank, workers, meeting) for rank in range(workers)]
+        ranks = [
+            subprocess.Popen([program(name), *arguments, *role], env=environment) for role in roles
+        ]
+        numbers = [rank.pid for rank in ranks]
+        logger.info("%d processes of %d threads: %s", workers, threads, numbers)
+        try:
+            return _wait(ranks)
+        finally:
+            end(*ranks)
 
 
 def _wait(ranks: Sequence[subprocess.Popen]) -> int:

@@ -4,11 +4,10 @@ Our own options declare what they allow (``modules/options.py``). This module ch
 fairseq that would end in a traceback, or be silently ignored.
 """
 
-import ast
 import functools
 import json
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -17,15 +16,13 @@ import torch
 from fairseq import utils
 from fairseq.dataclass import initialize
 from fairseq.dataclass.utils import merge_with_parent
-from fairseq.models import MODEL_DATACLASS_REGISTRY
-from fairseq.registry import REGISTRIES
-from fairseq.tasks import TASK_DATACLASS_REGISTRY
 from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from fairseq_plugins.errors import InputError
 from fairseq_plugins.host import running
 from fairseq_plugins.modules.options import Allowed, OneOf, Range, check, refusal
+from fairseq_plugins.patches.overrides import check_overrides, literal, parts
 
 LAST = "checkpoint_last.pt"  # value of --restore-file if it is not given
 DRAWN = ("algorithmic", "omniglot")  # tasks whose examples do not come from a corpus
@@ -89,18 +86,14 @@ def check_arguments(cfg: DictConfig) -> None:
             for number in value if isinstance(value, ListConfig) else [value]:
                 if number is not None and number not in allowed:
                     raise InputError(refusal(name, number, allowed))
-    for part, kind in _parts(cfg):
+    for part, kind in parts(cfg):
         check_part(part, kind)
     _check_encoders(cfg)
     _check_alignment(cfg)
     _check_number_format(cfg)
     if cfg.get("generation") is not None:
         _check_search(cfg.generation)
-    overrides = OmegaConf.select(cfg, "common_eval.model_overrides")
-    if overrides is not None and not isinstance(_literal(overrides), dict):
-        raise InputError(
-            f"--model-overrides {overrides}: must be a dict of Python: {{'dropout': 0}}"
-        )
+    check_overrides(cfg)
 
 
 def check_part(options: Any, kind: type) -> None:
@@ -114,20 +107,6 @@ def check_part(options: Any, kind: type) -> None:
         check(whole, kind)
     except (OmegaConfBaseException, ValueError) as error:
         raise InputError(str(error).splitlines()[0]) from error
-
-
-def _parts(cfg: DictConfig) -> Iterator[tuple[DictConfig, type]]:
-    """Yield task, model and criterion, each with its dataclass; old-style ones have none."""
-    registries = {
-        "task": TASK_DATACLASS_REGISTRY,
-        "model": MODEL_DATACLASS_REGISTRY,
-        "criterion": REGISTRIES["criterion"]["dataclass_registry"],
-    }
-    for group, kinds in registries.items():
-        part = cfg.get(group)
-        kind = kinds.get(part.get("_name")) if isinstance(part, DictConfig) else None
-        if kind is not None:
-            yield part, kind
 
 
 def check_training(cfg: DictConfig) -> None:
@@ -232,16 +211,8 @@ def _check_texts(cfg: DictConfig) -> None:
             raise InputError(f"--{option} {text}: must be an object of JSON: '{{\"beam\": 4}}'")
 
 
-def _literal(text: str) -> Any:
-    """Return the constant of Python that a text is; None if it is none."""
-    try:
-        return ast.literal_eval(text)
-    except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
-        return None
-
-
 def _are_betas(text: str) -> bool:
-    betas = _literal(text)
+    betas = literal(text)
     numbers = isinstance(betas, tuple | list) and len(betas) == 2
     return numbers and all(isinstance(b, int | float) and 0 <= b < 1 for b in betas)
 

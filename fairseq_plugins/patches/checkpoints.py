@@ -12,10 +12,10 @@ import numpy as np
 import torch
 from fairseq import checkpoint_utils
 from fairseq.distributed import utils as distributed_utils
-from fairseq.models import MODEL_DATACLASS_REGISTRY, BaseFairseqModel
+from fairseq.models import BaseFairseqModel
 from fairseq.trainer import Trainer
 from numpy._core.multiarray import _reconstruct as rebuild_array
-from omegaconf import AnyNode, DictConfig, ListConfig, open_dict
+from omegaconf import AnyNode, DictConfig, ListConfig
 from omegaconf.base import ContainerMetadata, Metadata
 from torch import Tensor, nn
 
@@ -23,9 +23,9 @@ from fairseq_plugins.errors import InputError
 from fairseq_plugins.memory import KeyValueMemory, memories_in
 from fairseq_plugins.memory.state import memory_buffers, upgrade_memories
 from fairseq_plugins.memory.terms import terms_fault
-from fairseq_plugins.modules.options import Allowed, declared, refusal
 from fairseq_plugins.patches.dictionaries import RemembersDictionaries
 from fairseq_plugins.patches.memory_files import index_beside, models_in, with_memory
+from fairseq_plugins.patches.overrides import override_newer_options
 
 # torch.load creates only these, in addition to tensors and plain Python data.
 HARMLESS: list[Any] = [
@@ -114,33 +114,6 @@ def _choose_search(state: dict[str, Any]) -> None:
         model.memory_search = "auto"
 
 
-def _override_options(state: dict[str, Any], overrides: Mapping[str, Any]) -> None:
-    """Apply overrides of options that are newer than the checkpoint, which fairseq ignores.
-
-    Raises:
-        InputError: if the model does not allow the value of an override.
-    """
-    model = getattr(state.get("cfg"), "model", None)
-    if not isinstance(model, DictConfig):  # of fairseq's oldest architectures
-        return
-    kind = MODEL_DATACLASS_REGISTRY.get(model.get("_name"))
-    if kind is None:
-        return
-    for name, allowed in declared(kind):
-        if name in overrides and not _is_allowed(overrides[name], allowed):
-            raise InputError(refusal(name, overrides[name], allowed))
-    known = kind.__dataclass_fields__
-    with open_dict(model):
-        model.update({n: v for n, v in overrides.items() if n in known and n not in model})
-
-
-def _is_allowed(value: Any, allowed: Allowed) -> bool:
-    try:
-        return value in allowed
-    except TypeError:  # a text instead of a number
-        return False
-
-
 def _check_others(weights: Mapping[str, Any]) -> None:
     """Raise ValueError if the tensors beside the memories are not what they should be."""
     for name, entry in weights.items():
@@ -160,7 +133,7 @@ def _readable_or_input_error(
         check_memories(state, path)
         if "memory_search" not in (arg_overrides or {}):
             _choose_search(state)
-        _override_options(state, arg_overrides or {})
+        override_newer_options(state.get("cfg") or {}, arg_overrides or {})
     if type(weights) is dict:  # which has no attributes
         state["model"] = weights = collections.OrderedDict(weights)
     weights.path = path

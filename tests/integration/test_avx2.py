@@ -11,6 +11,7 @@ import sys
 import pytest
 import torch
 
+from fairseq_plugins import number_formats
 from tests.conftest import ROOT
 from tests.programs import ADDRESS
 
@@ -54,7 +55,7 @@ def emulated(*command: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_the_processor_is_taken_for_one_without_bfloat16() -> None:
-    code = "from fairseq_plugins.number_formats import native_bfloat16 as n; print(n('cpu'))"
+    code = f"import runpy; print(runpy.run_path({number_formats.__file__!r})['native_bfloat16']())"
     assert emulated("-c", code).stdout == "False\n"
 
 

@@ -1,6 +1,6 @@
 """Every program starts as for users, in a process that has imported nothing before.
 
-``fairseq-train`` and ``fairseq-memory`` do so in ``test_wheel.py``.
+``fairseq-train``, ``fairseq-generate`` and ``fairseq-memory`` do so in ``test_wheel.py``.
 """
 
 import sys
@@ -49,7 +49,6 @@ def test_a_configuration_is_trained(tmp_path: Path) -> None:
 
 TRANSLATED = ["--beam", 2, "--max-len-b", 5]
 USES: dict[str, tuple[list[object], str]] = {
-    "generate": (TRANSLATED, f"Translated {LINES['test']} sentences"),
     "interactive": (TRANSLATED, "\nH-0\t"),
     "validate": (["--batch-size", 8], "memory_hit_rate"),
 }

@@ -113,13 +113,10 @@ def test_other_devices_are_not() -> None:
     assert not native_bfloat16("meta")
 
 
-@pytest.mark.parametrize(
-    "cap", ["ONEDNN_MAX_CPU_ISA=AVX2", "ONEDNN_MAX_CPU_ISA=AVX512_CORE", "ATEN_CPU_CAPABILITY=avx2"]
-)
-def test_a_capped_process_says_no(cap: str) -> None:
-    name, _, value = cap.partition("=")
+def test_a_process_whose_torch_is_capped_says_no() -> None:
+    """Torch reads the variable while it is imported."""
     program = f"import runpy; print(runpy.run_path({FILE!r})['native_bfloat16']())"
-    environment = os.environ | {name: value}
+    environment = os.environ | {"ATEN_CPU_CAPABILITY": "avx2"}
     done = subprocess.run(
         [sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=True
     )

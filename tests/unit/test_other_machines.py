@@ -4,6 +4,7 @@ import subprocess
 import sys
 
 from tests.conftest import ROOT
+from tests.programs import SOURCE
 
 AS_ON_A_MAC = """
 import builtins, ctypes, importlib, io, pkgutil, platform, sys
@@ -37,7 +38,7 @@ print(machine("cpu")["processor"])
 
 def test_everything_is_imported_on_a_mac() -> None:
     done = subprocess.run(
-        [sys.executable, "-c", AS_ON_A_MAC], capture_output=True, text=True, cwd=ROOT
+        [sys.executable, SOURCE, AS_ON_A_MAC], capture_output=True, text=True, cwd=ROOT
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout == "arm\n"

@@ -27,16 +27,17 @@ def test_command_line_knows_every_part() -> None:
     assert tuple(PARTS) == gpu.PARTS
 
 
+@pytest.mark.usefixtures("forking")
 def test_parts_that_hang_or_fail_cost_only_themselves(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     *search, _ = PARTS["search_1m_512"]
-    parts = {"stuck": (stuck, (), 2.0), "broken": (broken, (), LONGEST)}
+    parts = {"stuck": (stuck, (), 1.0), "broken": (broken, (), LONGEST)}
     monkeypatch.setattr(accelerator, "PARTS", parts | {"search": (*search, LONGEST)})
     output = tmp_path / "results.json"
     results = run_parts(["stuck", "broken", "search"], TINY, output)
-    assert results["stuck"]["error"] == "not finished after 2 s"
+    assert results["stuck"]["error"] == "not finished after 1 s"
     assert results["broken"]["error"] == "ValueError: no such thing"
     assert results["search"]["search_ms"] > 0
     assert json.loads(output.read_text()) == results
-    assert "not finished after 2 s" in results_table(results)
+    assert "not finished after 1 s" in results_table(results)

@@ -86,6 +86,7 @@ def test_a_stopwatch_runs_while_the_block_does(monkeypatch: pytest.MonkeyPatch) 
     assert watch.seconds == 2.5
 
 
+@pytest.mark.usefixtures("forking")
 def test_a_contender_apart_has_a_process_of_its_own_which_ends_with_its_block() -> None:
     with Apart(process_number) as contender:
         first, second = contender(1), contender(2)
@@ -94,6 +95,7 @@ def test_a_contender_apart_has_a_process_of_its_own_which_ends_with_its_block() 
         os.kill(int(first.work), 0)
 
 
+@pytest.mark.usefixtures("forking")
 def test_a_contender_that_dies_apart_is_noticed() -> None:
     with Apart(dying) as contender, pytest.raises(RuntimeError, match="has died"):
         contender(1)

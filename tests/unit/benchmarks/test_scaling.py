@@ -10,6 +10,7 @@ from fairseq_plugins.benchmarks.scaling import Cost, Load, costs_table, measure
 from fairseq_plugins.memory import KeyValueMemory
 
 
+@pytest.mark.usefixtures("forking")
 def test_two_ranks_end_with_the_same_memory() -> None:
     load = Load(tokens=20, key_dim=8, slots=50, steps=3)
     cost = measure(2, load)

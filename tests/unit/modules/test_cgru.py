@@ -56,9 +56,9 @@ def equations(
     return state
 
 
-def images(batch: int = 2) -> tuple[torch.Tensor, torch.Tensor]:
+def images(n: int = N, h: int = H) -> tuple[torch.Tensor, torch.Tensor]:
     draw = torch.Generator().manual_seed(1)
-    return tuple(2 * torch.randn(batch, M, N, H, generator=draw) for _ in range(2))  # type: ignore[return-value]
+    return tuple(2 * torch.randn(2, M, n, h, generator=draw) for _ in range(2))  # type: ignore[return-value]
 
 
 @pytest.mark.parametrize("diagonal", [False, True])
@@ -90,10 +90,11 @@ def test_the_sigmoid_reaches_its_ends() -> None:
 @pytest.mark.parametrize("driven", [True, False])
 def test_derivatives(driven: bool, diagonal: bool, dropout: float) -> None:
     torch.manual_seed(2)
-    unit, (state, _) = CGRU(M, diagonal).double(), images()
+    n, h = 3, 2  # the numeric derivatives of every number take long
+    unit, (state, _) = CGRU(M, diagonal).double(), images(n, h)
     for parameter in unit.parameters():
         parameter.data.mul_(2)  # so that some gates are cut off
-    drive = torch.randn(2, 3 * M, N, H, dtype=torch.float64) if driven else None
+    drive = torch.randn(2, 3 * M, n, h, dtype=torch.float64) if driven else None
     given = [state.double(), *([drive] if driven else []), *unit.parameters()]
     inputs = [tensor.detach().requires_grad_() for tensor in given]
 

@@ -15,7 +15,7 @@ from fairseq_plugins.checkpoints.files import read_checkpoint
 from fairseq_plugins.teaching import unfinished
 from fairseq_plugins.teaching.fill import FillReport
 from fairseq_plugins.teaching.filled import Filling, fill_checkpoint
-from tests.programs import LONGEST
+from tests.programs import LONGEST, SOURCE
 
 
 @pytest.fixture
@@ -44,7 +44,7 @@ fill_checkpoint(path, output, eval(sys.argv[4], {"Filling": Filling, "PosixPath"
 
 
 def kill_filling(path: Path, output: Path, copies: int, filling: Filling) -> None:
-    command = [sys.executable, "-c", KILLED, path, output, copies, filling]
+    command = [sys.executable, SOURCE, KILLED, path, output, copies, filling]
     root = Path(__file__).parents[3]
     done = subprocess.run([*map(str, command)], cwd=root, timeout=LONGEST)
     assert done.returncode == -signal.SIGKILL
