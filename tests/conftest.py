@@ -1,5 +1,6 @@
 """Fixtures for all tests."""
 
+import gc
 import logging
 import os
 import random
@@ -15,6 +16,10 @@ import torch
 from hypothesis import HealthCheck, settings
 
 from tests.programs import ADDRESS, Program, start_server
+
+# Imports and the collection of tests make many objects, which live to the end. The collector of
+# cycles would look at all of them again and again.
+gc.disable()
 
 ROOT = Path(__file__).resolve().parents[1]
 PLUGINS = ROOT / "fairseq_plugins"
@@ -51,6 +56,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if "rare_data" in getattr(item, "fixturenames", ()):
             item.add_marker("data")
+
+
+def pytest_collection_finish() -> None:
+    """Let the collector of cycles look at what tests make, and at nothing else."""
+    gc.enable()
+    gc.collect()
+    gc.freeze()
 
 
 def seed() -> None:

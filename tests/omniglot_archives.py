@@ -11,8 +11,10 @@ from PIL import Image, ImageDraw
 from data_prep import omniglot
 from data_prep.drawings import splits as omniglot_splits
 from data_prep.drawings.images import DRAWERS, SIDE, Archive
+from tests.tiny_training import made_once
 
 STROKES, POINTS = 3, 3
+SIZES = 20, 28  # of prepared drawings
 BACKGROUND = {"Greek": 6, "Latin": 6, "Runes": 6, "Braille": 6, "Ogham": 6, "Tifinagh": 6}
 EVALUATION = {"Glagolitic": 6, "Tengwar": 6}
 
@@ -86,6 +88,18 @@ def prepare(source: Path, out: Path, *sizes: int) -> None:
         ",".join(map(str, sizes or [28])),
     ]
     omniglot.main(omniglot.parse_arguments([*map(str, arguments)]))
+
+
+@pytest.fixture(scope="session")
+def drawings(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the folder that is prepared from these archives, with drawings of two sizes."""
+
+    def make(folder: Path) -> None:
+        with pytest.MonkeyPatch.context() as patch:
+            small(patch)
+            prepare(write_archives(folder / "official"), folder / "data", *SIZES)
+
+    return made_once(tmp_path_factory, "drawings", make) / "data"
 
 
 def write_lake_runs(folder: Path, runs: int, classes: int) -> None:

@@ -56,6 +56,7 @@ def main() -> None:
 
 def import_others() -> None:
     """Import other people's packages."""
+    gc.disable()  # most of what imports make lives to the end
     for name in OTHERS.split():
         with contextlib.suppress(ImportError):
             importlib.import_module(name)
@@ -65,6 +66,7 @@ def import_others() -> None:
     logging.root.handlers.clear()  # fairseq writes a log of its own when it is the first to
     logging.root.setLevel(logging.WARNING)
     assert threading.active_count() == 1, threading.enumerate()
+    gc.enable()
     gc.collect()
     gc.freeze()  # or the collector would copy every page
 

@@ -15,7 +15,6 @@ from fairseq_plugins.errors import InputError
 from fairseq_plugins.experiments.rare_symbols import MODELS
 from fairseq_plugins.experiments.workshop import Training, Workshop
 from fairseq_plugins.plots.style import validation
-from tests import omniglot_archives as archives
 from tests.conftest import ROOT
 from tests.programs import LONGEST, SOURCE, fairseq, succeeded
 from tests.waiting import wait_until
@@ -47,16 +46,6 @@ SMALL: dict[str, tuple[str, list[str]]] = {
 }  # fmt: skip
 
 
-@pytest.fixture(scope="module")
-def omniglot(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("omniglot")
-    with pytest.MonkeyPatch.context() as patch:
-        archives.small(patch)
-        official = archives.write_archives(folder / "official")
-        archives.prepare(official, folder / "data", 20, 28)
-    return folder / "data"
-
-
 def test_all_configurations_are_tried_here() -> None:
     assert {path.stem for path in (ROOT / "configs").glob("*.yaml")} == {
         config for config, _ in SMALL.values()
@@ -64,9 +53,9 @@ def test_all_configurations_are_tried_here() -> None:
 
 
 @pytest.mark.parametrize("name", SMALL)
-def test_it_trains_under_hydra(name: str, omniglot: Path, tiny_data: Path, tmp_path: Path) -> None:
+def test_it_trains_under_hydra(name: str, drawings: Path, tiny_data: Path, tmp_path: Path) -> None:
     config, small = SMALL[name]
-    data = omniglot if "omniglot" in config else tiny_data if "en_de" in config else None
+    data = drawings if "omniglot" in config else tiny_data if "en_de" in config else None
     own = [f"task.data={data}"] if data else []
     training = Training("small", config, [*own, *SHORT, *small])
     workshop = Workshop(tmp_path, threads=1, parallel=1)
