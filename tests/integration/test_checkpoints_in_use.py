@@ -101,3 +101,13 @@ def test_other_memory_is_named_on_resume(trained: Training, tmp_path: Path) -> N
 
 def test_missing_checkpoint_is_named(trained: Training, tmp_path: Path) -> None:
     assert_one_line(generate(trained, tmp_path / "no.pt"), "no.pt")
+
+
+@pytest.mark.parametrize("name", ["generate", "interactive", "validate"])
+def test_overrides_of_no_option_are_named(trained: Training, name: str) -> None:
+    done = fairseq(
+        name, trained.data, "--user-dir", PLUGINS, "--task", "translation_memory", "-s", "xx",
+        "-t", "yy", "--path", trained.last, "--cpu", "--batch-size", 1, "--model-overrides",
+        "{'dropout': 0, 'dropuot': 0}", stdin="w1\n",
+    )  # fmt: skip
+    assert_one_line(done, "has no option of its model, task or criterion named dropuot (the")
