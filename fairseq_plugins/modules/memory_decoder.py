@@ -12,6 +12,7 @@ from torch import Tensor
 
 from fairseq_plugins.modules.memory_reader import MemoryReader
 from fairseq_plugins.modules.memory_reading import MemoryReading
+from fairseq_plugins.modules.term_reader import TermReader
 
 
 class MemoryDecoder:
@@ -70,12 +71,17 @@ class MemoryDecoder:
 
     @contextmanager
     def questions_only(self) -> Iterator[None]:
-        """Compute queries within this context, but skip the search, which takes most of the time.
+        """Compute queries within this context, but skip the search and the look-up of terms.
 
         This has no effect if queries depend on earlier answers.
         """
+        terms: TermReader | None = getattr(self, "terms", None)
         self.searches = self.reader is None or self.reader.feeds_back
+        if terms is not None:
+            terms.asks = self.searches
         try:
             yield
         finally:
             self.searches = True
+            if terms is not None:
+                terms.asks = True

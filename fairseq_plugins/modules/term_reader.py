@@ -120,6 +120,9 @@ class TermReader(nn.Module):
     Args:
         source: words of the source vocabulary.
         target: words of the target vocabulary.
+
+    Attributes:
+        asks: whether sources call terms.
     """
 
     after_query = ("memory.", "source_counts.", "target_counts.")  # no query depends on these
@@ -129,11 +132,12 @@ class TermReader(nn.Module):
         self.source, self.target = source, target
         self.memory = TermMemory()
         self.source_counts, self.target_counts = WordCounts(), WordCounts()
+        self.asks = True
 
     @torch.no_grad()
     def call(self, tokens: Tensor) -> CalledTerms | None:
         """Look up the words of sources [batch, source]; None if there is nothing about them."""
-        if not len(self.memory):
+        if not self.asks or not len(self.memory):
             return None
         numbers, begins = self.source.numbers(tokens)
         called: list[dict[tuple[int, tuple[int, ...]], Trusted]] = []

@@ -99,6 +99,17 @@ class Words(nn.Module):
                 spans.append((position, position + 1))
         return spans
 
+    def numbers_of(self, tokens: Tensor, spans: Sequence[tuple[int, int]]) -> list[int]:
+        """Return the numbers of words at :meth:`spans` of one sentence [time]."""
+        number, power = self.number[tokens].tolist(), self.power[tokens].tolist()
+        found = []
+        for begin, end in spans:
+            so_far = number[begin]
+            for position in range(begin + 1, end):
+                so_far = so_far * power[position] + number[position]
+            found.append(_signed(so_far % MODULUS))
+        return found
+
     def text(self, pieces: Sequence[int]) -> str:
         """Return the lower-case spelling of pieces."""
         return "".join(self.texts[piece] for piece in pieces)

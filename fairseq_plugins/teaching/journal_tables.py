@@ -1,5 +1,6 @@
 """The tables of the journal of lessons, and their queries."""
 
+import functools
 import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields
@@ -157,6 +158,7 @@ def counts(events: Any) -> sa.ColumnElement[bool]:
     return ~sa.exists().where(undo.c.undone == events.c.change)
 
 
+@functools.cache  # it takes longer to build than to run
 def current() -> sa.Select:
     """Return the query for all current lessons: the last event of each that counts."""
     later = EVENTS.alias()

@@ -27,6 +27,8 @@ FLOOR = 0.02
 LIKENESS = 2.0
 TAKEN = 0.25
 
+Span = tuple[int, int]  # first and end position of a word
+
 
 def terms_of(reader: TermReader, source: Tensor, target: Tensor, attention: Tensor) -> list[Term]:
     """Find the new words of a lesson, and the rare source words that have none.
@@ -44,23 +46,17 @@ def terms_of(reader: TermReader, source: Tensor, target: Tensor, attention: Tens
     words = reader.source.spans(source)
     if not words:
         return []
-    numbers, _ = reader.source.numbers(source.unsqueeze(0))
-    cues = torch.stack([numbers[0, begin] for begin, _ in words])
+    cues = torch.tensor(reader.source.numbers_of(source, words), device=source.device)
     counts = reader.source_counts.of(cues)
     total = reader.source_counts.total()
-    weight = torch.log((total + 1) / (counts + 0.5)).clamp(min=LEAST_WEIGHT)
-    spelled = [reader.source.text(source[slice(*span)].tolist()) for span in words]
-
-    def score(begin: int, end: int) -> Tensor:
-        looked = attention[begin:end].float().mean(0)  # [source]
-        on_word = torch.stack([looked[slice(*span)].sum() for span in words])
-        text = reader.target.text(target[begin:end].tolist())
-        alike = on_word.new_tensor([likeness(word, text) for word in spelled])
-        return (on_word + FLOOR) * weight * (1 + LIKENESS * alike)
-
-    found: list[Term] = []
+    weight = torch.log((total + 1) / (counts + 0.5)).clamp(min=LEAST_WEIGHT)  # [words]
     new = _new_words(reader, target)
-    for (begin, end), place in zip(new, choose_cues([score(*span) for span in new]), strict=True):
+    written = [reader.target.text(target[slice(*span)].tolist()) for span in new]
+    spelled = [reader.source.text(source[slice(*span)].tolist()) for span in words]
+    looked = _looked(attention.float(), new, words)
+    scores = (looked + FLOOR) * weight * (1 + LIKENESS * _alike(written, spelled).to(looked))
+    found: list[Term] = []
+    for (begin, end), place in zip(new, choose_cues(scores), strict=True):
         pieces = reader.target.at_a_word_start(target[begin:end].tolist())
         found.append(Term(int(cues[place]), tuple(pieces), int(counts[place])))
     having = {term.cue for term in found}
@@ -71,42 +67,64 @@ def terms_of(reader: TermReader, source: Tensor, target: Tensor, attention: Tens
     return found
 
 
-def choose_cues(scores: Sequence[Tensor]) -> list[int]:
+def _looked(attention: Tensor, new: Sequence[Span], words: Sequence[Span]) -> Tensor:
+    """Return the attention [new, words] on each source word while each new word was written."""
+    target, source = attention.shape
+    written = attention.new_zeros((len(new), target))
+    for number, (begin, end) in enumerate(new):
+        written[number, begin:end] = 1 / (end - begin)
+    belongs = attention.new_zeros((source, len(words)))
+    for number, (begin, end) in enumerate(words):
+        belongs[begin:end, number] = 1
+    return written @ attention @ belongs
+
+
+def _alike(written: Sequence[str], spelled: Sequence[str]) -> Tensor:
+    """Return the likeness [new, words] of each new word and each source word."""
+    ours = [_trigrams(word) for word in spelled]
+    theirs = [_trigrams(word) for word in written]
+    rows = [[_overlap(one, other) for one in ours] for other in theirs]
+    return torch.tensor(rows).view(len(theirs), len(ours))
+
+
+def choose_cues(scores: Tensor) -> list[int]:
     """Choose a source word for each new word, the greatest score first.
 
     Args:
-        scores: of all source words, not negative, for each new word.
+        scores: [new, words], of all source words, not negative, for each new word.
 
     Returns:
         The place of each source word.
     """
-    chosen = [0] * len(scores)
-    left = dict(enumerate(scores))
-    free = torch.ones_like(scores[0]) if left else torch.ones(0)
-    while left:
-        word = max(left, key=lambda one: float((left[one] * free).max()))
-        chosen[word] = int((left.pop(word) * free).argmax())
-        free[chosen[word]] = TAKEN
+    chosen, left = [0] * len(scores), scores.clone()
+    free = torch.ones_like(scores[0]) if len(scores) else scores
+    for _ in chosen:
+        word, place = divmod(int((left * free).argmax()), scores.shape[1])
+        chosen[word], left[word], free[place] = place, -1.0, TAKEN
     return chosen
 
 
-def _new_words(reader: TermReader, target: Tensor) -> list[tuple[int, int]]:
+def _new_words(reader: TermReader, target: Tensor) -> list[Span]:
     """Return the first and the end position of the words that hardly ever occur in training."""
-    numbers, _ = reader.target.numbers(target.unsqueeze(0))
     spans = [
         (begin, end) for begin, end in reader.target.spans(target)
         if bool(reader.target.has_letter[target[begin:end]].any())
     ]  # fmt: skip
     if not spans:
         return []
-    counts = reader.target_counts.of(torch.stack([numbers[0, begin] for begin, _ in spans]))
+    numbers = torch.tensor(reader.target.numbers_of(target, spans), device=target.device)
+    counts = reader.target_counts.of(numbers)
     return [span for span, count in zip(spans, counts.tolist(), strict=True) if count <= NEW]
 
 
 def likeness(one: str, other: str) -> float:
     """Return the share of trigrams that two words have in common, from 0 to 1."""
-    first, second = _trigrams(one), _trigrams(other)
-    return len(first & second) / max(1, len(first | second))
+    return _overlap(_trigrams(one), _trigrams(other))
+
+
+def _overlap(first: set[str], second: set[str]) -> float:
+    common = len(first & second)
+    return common / max(1, len(first) + len(second) - common)
 
 
 def _trigrams(word: str) -> set[str]:

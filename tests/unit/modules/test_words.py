@@ -51,6 +51,10 @@ def test_number_does_not_depend_on_the_cut(word: str, data: st.DataObject) -> No
     whole, _ = of.numbers(tokens(of, "▁" + word.upper()))
     if word.upper().lower() == word:
         assert of.numbers(tokens(of, *pieces))[0][0, 0] == whole[0, 0]
+    sentence = tokens(of, *pieces, *pieces)[0]
+    spans = of.spans(sentence)
+    of_all = of.numbers(sentence.unsqueeze(0))[0][0]
+    assert of.numbers_of(sentence, spans) == [int(of_all[begin]) for begin, _ in spans]
 
 
 def test_different_words_have_different_numbers() -> None:

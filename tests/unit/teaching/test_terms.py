@@ -80,7 +80,7 @@ def test_a_source_without_words_teaches_nothing(reader: TermReader) -> None:
 def test_cues_are_chosen_the_most_certain_first(
     scores: list[list[float]], chosen: list[int]
 ) -> None:
-    assert choose_cues([torch.tensor(row) for row in scores]) == chosen
+    assert choose_cues(torch.tensor(scores)) == chosen
 
 
 def test_likeness_is_the_share_of_common_trigrams() -> None:

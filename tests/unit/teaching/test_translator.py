@@ -19,12 +19,14 @@ from fairseq_plugins.checkpoints.corpora import LINES, Corpora
 from fairseq_plugins.checkpoints.files import read_checkpoint, write_checkpoint
 from fairseq_plugins.errors import InputError
 from fairseq_plugins.memory import state
+from fairseq_plugins.memory.search.apart import SearchApart
+from fairseq_plugins.memory.terms import TermMemory
 from fairseq_plugins.modules import lesson_shares, term_reader
 from fairseq_plugins.teaching import Translator
 from fairseq_plugins.teaching.about import About
 from fairseq_plugins.teaching.check import holds
 from fairseq_plugins.teaching.folder import pack
-from fairseq_plugins.teaching.lessons import Selection
+from fairseq_plugins.teaching.lessons import Pair, Selection
 from fairseq_plugins.teaching.network import Network
 from fairseq_plugins.teaching.shown import explained_text
 from fairseq_plugins.teaching.text import without_marks
@@ -212,6 +214,16 @@ def test_forgetting_in_bulk_says_first_how_many(translator: Translator) -> None:
     assert translator.forget_all(selection) == 2
     assert [lesson.origin for lesson in translator.lessons()] == ["b"]
     assert translator.undo().lessons == 2 and translator.count() == 3
+
+
+def test_decoding_a_lesson_looks_nothing_up(
+    translator: Translator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    translator.teach(*CAT)
+    monkeypatch.delattr(TermMemory, "related_to")
+    monkeypatch.delattr(SearchApart, "search")
+    (data,) = translator._taught.decodings([Pair(source=CAT[0], target=DOG[1])]).data
+    assert len(data) > 0
 
 
 @pytest.mark.parametrize(
