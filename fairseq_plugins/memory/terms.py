@@ -106,6 +106,7 @@ class WordCounts(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.register_buffer("table", torch.zeros(BUCKETS, dtype=torch.int16))
+        self._total: int | None = 0  # None if the table has changed
 
     def add(self, numbers: Tensor) -> None:
         """Add words [N] int64."""
@@ -113,6 +114,7 @@ class WordCounts(nn.Module):
         most = torch.iinfo(self.table.dtype).max
         total = (self.table[buckets].long() + counts).clamp(max=most)
         self.table[buckets] = total.to(self.table.dtype)
+        self._total = None
 
     def of(self, numbers: Tensor) -> Tensor:
         """Return the counts [N] int64 of words [N] int64."""
@@ -120,7 +122,9 @@ class WordCounts(nn.Module):
 
     def total(self) -> int:
         """Return the count of all words, each up to 32,767."""
-        return int(self.table.sum(dtype=torch.int64))
+        if self._total is None:
+            self._total = int(self.table.sum(dtype=torch.int64))
+        return self._total
 
     @staticmethod
     def _bucket(numbers: Tensor) -> Tensor:
@@ -129,6 +133,7 @@ class WordCounts(nn.Module):
     def _load_from_state_dict(self, state_dict: dict, prefix: str, *args: Any) -> None:
         none = torch.zeros_like(self.table)  # for older checkpoints without a table
         state_dict.setdefault(f"{prefix}table", none)
+        self._total = None
         super()._load_from_state_dict(state_dict, prefix, *args)
 
 

@@ -41,38 +41,47 @@ class ExactSearch:
         self.dtype = dtype
         self.on_cpu = Threshold(budget_mb << 20)
         self.elsewhere = Selection(budget_mb << 20)
-        self.contents: Contents | None = None
+        self._keys: Tensor | None = None
+        self._mirror: Mirror | None = None  # made when it is first needed
+        self._extent, self._holes = 0, torch.empty(0, dtype=torch.int64)
 
     @torch.inference_mode(False)  # the contents must outlive a caller's inference mode
     def update(self, keys: Tensor, values: Tensor, changed: Tensor | None = None) -> None:
         """Set the contents, see :class:`~fairseq_plugins.memory.search.NearestNeighbors`."""
-        old = self.contents
-        if changed is None or old is None:
-            mirror, (extent, holes) = None, find_holes(values)
+        if changed is None or self._keys is None:
+            self._mirror = None
+            self._extent, self._holes = find_holes(values)
         else:
-            mirror = old.mirror
-            extent, holes = follow_holes(values, changed, old.extent, old.holes)
-        # Recompute the center after as many changes as there are keys.
-        if changed is None or mirror is None or mirror.stale + len(changed) >= extent:
-            mirror = Mirror(keys, extent, coarse_dtype(self.dtype, keys.device))
-        else:
-            mirror.update(keys, changed)
-        self.contents = Contents(keys, mirror, extent, holes)
+            self._extent, self._holes = follow_holes(values, changed, self._extent, self._holes)
+        if changed is not None and self._mirror is not None:
+            # Recompute the center after as many changes as there are keys.
+            if self._mirror.stale + len(changed) >= self._extent:
+                self._mirror = None
+            else:
+                self._mirror.update(keys, changed)
+        self._keys = keys
 
     @property
     def filled(self) -> int:
         """Number of slots with a key."""
-        return self.contents.extent - len(self.contents.holes) if self.contents else 0
+        return self._extent - len(self._holes)
+
+    def _contents(self) -> Contents:
+        """Return what is searched."""
+        assert self._keys is not None  # update() must be called before search()
+        if self._mirror is None:
+            dtype = coarse_dtype(self.dtype, self._keys.device)
+            self._mirror = Mirror(self._keys, self._extent, dtype)
+        return Contents(self._keys, self._mirror, self._extent, self._holes)
 
     @torch.inference_mode(False)
     def search(self, query: Tensor, k: int) -> tuple[Tensor, Tensor]:
         """Search, see :class:`~fairseq_plugins.memory.search.NearestNeighbors`."""
-        assert self.contents is not None  # update() must be called before search()
-        found = min(k, self.contents.extent)
+        found = min(k, self._extent)
         similarities = query.new_empty(len(query), 0)
         slots = similarities.long()
         if found and len(query):
             way = self.elsewhere if query.is_cuda else self.on_cpu
-            similarities, slots = way.search(query, found, self.contents)
+            similarities, slots = way.search(query, found, self._contents())
         missing = 0, k - similarities.shape[1]
         return F.pad(similarities, missing, value=-torch.inf), F.pad(slots, missing, value=NOTHING)

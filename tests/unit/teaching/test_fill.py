@@ -10,7 +10,7 @@ from fairseq import checkpoint_utils
 
 from fairseq_plugins.checkpoints.files import read_checkpoint
 from fairseq_plugins.errors import InputError
-from fairseq_plugins.memory import KeyValueMemory
+from fairseq_plugins.memory import KeyValueMemory, search
 from fairseq_plugins.memory.state import memory_buffers
 from fairseq_plugins.modules.write_policy import WritePolicy
 from fairseq_plugins.teaching.fill import fill
@@ -191,7 +191,9 @@ def test_missing_split_is_named(trained: Any) -> None:
         fill(load(trained), "nosuch", ALL)
 
 
-def test_options_of_the_memory_are_those_of_the_result(trained: Any, tmp_path: Path) -> None:
+def test_options_of_the_memory_are_those_of_the_result(
+    trained: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     options = {"memory_storage": "mmap", "memory_search": "lsh", "memory_recall": 0.9,
                "memory_sure": 0.8}  # fmt: skip
     output = tmp_path / "filled.pt"
@@ -201,7 +203,11 @@ def test_options_of_the_memory_are_those_of_the_result(trained: Any, tmp_path: P
     assert sorted(path.name for path in tmp_path.iterdir()) == [
         "filled.memory-1.safetensors", "filled.pt"
     ]  # fmt: skip
-    fill_checkpoint(output, output, Filling(trained.data, "valid", memory_storage="ram"))
-    assert [path.name for path in tmp_path.iterdir()] == ["filled.pt"]
+    monkeypatch.setattr(search, "FEW", 10)
+    options = {"memory_storage": "ram", "memory_search": "ivf"}
+    fill_checkpoint(output, output, Filling(trained.data, "valid", **options))
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "filled.index.safetensors", "filled.pt"
+    ]  # fmt: skip
     with pytest.raises(InputError, match="--memory-sure 7: must be above 0 and at most 1"):
         fill_checkpoint(output, output, Filling(trained.data, "test", memory_sure=7))
