@@ -51,8 +51,11 @@ def write_index(path: Path, partition: Partition, keys: Tensor, slots: Tensor) -
     tensors = {"centroids": partition.centroids.contiguous(), "lists": partition.lists.contiguous()}
     about = {"format": FORMAT, "version": VERSION, "keys": _keys_digest(keys, slots)}
     about["checksum"] = _digest(tensors.values())
-    with replacing(path) as unfinished:
-        save_file(tensors, unfinished, about)
+    try:
+        with replacing(path) as unfinished:
+            save_file(tensors, unfinished, about)
+    except SafetensorError as error:  # in place of an OSError, for instance on a full disk
+        raise OSError(f"cannot write {path}: {error}; free space on its disk") from error
 
 
 def read_index(path: Path, keys: Tensor, slots: Tensor) -> Partition:

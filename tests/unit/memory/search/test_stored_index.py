@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 import torch
 import torch.nn.functional as F
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from fairseq_plugins.memory import KeyValueMemory
-from fairseq_plugins.memory.search import ApproximateSearch
+from fairseq_plugins.memory.search import ApproximateSearch, stored_index
 from fairseq_plugins.memory.search.stored_index import _digest
 
 DIM = 6
@@ -99,6 +99,20 @@ def test_nothing_is_written_that_is_made_quickly(search: str, tmp_path: Path) ->
     memory = memory_with("ivf", keys=90) if search == "few keys" else memory_with(search)
     memory.write_index(tmp_path / INDEX)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_full_disk_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / INDEX
+    memory_with().write_index(path)
+    old = path.read_bytes()
+
+    def full(*_: object) -> None:
+        raise SafetensorError("No space left on device")
+
+    monkeypatch.setattr(stored_index, "save_file", full)
+    with pytest.raises(OSError, match=f"cannot write {path}: No space left on device; free"):
+        memory_with(seed=2).write_index(path)
+    assert path.read_bytes() == old and list(tmp_path.iterdir()) == [path]
 
 
 def forged(**changes: Tensor) -> Callable[[Path], None]:
