@@ -1,8 +1,8 @@
 """Translator folders and lessons for benchmarks of teaching.
 
 A folder is a copy of a given one, or of an untrained network that trusts its memory, so it says
-what it was taught. Its memory is filled up to a number of slots. Lessons are sentences of random
-words of its dictionaries.
+what it was taught. Its memory is filled up to a number of slots. Lessons are those of a file, or
+sentences of random words of its dictionaries.
 """
 
 import random
@@ -19,10 +19,12 @@ from fairseq.data import Dictionary
 from fairseq_plugins.benchmarks.training import SEED, Built
 from fairseq_plugins.benchmarks.translation import SPECIALS, arguments, make_corpus, of_corpus
 from fairseq_plugins.checkpoints.files import fit_to_memory, write_checkpoint
+from fairseq_plugins.errors import InputError
 from fairseq_plugins.memory.hits import NOTHING
 from fairseq_plugins.memory.state import memory_buffers, resized
 from fairseq_plugins.patches.memory_files import index_beside, memory_of
 from fairseq_plugins.teaching.about import LESSONS, read_about
+from fairseq_plugins.teaching.exchange import read_entries
 from fairseq_plugins.teaching.folder import CHECKPOINT, pack
 from fairseq_plugins.teaching.lessons import Pair
 from fairseq_plugins.teaching.pieces import SPACE
@@ -103,8 +105,23 @@ def _fill(state: dict[str, Any], slots: int) -> None:
     fit_to_memory(state["cfg"], len(held["values"]))
 
 
+def pairs_of_file(folder: Path, path: Path, count: int) -> Iterator[Pair]:
+    """Yield the first lessons of a file, each with another source.
+
+    Raises:
+        InputError: if there are fewer than ``count``.
+    """
+    about, known = read_about(folder), set[str]()
+    for entry in read_entries(path, (about.source, about.target)):
+        if entry.pair is not None and entry.pair.source not in known and len(known) < count:
+            known.add(entry.pair.source)
+            yield entry.pair
+    if len(known) < count:
+        raise InputError(f"{path}: has {len(known):,} pairs with different sources, not {count:,}")
+
+
 def pairs(folder: Path, count: int, seed: int = SEED) -> Iterator[Pair]:
-    """Yield lessons, each with another source."""
+    """Yield lessons of random words, each with another source."""
     about, numbers = read_about(folder), random.Random(seed)
     source, target = (_words(folder, language) for language in (about.source, about.target))
     for number in range(count):

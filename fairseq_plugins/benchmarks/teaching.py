@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from fairseq_plugins.benchmarks.pupils import pairs
+from fairseq_plugins.benchmarks.pupils import pairs, pairs_of_file
 from fairseq_plugins.benchmarks.search import resident
 from fairseq_plugins.benchmarks.served import Client, serving
 from fairseq_plugins.teaching.exchange import check_entries, write_lessons
@@ -79,23 +79,27 @@ def timed(title: str, calls: Sequence[Callable[[], object]], target: float | Non
     return Timed(title, seconds, target)
 
 
-def measure(folder: Path, load: Load) -> Iterator[Timed]:
+def measure(folder: Path, load: Load, path: Path | None = None) -> Iterator[Timed]:
     """Time everything, with the lessons that were taught before.
 
     Args:
         folder: a translator folder without lessons; it is changed.
         load: how much.
+        path: of a file of lessons to teach; None for random words.
     """
-    new = pairs(folder, load.lessons + load.singly + load.repeats)
+    first = load.lessons + load.singly + load.repeats
+    new = pairs(folder, first + load.singly)
+    if path is not None:
+        new = pairs_of_file(folder, path, first + load.singly)
     yield _opened("open the folder, no lessons", folder)
     with Translator.open(folder) as translator:
         yield from _taught(translator, new, load, "")
-        path, languages = folder.parent / "lessons.tmx", translator.languages
-        write_lessons(path, map(_lesson, islice(new, load.lessons)), languages)
+        file, languages = folder.parent / "lessons.tmx", translator.languages
+        write_lessons(file, map(_lesson, islice(new, load.lessons)), languages)
         work = load.lessons, "pairs/s"
-        yield _once("read a TMX file", lambda: check_entries(path, languages), None, *work)
+        yield _once("read a TMX file", lambda: check_entries(file, languages), None, *work)
         importing = load.lessons * IMPORTING
-        yield _once("import it", lambda: translator.import_file(path), importing, *work)
+        yield _once("import it", lambda: translator.import_file(file), importing, *work)
     count = f", {load.lessons:,} lessons"
     yield _opened(f"open the folder{count}", folder, OPENING)
     with Translator.open(folder) as translator:
@@ -103,7 +107,7 @@ def measure(folder: Path, load: Load) -> Iterator[Timed]:
     with serving(folder) as client:
         yield from _asked(client, new, load, count)
     with Translator.open(folder) as translator:
-        yield from _taught(translator, pairs(folder, load.singly, seed=2), load, count)
+        yield from _taught(translator, new, load, count)
         yield _undone(translator, load)
 
 

@@ -2,10 +2,13 @@
 
 from pathlib import Path
 
+import pytest
+
 from fairseq_plugins.benchmarks import crowd, teaching
 from fairseq_plugins.benchmarks.crowd import Load, Report
-from fairseq_plugins.benchmarks.pupils import WORDS, pairs
+from fairseq_plugins.benchmarks.pupils import WORDS, pairs, pairs_of_file
 from fairseq_plugins.benchmarks.teaching import Timed
+from fairseq_plugins.errors import InputError
 
 
 def test_the_table_shows_medians_speeds_and_missed_targets() -> None:
@@ -26,6 +29,13 @@ def test_lessons_are_of_whole_words_and_no_source_is_repeated(folder: Path) -> N
     some = list(pairs(folder, 50))
     assert len({pair.source for pair in some}) == 50
     assert {len(pair.target.split()) for pair in some} == {WORDS}
+    file = folder.parent / "lessons.tsv"
+    file.write_text("".join(f"{one.source}\t{one.target}\n" for one in [some[0], *some]))
+    assert [one.source for one in pairs_of_file(folder, file, 9)] == [p.source for p in some[:9]]
+    with pytest.raises(
+        InputError, match=r"lessons\.tsv: has 50 pairs with different sources, not 51"
+    ):
+        list(pairs_of_file(folder, file, 51))
     known = (folder / "dict.de.txt").read_text()
     assert all(f"\u2581{word} " in known for pair in some for word in pair.target.split())
     assert some == list(pairs(folder, 50)) != list(pairs(folder, 50, seed=2))
