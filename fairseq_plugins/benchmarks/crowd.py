@@ -184,13 +184,15 @@ def killed(folder: Path, load: Load) -> Report:
     """Kill servers at random moments while clients teach; another server goes on all the time.
 
     Args:
-        folder: a translator folder without lessons.
+        folder: a translator folder, whose lessons are forgotten first.
         load: how often.
 
     Returns:
         What clients saw; a request that was cut off by the kill is no fault.
     """
     report, draw = Report(), random.Random(load.seed)
+    with open_journal(folder) as journal:
+        journal.forget([lesson.id for lesson in journal.lessons()])
     with served(folder) as (standing, _), Progress(total=load.kills, desc="killing") as bar:
         for number in range(load.kills):
             _kill_one(folder, standing, number, draw, report)

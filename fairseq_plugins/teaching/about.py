@@ -1,13 +1,14 @@
 """A translator folder: everything needed to translate and to be taught, in one place.
 
-=================  =========================================================================
-translator.json    version of this table, languages, place of the lessons, a fingerprint
-checkpoint.pt      weights and memory, without what only training needs
-*.texts.db         texts that filled the memory, if they were kept
-dict.LANGUAGE.txt  the two dictionaries
-spm.model          the sentencepiece model; not there if words are separated by spaces
-lessons.db         the journal of lessons, once something was taught
-=================  =========================================================================
+===================  =========================================================================
+translator.json      version of this table, languages, place of the lessons, a fingerprint
+checkpoint.pt        weights and memory, without what only training needs
+*.index.safetensors  the index of a large memory; without it, each opening makes it again
+*.texts.db           texts that filled the memory, if they were kept
+dict.LANGUAGE.txt    the two dictionaries
+spm.model            the sentencepiece model; not there if words are separated by spaces
+lessons.db           the journal of lessons, once something was taught
+===================  =========================================================================
 
 The fingerprint covers everything that determines a memory's queries. Nothing in the folder refers
 to another place, so it can be copied and moved. This module reads what is known without the

@@ -35,7 +35,9 @@ def test_two_servers_share_what_many_clients_teach(shared: Path) -> None:
 
 
 def test_a_killed_server_leaves_the_other_one_and_all_lessons_whole(shared: Path) -> None:
-    """It is killed while it is taught."""
+    """It is killed while it is taught. What was taught before does not count."""
+    with open_journal(shared) as journal:
+        journal.teach([Pair(source="the cat", target="die Katze")])
     found = crowd.killed(shared, LOAD)
     assert found.faults == [] and found.kills == LOAD.kills
     assert len(found.acknowledged) >= 2 * LOAD.kills, "both servers were taught each time"

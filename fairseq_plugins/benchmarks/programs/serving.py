@@ -47,8 +47,6 @@ def run(args: argparse.Namespace) -> str:
         if args.journal:
             share(folder, args.journal)
         clients = crowd(folder, load)
-        if not args.journal:
-            share(folder, "killed.db")
         kills = killed(folder, load)
     numbers = {"machine": about} | as_data(clients, kills, load)
     where = f"{about['processor']}, {about['cores']} cores, load {about['load_before']}"
