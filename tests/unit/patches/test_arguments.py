@@ -179,36 +179,55 @@ def test_a_sound_configuration_is_accepted(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "message"),
+    ("changes", "message"),
     [
-        (["--restore-file", "nosuch.pt"], "--restore-file nosuch.pt: no such file"),
-        (["--finetune-from-model", "nosuch.pt"], "--finetune-from-model nosuch.pt: no such file"),
-        (["--finetune-from-model", __file__, "--reset-optimizer"], "combined with --reset-optim"),
-        (["--finetune-from-model", __file__, "--restore-file", __file__], "with --restore-file"),
-        (["--fp16"], "--fp16: fairseq computes in float16 on GPUs only; .* --autocast bfloat16"),
-        (["--bf16"], "--bf16: fairseq uses this for TPUs"),
-        (["--lr-scheduler", "tri_stage", "--phase-ratio", "(0.5,0.3,0.2)", "--max-update", 2],
-         "--max-update 2.*: too few for --phase-ratio"),
-        (["--lr-scheduler", "tri_stage"], "give --decay-steps 1 or more"),
-        (["--memory-search", "nosuch"], "--memory-search nosuch: must be one of .*exact"),
-        (["--memory-search-dtype", "fp16"], "--memory-search-dtype fp16: must be one of auto"),
-        (["--update-freq", "2,0"], "--update-freq 0: must be at least 1"),
-        (["--restore-file", "/tmp"], "--restore-file /tmp: no such file"),
-        (["--restore-file", ""], "--restore-file : no such file"),
-        (["--finetune-from-model", "/tmp"], "--finetune-from-model /tmp: no such file"),
-        (["--save-dir", ""], "--save-dir: an empty name"),
-        (["--lr", ""], "--lr: give a learning rate"),
-        (["--log-interval", "0"], "--log-interval 0: must be at least 1"),
-        (["--num-workers", 10**6], "--num-workers 1000000: must be at least 0 and at most 1,024"),
-        (["--optimizer", "adam", "--adam-betas", "x"], "--adam-betas x: must be two numbers"),
-        (["--optimizer", "adam", "--adam-betas", "(2, 2)"], "--adam-betas .2, 2.: must be two"),
-        (["--eval-bleu-args", "{"], "--eval-bleu-args {: must be an object of JSON"),
-        (["--eval-bleu-detok-args", "[]"], r"--eval-bleu-detok-args \[\]: must be an object"),
-        (["--lr-scheduler", "inverse_sqrt", "--warmup-updates", 0], "give --warmup-updates 1 or"),
-        (["--warmup-updates", -1], "--warmup-updates -1: must be at least 0"),
+        ({"restore_file": "nosuch.pt"}, "--restore-file nosuch.pt: no such file"),
+        ({"finetune_from_model": "nosuch.pt"}, "--finetune-from-model nosuch.pt: no such file"),
+        ({"finetune_from_model": __file__, "reset_optimizer": True}, "combined with --reset-opt"),
+        ({"finetune_from_model": __file__, "restore_file": __file__}, "with --restore-file"),
+        ({"fp16": True}, "--fp16: fairseq computes in float16 on GPUs only; .* --autocast bfloat"),
+        ({"tpu": True}, "--bf16: fairseq uses this for TPUs"),
+        ({"lr_scheduler": {"_name": "tri_stage", "phase_ratio": [0.5, 0.3, 0.2]},
+          "max_update": 2}, "--max-update 2.*: too few for --phase-ratio"),
+        ({"memory_search": "nosuch"}, "--memory-search nosuch: must be one of .*exact"),
+        ({"memory_search_dtype": "fp16"}, "--memory-search-dtype fp16: must be one of auto"),
+        ({"restore_file": "/tmp"}, "--restore-file /tmp: no such file"),
+        ({"restore_file": ""}, "--restore-file : no such file"),
+        ({"finetune_from_model": "/tmp"}, "--finetune-from-model /tmp: no such file"),
+        ({"save_dir": ""}, "--save-dir: an empty name"),
+        ({"log_interval": 0}, "--log-interval 0: must be at least 1"),
+        ({"num_workers": 10**6}, "--num-workers 1000000: must be at least 0 and at most 1,024"),
+        ({"adam_betas": "x"}, "--adam-betas x: must be two numbers"),
+        ({"adam_betas": "(2, 2)"}, "--adam-betas .2, 2.: must be two"),
+        ({"eval_bleu_args": "{"}, "--eval-bleu-args {: must be an object of JSON"),
+        ({"eval_bleu_detok_args": "[]"}, r"--eval-bleu-detok-args \[\]: must be an object"),
+        ({"lr_scheduler": {"_name": "inverse_sqrt", "warmup_updates": 0}},
+         "give --warmup-updates 1 or"),
+        ({"warmup_updates": -1}, "--warmup-updates -1: must be at least 0"),
     ],
 )  # fmt: skip
-def test_what_cannot_be_is_refused_in_one_line(
+def test_what_cannot_be_is_refused_in_one_line(plain: Any, changes: dict, message: str) -> None:
+    cfg = deepcopy(plain)
+    for name, value in changes.items():
+        groups = [key for key in cfg if OmegaConf.is_config(cfg[key]) and name in cfg[key]]
+        assert name in cfg or groups, name
+        for place in groups or [None]:
+            OmegaConf.update(cfg, f"{place}.{name}" if place else name, value, merge=False)
+    with pytest.raises(InputError, match=message) as caught:
+        check_training(cfg)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--bf16"], "--bf16: fairseq uses this for TPUs"),
+        (["--update-freq", "2,0"], "--update-freq 0: must be at least 1"),
+        (["--lr", ""], "--lr: give a learning rate"),
+        (["--lr-scheduler", "tri_stage"], "give --decay-steps 1 or more"),
+    ],
+)
+def test_command_lines_that_cannot_be_are_refused_in_one_line(
     tmp_path: Path, arguments: list, message: str
 ) -> None:
     with pytest.raises(InputError, match=message) as caught:
@@ -269,15 +288,20 @@ def test_options_of_fairseq_have_ranges(plain: Any, group: str, name: str, value
     ],
 )
 def test_searches_that_cannot_be_are_refused_in_one_line(arguments: list, message: str) -> None:
-    def configured(*more: object) -> Any:
-        given = ["data", "--path", "x.pt", *map(str, more)]
-        parser = options.get_generation_parser()
-        return convert_namespace_to_omegaconf(options.parse_args_and_arch(parser, given))
-
-    check_arguments(configured("--remove-bpe", "--beam", 2, "--diverse-beam-groups", 2))
     with pytest.raises(InputError, match=message) as caught:
-        check_arguments(configured(*arguments))
+        check_arguments(generation(*arguments))
     assert "\n" not in str(caught.value)
+
+
+def test_a_sound_search_is_accepted() -> None:
+    check_arguments(generation("--remove-bpe", "--beam", 2, "--diverse-beam-groups", 2))
+
+
+def generation(*more: object) -> Any:
+    """Return the configuration of fairseq-generate with these arguments."""
+    given = ["data", "--path", "x.pt", *map(str, more)]
+    parser = options.get_generation_parser()
+    return convert_namespace_to_omegaconf(options.parse_args_and_arch(parser, given))
 
 
 @pytest.mark.parametrize(
