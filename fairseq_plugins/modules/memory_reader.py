@@ -187,8 +187,9 @@ class MemoryReader(nn.Module):
         """Return which answers [N, k] are of related lessons."""
         if lessons is None:
             return torch.zeros_like(taught)
-        origins = self.memory.origins[hits.slots.clamp(min=0)].masked_fill(~taught, NOTHING - 1)
-        return (origins.unsqueeze(2) == lessons.unsqueeze(1)).any(dim=2)
+        origins = self.memory.origins[hits.slots.clamp(min=0)].unsqueeze(2)
+        same = (origins == lessons.unsqueeze(1)) & (origins != NOTHING)
+        return taught & same.any(dim=2)
 
     def others(self, hits: MemoryHits) -> MemoryHits:
         """Return the answers without lessons.

@@ -83,6 +83,18 @@ def test_a_long_life_forgets_whom_the_oracle_forgets(
             memory = deepcopy(memory)  # has to make its notes anew
 
 
+def test_notes_are_made_again_when_others_change_the_memory() -> None:
+    memories = [KeyValueMemory(3, 2, 9, age_noise=0.0) for _ in range(2)]
+    for memory, first in zip(memories, (0, 4), strict=True):
+        for value in range(first, first + 4):  # the last one makes the notes
+            memory.write(torch.eye(2)[[value % 2]], torch.tensor([value]))
+    memory, other = memories
+    other.ages = torch.tensor([2, 0, 1])
+    memory.load_state_dict(other.state_dict())
+    memory.write(torch.eye(2)[[0]], torch.tensor([8]))
+    assert memory.values.tolist() == [8, *other.values[1:].tolist()]
+
+
 # --- Its cost -------------------------------------------------------------------------------------
 
 

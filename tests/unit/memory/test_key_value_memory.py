@@ -318,3 +318,14 @@ def test_similarity_of_a_pair_does_not_depend_on_the_batch(
         alone = memory.query(batch.query[row : row + 1])
         assert torch.equal(alone.similarities[0], together.similarities[row])
         assert torch.equal(alone.slots[0], together.slots[row])
+
+
+def test_what_is_staged_does_not_change_with_what_it_was_made_of() -> None:
+    memory, query, target = KeyValueMemory(4, 2, 5), torch.eye(2), torch.tensor([1, 2])
+    origin = torch.tensor([3, 4])
+    memory.stage(query, target, force=True, origin=origin)
+    for tensor in (query, target, origin):
+        tensor.zero_()
+    memory.commit()
+    assert torch.equal(memory.keys[:2], torch.eye(2))
+    assert memory.values[:2].tolist() == [1, 2] and memory.origins[:2].tolist() == [3, 4]

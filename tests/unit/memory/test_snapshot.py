@@ -293,6 +293,8 @@ def test_memory_of_another_model(saved: tuple[KeyValueMemory, Path]) -> None:
     memory, path = saved
     with pytest.raises(SnapshotError, match="belongs to another model"):
         restore_memory(lived(), path, fingerprint="0" * 64)
+    with pytest.raises(SnapshotError, match="belongs to another model"):
+        restore_memory(lived(), path, fingerprint="")
     save_memory(memory, path)
     with pytest.raises(SnapshotError, match="a model that it does not name"):
         restore_memory(lived(), path, fingerprint="0" * 64)

@@ -34,6 +34,14 @@ def taught(lessons: list[tuple[int, list[Term]]]) -> TermMemory:
     return memory
 
 
+def test_the_newest_lesson_says_how_common_a_word_is_and_is_named() -> None:
+    one, other = Term(1, (2,), 4), Term(1, (2,), 0)
+    (found,) = taught([(7, [one]), (5, [other])]).called_by(1)
+    assert (found.trust, found.origin) == (1.0, 5)
+    (found,) = taught([(7, [one]), (5, [other]), (7, [other])]).called_by(1)
+    assert found.origin == 7
+
+
 def same(one: TermMemory, other: TermMemory) -> bool:
     pairs = zip(one.state_dict().items(), other.state_dict().items(), strict=True)
     return all(a == b and torch.equal(x, y) for (a, x), (b, y) in pairs)

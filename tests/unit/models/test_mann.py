@@ -68,6 +68,25 @@ def test_episodes_do_not_see_each_other(arch: str) -> None:
     torch.testing.assert_close(together, alone, atol=1e-5, rtol=1e-4)
 
 
+def test_the_controller_is_an_lstm_that_remembers_at_first() -> None:
+    controller = network("lstm_oneshot").controller
+    lstm = torch.nn.LSTM(SIZE**2 + WAYS, 32, batch_first=True)
+
+    def in_torchs_order(weights: torch.Tensor) -> torch.Tensor:
+        enter, keep, leave, new = weights.chunk(4)
+        return torch.cat([enter, keep, new, leave])
+
+    with torch.no_grad():
+        for own, theirs in ((controller.of_input.weight, lstm.weight_ih_l0),
+                            (controller.of_state.weight, lstm.weight_hh_l0),
+                            (controller.of_input.bias, lstm.bias_ih_l0)):  # fmt: skip
+            theirs.copy_(in_torchs_order(own))
+        lstm.bias_hh_l0.zero_()
+    inputs = torch.randn(3, 7, SIZE**2 + WAYS)
+    torch.testing.assert_close(controller(inputs), controller.answer(lstm(inputs)[0]))
+    assert lstm.bias_ih_l0[32:64].tolist() == [1.0] * 32  # of the gate that keeps
+
+
 @pytest.mark.parametrize("arch", ARCHS)
 def test_every_parameter_learns(arch: str) -> None:
     model, sample = network(arch), batch(4, 6)

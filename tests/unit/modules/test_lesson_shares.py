@@ -44,6 +44,8 @@ def test_far_from_its_place_a_lesson_changes_nothing() -> None:
     assert lessons is not None and not bool(lessons.share.any())
     log_probs = torch.log_softmax(torch.randn(1, 6), dim=1)
     assert torch.equal(lessons.mix(log_probs.clone(), hits.values), log_probs)
+    excluded, target = torch.tensor([-torch.inf]), torch.tensor([1])
+    assert torch.equal(lessons.mix_target(excluded, target, hits.values), excluded)
     module.memory.forget(torch.nonzero(module.memory.pinned).squeeze(1))
     untaught = module.memory.query_apart(query)
     expected, plain_gate, none = module.weigh(untaught, state)
@@ -153,6 +155,14 @@ def test_lessons_are_related_by_their_number(named: list | None) -> None:
     _, _, shares = module.weigh(hits, torch.zeros(1, 3), lessons)
     assert shares is not None
     assert bool(shares.share.item() > 0.1) == (named is not None and 0 in named[0])
+
+
+def test_a_lesson_of_unknown_origin_is_related_to_nothing() -> None:
+    module, query = taught_reader()
+    module.memory.origins[module.memory.pinned] = -1
+    hits = module.memory.query_apart(query + torch.tensor([[0.4, 0.0]]))
+    _, _, shares = module.weigh(hits, torch.zeros(1, 3), torch.tensor([[7, -1]]))
+    assert shares is not None and shares.share.item() < 0.1
 
 
 @pytest.mark.parametrize(

@@ -86,6 +86,16 @@ def test_begun_term_goes_on_wherever_the_attention_is_and_then_the_word_ends(
     assert reading.ends[0].tolist() == [False, False, True]
 
 
+def test_only_a_term_that_is_trusted_ends_its_word(reader: TermReader) -> None:
+    """Lessons that have the cue and no new word lower the trust: to 1/2, 1/3, 1/4."""
+    ends = []
+    for lesson in range(1, 5):
+        reading = read(reader, [EOS, SPITZ, BART], looking_at(2, 0, 2))
+        ends.append(bool(reading.ends[0, 2]))
+        reader.memory.teach([Term(int(reader.memory.cues[0]), (), 0)], origin=lesson)
+    assert ends == [True, True, True, False]
+
+
 def test_term_is_said_as_often_as_its_cue_is_there(reader: TermReader) -> None:
     reading = read(reader, [EOS, SPITZ, BART, DER], looking_at(2, 0, 0, 2))
     assert reading.gate[0, 3] == 0

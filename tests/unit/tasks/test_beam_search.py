@@ -84,12 +84,12 @@ def test_ends_near_the_best_candidate_count() -> None:
     dictionary = Dictionary()
     for word in WORDS[:2]:
         dictionary.add_symbol(word)
-    before = torch.tensor([[[-1.0], [-4.0]]])
+    before = torch.tensor([[[0.0, -1.0], [-2.0, -4.0]]])
     lprobs = torch.full((1, 2, 6), -20.0)
     lprobs[0, 0, 4] = -0.5  # the best candidate: -1.5
     lprobs[0, 0, 2] = -BEHIND  # -1 - BEHIND
     lprobs[0, 1, 2] = -BEHIND  # -4 - BEHIND, too far
-    scores, tokens, beams = LikelyEndsBeamSearch(dictionary).step(1, lprobs, before)
+    scores, tokens, beams = LikelyEndsBeamSearch(dictionary).step(2, lprobs, before)
     assert (tokens[0, 0], tokens[0, 1], beams[0, 1]) == (4, 2, 0)
     ends = scores[tokens == 2]
     assert ends.max() == -1 - BEHIND and not bool((ends == -4 - BEHIND).any())

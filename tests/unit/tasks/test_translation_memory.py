@@ -1,5 +1,6 @@
 """The effect of a training step on the memory, and the sentences of a batch."""
 
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -205,3 +206,15 @@ def test_iterator_in_use_goes_on_with_its_epochs() -> None:
         list(iterator.next_epoch_itr())
         assert iterator.epoch == epoch
         assert task.get_batch_iterator(data, epoch=iterator.next_epoch_idx) is iterator
+
+
+def test_a_model_may_change_gradients_before_an_update_and_parameters_after_it() -> None:
+    calls: list[object] = []
+    model = SimpleNamespace(
+        before_optimizer_step=lambda number: calls.append(("before", number)),
+        after_optimizer_step=lambda number: calls.append(("after", number)),
+    )
+    optimizer = SimpleNamespace(step=lambda: calls.append("step"))
+    translation_task().optimizer_step(optimizer, model, 3)
+    translation_task().optimizer_step(optimizer, SimpleNamespace(), 3)
+    assert calls == [("before", 3), "step", ("after", 3), "step"]

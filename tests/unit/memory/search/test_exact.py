@@ -253,6 +253,26 @@ def test_bound_holds_for_every_key(make_keys, make_query, dtype: str) -> None:  
     assert (dot_products(query, keys, every_slot) <= bound).all()  # what ranks the candidates
 
 
+@pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
+def test_errors_are_bounded_where_queries_lose_nothing(dtype: str) -> None:
+    """At the center the offsets are left to be bounded, and elsewhere the keys, also old ones."""
+    short = getattr(torch, dtype)
+    arc = torch.arange(64) / 20
+    keys = torch.stack([arc.cos(), arc.sin()], dim=1)
+    beside = unit(32, 2)
+    pairs = torch.cat([beside, -beside])  # around 0
+    at_center, around = Mirror(keys, 64, short), Mirror(pairs, 64, short)
+    assert at_center.center is not None and around.center is not None
+    pairs[0] = around.center  # is stored without an error
+    around.update(pairs, torch.tensor([0]))
+    queries = at_center.center[None], coarse_grained(60, 2)
+    for mirror, own, query in zip((at_center, around), (keys, pairs), queries, strict=True):
+        center = mirror.center.double()
+        exact = query.double() @ (own.double() - center).t()
+        coarse = mirror.queries(query).double() @ mirror.keys.double().t()
+        assert ((coarse - exact).abs() <= mirror.errors(query)[:, None]).all()
+
+
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("make_query", [unit, coarse_grained])
 @pytest.mark.parametrize("make_keys", [*KEYS, coarse_grained])
