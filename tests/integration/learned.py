@@ -9,7 +9,7 @@ import torch
 from tests.programs import fairseq, succeeded
 from tests.tiny_training import PLUGINS, Training, made_once
 
-UPDATES = 500
+UPDATES = 350
 
 
 def languages(task: str = "translation_memory", plugins: Path = PLUGINS) -> list[object]:

@@ -31,7 +31,7 @@ def right(log: str) -> float:
 @pytest.fixture(scope="module")
 def learned(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
     folder = tmp_path_factory.mktemp("copy")
-    more = ["--algorithm", "copy", "--arch", "gnmt_tiny", "--max-epoch", 3]
+    more = ["--algorithm", "copy", "--arch", "gnmt_tiny", "--max-epoch", 2]
     return folder, succeeded(fairseq("train", *options(folder, *more)))
 
 

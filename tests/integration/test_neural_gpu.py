@@ -46,7 +46,7 @@ def taught_options(plugins: Path, folder: Path) -> list[object]:
 @pytest.fixture(scope="module")
 def learned(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
     folder = tmp_path_factory.mktemp("copy")
-    more = ["--algorithm", "copy", "--arch", "extended_neural_gpu", "--max-epoch", 3]
+    more = ["--algorithm", "copy", "--arch", "extended_neural_gpu", "--max-epoch", 2]
     log = succeeded(fairseq("train", *options(folder, *more)))
     return folder / "checkpoint_last.pt", log
 

@@ -21,6 +21,7 @@ from tests.tiny_training import PLUGINS, WORKERS, train_by_workers
 
 pytestmark = pytest.mark.integration
 SIZE = SIZES[0]
+BATCHES, EPOCHS = 16, 2
 CHANCE = 20.0  # per cent, of five ways
 FLOORS = {"5way_1shot": 98.5, "20way_1shot": 95.0}  # of the real data, after minutes
 
@@ -28,7 +29,7 @@ FLOORS = {"5way_1shot": 98.5, "20way_1shot": 95.0}  # of the real data, after mi
 def options(data: Path, folder: Path, *more: object, plugins: Path = PLUGINS) -> list[object]:
     return [
         data, "--user-dir", plugins, "--task", "omniglot", "--split", "validated",
-        "--image-size", SIZE, "--batch-size", 16, "--batches", 30,
+        "--image-size", SIZE, "--batch-size", 16, "--batches", BATCHES,
         "--arch", "omniglot_convnet_memory",
         "--memory-size", 256, "--memory-neighbors", 32, "--criterion", "one_shot",
         "--valid-episodes", 40, "--optimizer", "adam", "--lr", 0.003,
@@ -46,7 +47,7 @@ def accuracy(log: str) -> float:
 def learned(drawings: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
     """Return folder and log of a training of two epochs."""
     folder = tmp_path_factory.mktemp("learned")
-    return folder, succeeded(fairseq("train", *options(drawings, folder, "--max-epoch", 2)))
+    return folder, succeeded(fairseq("train", *options(drawings, folder, "--max-epoch", EPOCHS)))
 
 
 def test_characters_never_trained_on_are_told_apart(learned: tuple[Path, str]) -> None:
@@ -58,14 +59,14 @@ def test_characters_never_trained_on_are_told_apart(learned: tuple[Path, str]) -
 
 def test_the_memory_lives_through_training(learned: tuple[Path, str]) -> None:
     state = torch.load(learned[0] / "checkpoint_last.pt", weights_only=False)["model"]
-    assert int(state["memory.commits"]) == 60
+    assert int(state["memory.commits"]) == BATCHES * EPOCHS
     assert (state["memory.values"] >= 0).all()  # long since full
 
 
 def test_the_memory_is_a_file_of_its_own(learned: tuple[Path, str], tmp_path: Path) -> None:
     MemoryOfCheckpoint(learned[0] / "checkpoint_last.pt").save(tmp_path / "m.safetensors")
     memory = load_memory(tmp_path / "m.safetensors")
-    assert len(memory) == memory.size and int(memory.commits) == 60
+    assert len(memory) == memory.size and int(memory.commits) == BATCHES * EPOCHS
 
 
 def test_validate_reports_what_training_did(drawings: Path, learned: tuple[Path, str]) -> None:
@@ -82,17 +83,17 @@ def test_validate_reports_what_training_did(drawings: Path, learned: tuple[Path,
 def test_killed_training_goes_on_as_if_never_stopped(
     drawings: Path, learned: tuple[Path, str], tmp_path: Path
 ) -> None:
-    more = ["--max-epoch", 2, "--save-interval-updates", 20]
+    more = ["--max-epoch", EPOCHS, "--save-interval-updates", 10]
     assert_resumes(
         lambda plugins, save: options(drawings, save, *more, plugins=plugins),
-        tmp_path, learned[0], reached=20,
+        tmp_path, learned[0], reached=10,
     )  # fmt: skip
 
 
 def test_two_workers_train_one_network_with_one_memory(drawings: Path, tmp_path: Path) -> None:
-    more = ["--max-epoch", 2]
+    more = ["--max-epoch", EPOCHS]
     log = train_by_workers(*options(drawings, tmp_path, *more, plugins=watching(tmp_path)))
-    updates = 30  # half as many as one worker
+    updates = BATCHES * EPOCHS // WORKERS
     assert_one_model_and_memory(tmp_path, WORKERS, updates)
     state = torch.load(tmp_path / "checkpoint_last.pt", weights_only=False)
     assert int(state["model"]["memory.commits"]) == updates

@@ -84,7 +84,7 @@ def test_ends_near_the_best_candidate_count() -> None:
     dictionary = Dictionary()
     for word in WORDS[:2]:
         dictionary.add_symbol(word)
-    before = torch.tensor([[[0.0, -1.0], [-2.0, -4.0]]])
+    before = torch.tensor([[[-0.9, -1.0], [0.0, -4.0]]])
     lprobs = torch.full((1, 2, 6), -20.0)
     lprobs[0, 0, 4] = -0.5  # the best candidate: -1.5
     lprobs[0, 0, 2] = -BEHIND  # -1 - BEHIND
