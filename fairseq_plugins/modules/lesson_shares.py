@@ -86,9 +86,7 @@ def lesson_shares(hits: MemoryHits, taught: Tensor, related: Tensor) -> LessonSh
         ((1 - RELATED_LIKE, 1 - LIKE), (RELATED_CLOSER, CLOSER))
     )  # fmt: skip
     place = (distance / like).masked_fill(~taught, _LARGEST).argmin(dim=1, keepdim=True)
-    others = hits.values != hits.values.gather(
-        1, place
-    )  # those that are missing are infinitely far
+    others = hits.values != hits.values.gather(1, place)  # or missing, and infinitely far
     rival = distance.masked_fill(~others, 2.0).amin(dim=1, keepdim=True)  # [N, 1]
     far = torch.minimum(like, closer * rival).clamp(min=_SMALLEST)
     scaled = (distance / far).masked_fill(~taught, _LARGEST)
