@@ -114,6 +114,8 @@ class Network:
 
     Attributes:
         corpora: that filled its memory.
+        fingerprint: of the folder, see :func:`~.folder.fingerprint_of`.
+        longest: greatest number of pieces in a sentence, without the end.
 
     Args:
         folder: of the translator.
@@ -136,6 +138,8 @@ class Network:
         )
         self.device = torch.device(device)
         self.model = models[0].to(self.device).eval()
+        limits = self.model.max_positions(), self.task.max_positions()
+        self.longest = min(utils.resolve_max_positions(*limits)) - 1
         self._searches: dict[tuple[int, bool], Any] = {}
 
     @property
@@ -153,12 +157,6 @@ class Network:
     def mixes(self) -> bool:
         """Whether answers of the memory are only mixed into the softmax."""
         return self.model.decoder.reader.mode == "interpolate"
-
-    @property
-    def longest(self) -> int:
-        """Greatest number of pieces in a sentence, without the end."""
-        limits = self.model.max_positions(), self.task.max_positions()
-        return min(utils.resolve_max_positions(*limits)) - 1
 
     @torch.no_grad()
     def translate(
