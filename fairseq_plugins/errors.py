@@ -15,12 +15,13 @@ class InputError(ValueError):
 def user_errors() -> tuple[type[Exception], ...]:
     """Return the types of errors that the user can correct.
 
-    The memory does not depend on other packages, so it has its own error. It is imported here
+    The memory does not depend on other packages, so it has its own errors. They are imported here
     because a program that only shows its help needs no torch.
     """
+    from fairseq_plugins.memory.collective import RankLost
     from fairseq_plugins.memory.snapshot import SnapshotError
 
-    return InputError, SnapshotError
+    return InputError, SnapshotError, RankLost
 
 
 def one_line_errors() -> None:

@@ -1,10 +1,10 @@
 """The answers of a memory, and its report on a commit."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 NOTHING = -1  # the value of an empty slot, and the slot of a neighbour that does not exist
@@ -64,20 +64,26 @@ class CommitReport:
 
 
 class Similarities(torch.autograd.Function):
-    """Gives q . K[slots], which was found without gradients, its gradient with respect to q."""
+    """Gives q . K[slots], which was found without gradients, its gradient with respect to q.
+
+    ``sum_keys(keys, slots, weights)`` computes sums of keys, each times its weight: [N, D].
+    """
 
     @staticmethod
     def forward(
-        ctx: Any, unit: Tensor, similarities: Tensor, slots: Tensor, keys: Tensor
+        ctx: Any,
+        unit: Tensor,
+        similarities: Tensor,
+        slots: Tensor,
+        keys: Tensor,
+        sum_keys: Callable[[Tensor, Tensor, Tensor], Tensor],
     ) -> Tensor:
         ctx.save_for_backward(slots, keys)
+        ctx.sum_keys = sum_keys
         return similarities.clone()
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         slots, keys = ctx.saved_tensors
         weights = gradients[0].masked_fill(slots == NOTHING, 0.0)
-        unit_gradient = F.embedding_bag(
-            slots.clamp(min=0), keys, per_sample_weights=weights, mode="sum"
-        )
-        return unit_gradient, None, None, None
+        return ctx.sum_keys(keys, slots.clamp(min=0), weights), None, None, None, None

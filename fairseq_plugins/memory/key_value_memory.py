@@ -99,7 +99,7 @@ class KeyValueMemory(MemorySlots):
         self._refresh()
         similarities, slots = (found[:, :kept] for found in self._search.search(unit, count))
         if unit.requires_grad and torch.is_grad_enabled():
-            similarities = Similarities.apply(unit, similarities, slots, self.keys)
+            similarities = Similarities.apply(unit, similarities, slots, self.keys, self._sum_keys)
         values = _at(self.values, slots)
         if not len(self):
             weights = torch.zeros_like(similarities)
@@ -217,7 +217,6 @@ class KeyValueMemory(MemorySlots):
         merge_slot = merge_slot.masked_fill(~stays, NOTHING)
         missed = merge_slot == NOTHING
         hit_slots = merge_slot[~missed]
-        merged, merged_keys = self._merge(query[~missed], hit_slots)
         # If there are more misses than slots, the last ones are kept.
         miss_rows = torch.nonzero(missed).squeeze(1)
         miss_rows = miss_rows[max(0, len(miss_rows) - self.size + self._occupancy.pinned) :]
@@ -225,10 +224,10 @@ class KeyValueMemory(MemorySlots):
         evicted = int((self.values[slots] != NOTHING).sum())
 
         self.commits += 1
-        changed = torch.unique(torch.cat([merged, slots]))  # a slot can be in both
+        changed = torch.unique(torch.cat([hit_slots, slots]))  # a slot can be in both
         self._touch(changed)
-        self.keys[merged] = merged_keys
-        self.keys[slots] = query[miss_rows]
+        self._merge_keys(hit_slots, query[~missed])
+        self._write_keys(slots, query[miss_rows])
         self.values[slots] = target[miss_rows]
         self.merges.index_add_(0, hit_slots, torch.ones_like(hit_slots))
         self.merges[slots] = 0
@@ -277,15 +276,15 @@ class KeyValueMemory(MemorySlots):
             nearest[unsure] = self._search.search_others(unit[unsure], 1)[1].squeeze(1)
         return nearest
 
-    def _merge(self, query: Tensor, slots: Tensor) -> tuple[Tensor, Tensor]:
-        """Compute normalise(K + sum of its queries); return slots [U] and new keys [U, D]."""
+    def _merge_keys(self, slots: Tensor, query: Tensor) -> None:
+        """K <- normalise(K + sum of its queries), for slots [N] and queries [N, D]."""
         unique, inverse = torch.unique(slots, return_inverse=True)
         keys = self.keys[unique]  # [U, D]
         if keys.is_cuda:  # index_put is deterministic on CUDA, index_add is not
             keys.index_put_((inverse,), query, accumulate=True)
         else:
             keys.index_add_(0, inverse, query)
-        return unique, F.normalize(keys, dim=1)
+        self.keys[unique] = F.normalize(keys, dim=1)
 
     def _note(self, slots: Tensor, target: Tensor, origin: Tensor) -> None:
         """Record the slot in which each value was last written, and who wrote each slot.
@@ -306,7 +305,7 @@ class KeyValueMemory(MemorySlots):
 
     def _similarity(self, unit: Tensor, slots: Tensor, missing: float) -> Tensor:
         """Compute q . K[slot] for one slot per query [N], ``missing`` where the slot is -1."""
-        keys = self.keys[slots.clamp(min=0)]  # [N, D], a copy
+        keys = self._keys_of(slots.clamp(min=0))  # [N, D], a copy
         return (unit * keys).sum(1).masked_fill(slots == NOTHING, missing)
 
 

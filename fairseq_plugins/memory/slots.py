@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from fairseq_plugins.memory import state
@@ -48,13 +49,8 @@ class MemorySlots(nn.Module):
     def __init__(self, config: MemoryConfig) -> None:
         super().__init__()
         self.age_noise, self.seed, self.storage = config.age_noise, config.seed, config.storage
-        mapped = config.storage == "mmap"
-        buffers = state.empty_memory(
-            config.size, 0 if mapped else config.key_dim, config.num_values
-        )
-        if mapped:  # zeros of numpy take no main memory before something is written
-            zeros = np.zeros((config.size, config.key_dim), dtype=np.float32)
-            buffers["keys"] = torch.from_numpy(zeros)
+        buffers = state.empty_memory(config.size, 0, config.num_values)
+        buffers["keys"] = self._empty_keys(config.size, config.key_dim)
         for name, buffer in buffers.items():
             self.register_buffer(name, buffer)
         self._search = SearchApart(config)
@@ -78,7 +74,7 @@ class MemorySlots(nn.Module):
     @property
     def size(self) -> int:
         """S, the number of slots."""
-        return self.keys.shape[0]
+        return len(self.values)
 
     @property
     def key_dim(self) -> int:
@@ -137,7 +133,7 @@ class MemorySlots(nn.Module):
             self.grow(self.size + max(lacking, self.size // _GROWTH))
         slots = self._take_empty(len(query))
         self._touch(slots)
-        self.keys[slots] = unit
+        self._write_keys(slots, unit)
         self.values[slots] = target
         self.origins[slots] = origins
         self.pinned[slots] = True
@@ -165,8 +161,10 @@ class MemorySlots(nn.Module):
         self._occupancy.pinned -= int(self.pinned[slots].sum())
         self._occupancy.touched -= int(self.touched[slots].sum())
         self._occupancy.give_back(slots.tolist())
-        for name, empty in state.EMPTY.items():
-            self.get_buffer(name)[slots] = empty
+        empty = state.empty_slots(len(slots), self.key_dim, self.keys.device)
+        self._write_keys(slots, empty.pop("keys"))
+        for name, rows in empty.items():
+            self.get_buffer(name)[slots] = rows
         self.recent[torch.isin(self.recent, slots)] = NOTHING
         self._refresh(changed=slots)
 
@@ -184,7 +182,8 @@ class MemorySlots(nn.Module):
         if size < self.size:
             raise ValueError(f"a memory of {self.size} slots cannot grow to {size}")
         self._refresh()
-        more = state.empty_slots(size - self.size, self.key_dim, self.keys.device)
+        more = state.empty_slots(size - self.size, 0, self.keys.device)
+        more["keys"] = self._empty_keys(size, self.key_dim)[len(self.keys) :].to(self.keys.device)
         for name, rows in more.items():
             setattr(self, name, torch.cat([self.get_buffer(name), rows]))
         self._occupancy.size = size
@@ -217,6 +216,26 @@ class MemorySlots(nn.Module):
         """
         self._refresh()
         self._search.write_index(path)
+
+    # --- The keys, which other kinds of memories keep elsewhere -----------------------------------
+
+    def _empty_keys(self, size: int, key_dim: int) -> Tensor:
+        """Create the keys of ``size`` empty slots, as far as they are here: [size, D]."""
+        # Zeros of numpy take no main memory before something is written.
+        return torch.from_numpy(np.zeros((size, key_dim), dtype=np.float32))
+
+    def _keys_of(self, slots: Tensor) -> Tensor:
+        """Return copies of the keys of slots [N]: [N, D]."""
+        return self.keys[slots]
+
+    @staticmethod
+    def _sum_keys(keys: Tensor, slots: Tensor, weights: Tensor) -> Tensor:
+        """Return sums of the keys of slots [N, k], times their weights [N, k]: [N, D]."""
+        return F.embedding_bag(slots, keys, per_sample_weights=weights, mode="sum")
+
+    def _write_keys(self, slots: Tensor, keys: Tensor) -> None:
+        """Replace the keys of distinct slots [N] by others [N, D]."""
+        self.keys[slots] = keys
 
     # --- For the life-long rule -------------------------------------------------------------------
 

@@ -61,7 +61,8 @@ def save_memory(
     """Write a memory to a file, completely or not at all.
 
     An existing file stays unchanged until the new one is safely on the disk. Staged pairs are not
-    saved. With several ranks, only one should call this.
+    saved. With several ranks, only one should call this; if they share a sharded memory, within
+    :func:`~.sharded.whole`.
 
     Args:
         memory: to save.
@@ -82,7 +83,7 @@ def save_memory(
         raise SnapshotError(f"{path}: not written, because the memory is damaged: {reason}")
     header = SnapshotHeader(
         **settings_of(memory),
-        filled=len(memory),
+        filled=int((tensors["values"] != NOTHING).sum()),
         fingerprint=fingerprint,
         extra=json.loads(json.dumps(extra or {})),  # as it will be read
     )

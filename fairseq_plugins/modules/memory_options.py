@@ -6,9 +6,11 @@ from typing import Any
 from omegaconf import II
 
 from fairseq_plugins.memory import KeyValueMemory, MemoryConfig
+from fairseq_plugins.memory.collective import number_of_ranks
 from fairseq_plugins.memory.config import STORAGES
 from fairseq_plugins.memory.search import NAMES, create
 from fairseq_plugins.memory.search.mirror import DTYPES
+from fairseq_plugins.memory.sharded import ShardedMemory
 from fairseq_plugins.modules.memory_reader import GATES
 from fairseq_plugins.modules.options import SIZE, SLOTS, UPDATES, OneOf, Range, option
 
@@ -72,6 +74,11 @@ class MemoryOptions:
         "which main memory holds only what was used lately",
         OneOf(STORAGES),
     )
+    memory_sharded: bool = option(
+        False,
+        "divide the memory's keys among the processes of the program; each searches its own for "
+        "all of them",
+    )
     seed: int = II("common.seed")  # of the training, for the noise on the ages
 
 
@@ -114,14 +121,16 @@ def empty_memory(options: Any, num_values: int) -> KeyValueMemory:
         num_values: values are integers in [0, num_values).
 
     Raises:
-        ValueError: if one of them is out of range.
+        ValueError: if one of them is out of range, or if they cannot be combined.
     """
     given = {
         field.name: getattr(options, name, getattr(MemoryOptions, name))
         for field in fields(MemoryConfig)
         if hasattr(MemoryOptions, name := f"memory_{field.name}")
     }
-    return KeyValueMemory(num_values=num_values, seed=_seed(options), **given)
+    divided = getattr(options, "memory_sharded", False) and number_of_ranks() > 1
+    kind = ShardedMemory if divided else KeyValueMemory
+    return kind(num_values=num_values, seed=_seed(options), **given)
 
 
 def _seed(options: Any) -> int:

@@ -218,14 +218,14 @@ def misfit(model: nn.Module, state: Mapping[str, Tensor]) -> str:
             )
     for prefix, module in model.named_modules():
         name = f"{prefix}.keys"
-        if isinstance(module, KeyValueMemory) and name in differing:
-            slots, dim = state[name].shape
-            return (
-                f"its memory has {slots} slots of width {dim}, but the configuration has "
-                f"{module.size} of {module.key_dim}; give --memory-size {slots} "
-                f"--memory-key-dim {dim}, or another --save-dir to start again"
-            )
-    missing, unknown = [k for k in own if k not in state], [k for k in state if k not in own]
+        if isinstance(module, KeyValueMemory) and name in state:
+            here, there = (module.size, module.key_dim), tuple(state[name].shape)
+            if here != there:
+                return (
+                    f"its memory has {there[0]} slots of width {there[1]}, but the configuration "
+                    f"has {here[0]} of {here[1]}; give --memory-size {there[0]} --memory-key-dim "
+                    f"{there[1]}, or another --save-dir to start again"
+                )
     problems = [
         f"{name} is {list(state[name].shape)} there and {list(own[name].shape)} here"
         for name in differing[:1]

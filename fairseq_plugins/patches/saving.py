@@ -8,11 +8,14 @@ from typing import Any
 import torch
 from fairseq import checkpoint_utils
 from fairseq.file_io import PathManager
+from fairseq.trainer import Trainer
 
 from fairseq_plugins.atomic import replacing
 from fairseq_plugins.errors import InputError
+from fairseq_plugins.memory.sharded import whole
 
 _save = checkpoint_utils.torch_persistent_save
+_save_checkpoint = checkpoint_utils.save_checkpoint
 _copy = PathManager.copy
 
 
@@ -42,6 +45,14 @@ def _save_whole(obj: Any, filename: str, async_write: bool = False) -> None:
         torch.save(obj, file)
 
 
+def _save_whole_memory(cfg: Any, trainer: Trainer, *args: Any) -> Any:
+    """Save a checkpoint, with all of a memory that is divided among the workers."""
+    if cfg.no_save:
+        return _save_checkpoint(cfg, trainer, *args)
+    with whole(trainer.model):
+        return _save_checkpoint(cfg, trainer, *args)
+
+
 def _copy_whole(source: str, destination: str, overwrite: bool = False) -> bool:
     """Write checkpoint_last.pt as an atomic copy, so that a kill cannot truncate it."""
     if not PathManager.supports_rename(destination):
@@ -53,4 +64,5 @@ def _copy_whole(source: str, destination: str, overwrite: bool = False) -> bool:
 
 
 checkpoint_utils.torch_persistent_save = _save_whole
+checkpoint_utils.save_checkpoint = _save_whole_memory
 PathManager.copy = staticmethod(_copy_whole)

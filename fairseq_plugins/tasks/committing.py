@@ -11,6 +11,7 @@ from torch import Tensor
 
 from fairseq_plugins import allocator, autocast
 from fairseq_plugins.memory import KeyValueMemory, memories_in
+from fairseq_plugins.memory.sharded import serve
 
 NUMBER_FORMATS = ChoiceEnum(list(autocast.CHOICES))
 
@@ -78,6 +79,12 @@ class CommitsMemory:
                 memory.discard()
             log |= self._commit(memory)
         return loss, size, log
+
+    def valid_step(self, sample: dict, model: Any, criterion: Any) -> tuple[Tensor, int, dict]:
+        """Validate a batch, and answer the other workers until they have finished theirs."""
+        done: tuple[Tensor, int, dict] = super().valid_step(sample, model, criterion)  # type: ignore[misc]
+        serve(model)
+        return done
 
     def optimizer_step(self, optimizer: Any, model: Any, update_num: int) -> None:
         """Let a model change gradients before the update, and parameters after it."""

@@ -52,6 +52,8 @@ class TaughtSlots:
             self._follow(torch.cat(self._news).unique())
         self._news = []
         similarities, rows = self._search.search(unit, k)
+        if not len(self._slots):
+            return similarities, rows  # -1
         return similarities, self._slots[rows.clamp(min=0)].masked_fill(rows == NOTHING, NOTHING)
 
     def _copy(self) -> None:
