@@ -9,6 +9,7 @@ import logging
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import timedelta
 
 import torch
@@ -20,19 +21,38 @@ from fairseq_plugins.memory.collective import number_of_ranks
 from fairseq_plugins.memory.sharded import serve, sharded_in
 
 # Variables of torchrun, then those of SLURM.
-_RANK, _RANKS, _LOCAL_RANK = ("RANK", "SLURM_PROCID"), ("WORLD_SIZE", "SLURM_NTASKS"), ("LOCAL_RANK", "SLURM_LOCALID")  # fmt: skip
+_RANK, _RANKS = ("RANK", "SLURM_PROCID"), ("WORLD_SIZE", "SLURM_NTASKS")
+_LOCAL_RANK = ("LOCAL_RANK", "SLURM_LOCALID")
 _PLACE = ("MASTER_ADDR", "MASTER_PORT")  # where they meet
+MEETING = "FAIRSEQ_MEMORY_MEETING"  # or a file:// in which they do
 _JOINING = timedelta(minutes=30)  # until all processes have started and loaded
+
+
+class _Finished(BaseException):
+    """Rank 0 has finished, and so this rank has nothing more to do."""
+
 
 _led: list[nn.Module] | None = None  # models for which other ranks answer; None outside of `team`
 
 
-def launched() -> tuple[int, int] | None:
-    """Return rank and number of the processes that were started together; None if this is one."""
-    if not all(name in os.environ for name in _PLACE):
+@dataclass(frozen=True)
+class Role:
+    """What a launcher tells a process that it started."""
+
+    rank: int
+    """Number of the process."""
+    ranks: int
+    """Number of processes."""
+    method: str
+    """How they meet, for ``torch.distributed``."""
+
+
+def launched() -> Role | None:
+    """Return the role of this process among those started together; None if it is alone."""
+    if MEETING not in os.environ and not all(name in os.environ for name in _PLACE):
         return None
-    rank, ranks = _number(_RANK, 0), _number(_RANKS, 1)
-    return (rank, ranks) if ranks > 1 else None
+    role = Role(_number(_RANK, 0), _number(_RANKS, 1), os.environ.get(MEETING, "env://"))
+    return role if role.ranks > 1 else None
 
 
 def _number(names: tuple[str, str], otherwise: int) -> int:
@@ -43,15 +63,17 @@ def _number(names: tuple[str, str], otherwise: int) -> int:
 def team(device: str) -> Iterator[None]:
     """Connect the processes that were started together, if this is one of them.
 
-    Ranks other than 0 log warnings only. Their program ends in :func:`lead`.
+    Ranks other than 0 log warnings only. They leave this context in :func:`lead`, once rank 0 has
+    finished, and if they were not connected before, their program ends.
 
     Args:
         device: to compute on, ``cpu`` or ``cuda``.
     """
     global _led
-    joins = launched() is not None and not dist.is_initialized()
-    if joins:
-        _join(device)
+    role = launched()
+    joins = role is not None and not dist.is_initialized()
+    if role is not None and joins:
+        _join(role, device)
     if number_of_ranks() > 1 and dist.get_rank() > 0:
         logging.disable(logging.INFO)
     _led = []
@@ -59,22 +81,26 @@ def team(device: str) -> Iterator[None]:
         yield
         for model in _led:
             serve(model)  # until the others have heard that this was all
+    except _Finished:
+        if joins:
+            raise SystemExit(0) from None
     finally:
         _led = None
         if joins:
             dist.destroy_process_group()
 
 
-def _join(device: str) -> None:
-    rank, ranks = launched() or (0, 1)
+def _join(role: Role, device: str) -> None:
     if device == "cuda":
-        torch.cuda.set_device(_number(_LOCAL_RANK, rank))
+        torch.cuda.set_device(_number(_LOCAL_RANK, role.rank))
     backend = "nccl" if device == "cuda" else "gloo"
-    dist.init_process_group(backend, rank=rank, world_size=ranks, timeout=_JOINING)
+    dist.init_process_group(
+        backend, role.method, rank=role.rank, world_size=role.ranks, timeout=_JOINING
+    )
 
 
 def lead(model: nn.Module) -> None:
-    """Go on as rank 0. As any other rank, answer until rank 0 has finished, then end the program.
+    """Go on as rank 0; as any other rank, answer until rank 0 has finished, then leave the team.
 
     Args:
         model: that has been loaded, on its device.
@@ -95,4 +121,4 @@ def lead(model: nn.Module) -> None:
         _led.append(model)
         return
     serve(model)
-    raise SystemExit(0)
+    raise _Finished

@@ -1,12 +1,16 @@
-"""Train with several processes on machines without a GPU.
+"""Train in several processes, or divide a memory among them, on one machine without a GPU.
 
     python scripts/launch.py --workers 2 fairseq-train DATA --user-dir fairseq_plugins ...
     python scripts/launch.py --workers 2 fairseq-hydra-train --config-dir configs ...
+    python scripts/launch.py --workers 2 fairseq-generate DATA --cpu ...
+    python scripts/launch.py --workers 2 fairseq-memory fill --memory-sharded ...
 
-Takes the same arguments as the command alone. The batch size is per process, so an update uses
---workers times as many examples. All processes have the same model and the same memory; rank 0
-writes the checkpoints. If one process fails or is killed, the training ends with an error. GPUs
-need no launcher: fairseq uses all that it finds.
+Takes the same arguments as the command alone. In training, the batch size is per process, so an
+update uses --workers times as many examples; all processes have the same model and the same memory,
+and rank 0 writes the checkpoints. In the other programs, and with --memory-sharded also in
+training, each process holds a part of the memory. If one process fails or is killed, the others end
+with an error. On GPUs, fairseq trains on all that it finds without a launcher; torchrun starts the
+other programs, also on several machines (docs/scaling.md).
 """
 
 import argparse
@@ -37,11 +41,11 @@ def parse() -> argparse.Namespace:
     add(
         "command",
         nargs=argparse.REMAINDER,
-        help="fairseq-train or fairseq-hydra-train with its arguments",
+        help="a program with its arguments",
     )
     args = parser.parse_args()
     if not args.command:
-        parser.error("name a command: fairseq-train or fairseq-hydra-train")
+        parser.error("name a command, for instance fairseq-train")
     return args
 
 

@@ -40,6 +40,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     add("--memory-sure", type=float, metavar="P",
         help="from now on, do not ask the memory in generation where the softmax gives its best "
         "word at least this probability")  # fmt: skip
+    add("--memory-sharded", action="store_const", const=True,
+        help="divide the memory's keys among the processes that torchrun or scripts/launch.py "
+        "starts, from now on")  # fmt: skip
     add("--memory-write", choices=POLICIES, default="all",
         help="tokens to remember: all, those that surprise the model, or rare ones")  # fmt: skip
     add("--memory-surprise", type=float, default=0.5, metavar="P",
@@ -64,8 +67,10 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> tuple[str, object]:
     """Fill, calibrate and save."""
     from fairseq_plugins.program import device
+    from fairseq_plugins.ranks import team
     from fairseq_plugins.teaching.filled import Filling, fill_checkpoint
 
     how = Filling(**{field.name: getattr(args, field.name) for field in fields(Filling)})
-    done = fill_checkpoint(args.path, args.output, how, device(args.cpu))
+    with team(where := device(args.cpu)):
+        done = fill_checkpoint(args.path, args.output, how, where)
     return str(done), asdict(done) | {"output": str(done.output)}

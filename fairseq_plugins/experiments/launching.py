@@ -1,7 +1,8 @@
-"""One training with several processes on machines without a GPU.
+"""Several processes that train together, or share a sharded memory, on one machine without a GPU.
 
 For GPUs, fairseq starts its own processes. For CPUs it has the means, but the necessary options are
 hard to find (docs/architecture.md). Each process here is one rank; they communicate through gloo.
+Other programs learn their rank from the environment, as torchrun sets it.
 """
 
 import logging
@@ -14,10 +15,12 @@ from tempfile import TemporaryDirectory
 
 from fairseq_plugins.commands import end, override, program
 from fairseq_plugins.errors import InputError
+from fairseq_plugins.ranks import MEETING
 
 logger = logging.getLogger(__name__)
 
 TRAIN, HYDRA = "fairseq-train", "fairseq-hydra-train"
+TEAMS = ("fairseq-generate", "fairseq-interactive", "fairseq-memory fill")  # rank 0 does the work
 LOOK_EVERY = 0.2  # seconds
 
 
@@ -50,11 +53,17 @@ def rank_arguments(name: str, rank: int, workers: int, meeting: Path) -> list[st
     return arguments
 
 
+def _environment(rank: int, workers: int, meeting: Path, threads: int) -> dict[str, str]:
+    """Return the variables that tell a process its rank, as torchrun does."""
+    settings = {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": workers, "OMP_NUM_THREADS": threads}
+    return {name: str(value) for name, value in settings.items()} | {MEETING: f"file://{meeting}"}
+
+
 def launch(command: Sequence[str], workers: int, threads: int) -> int:
-    """Train, and end all processes as soon as one fails.
+    """Run a command in several processes, and end all of them as soon as one fails.
 
     Args:
-        command: ``fairseq-train`` or ``fairseq-hydra-train`` with its arguments.
+        command: a program that knows of other processes, with its arguments.
         workers: number of processes.
         threads: processor cores for each.
 
@@ -62,18 +71,21 @@ def launch(command: Sequence[str], workers: int, threads: int) -> int:
         The exit status: 0, or that of the process that failed first.
 
     Raises:
-        InputError: if the command is not one of these.
+        InputError: if the program does not.
     """
     name, *arguments = command
-    if name not in (TRAIN, HYDRA):
-        raise InputError(f"{name}: only {TRAIN} and {HYDRA} can run in several processes")
-    environment = os.environ | {"OMP_NUM_THREADS": str(threads)}
+    trains = name in (TRAIN, HYDRA)
+    if not trains and not " ".join(command).startswith(TEAMS):
+        raise InputError(
+            f"{name}: only {', '.join((TRAIN, HYDRA, *TEAMS))} can run in several processes"
+        )
     with TemporaryDirectory() as folder:
         meeting = Path(folder, "meeting")
-        roles = [rank_arguments(name, rank, workers, meeting) for rank in range(workers)]
-        ranks = [
-            subprocess.Popen([program(name), *arguments, *role], env=environment) for role in roles
-        ]
+        ranks = []
+        for rank in range(workers):
+            role = rank_arguments(name, rank, workers, meeting) if trains else []
+            environment = os.environ | _environment(rank, workers, meeting, threads)
+            ranks.append(subprocess.Popen([program(name), *arguments, *role], env=environment))
         numbers = [rank.pid for rank in ranks]
         logger.info("%d processes of %d threads: %s", workers, threads, numbers)
         try:

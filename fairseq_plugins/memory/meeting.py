@@ -9,6 +9,7 @@ waits for somebody else.
 
 import functools
 from collections.abc import Callable, Sequence
+from datetime import timedelta
 from enum import IntEnum
 from typing import Any
 
@@ -17,6 +18,9 @@ import torch.distributed as dist
 from torch import Tensor
 
 from fairseq_plugins.memory.collective import gather_numbers
+
+# Ranks that only answer may wait for hours. One that has ended is noticed at once.
+_PATIENCE = timedelta(days=365)
 
 
 class Task(IntEnum):
@@ -107,4 +111,4 @@ class Meeting:
 @functools.lru_cache(maxsize=1)
 def _own_group(_: Any) -> Any:
     """Create one group of all ranks; the argument tells whether the ranks are still the same."""
-    return dist.new_group()
+    return dist.new_group(timeout=_PATIENCE)

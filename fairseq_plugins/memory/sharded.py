@@ -8,6 +8,7 @@ they merge, write and evict by the same rules, with the same result, as one proc
 
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -42,8 +43,7 @@ class ShardedMemory(KeyValueMemory):
         settings: the same by name.
 
     Raises:
-        ValueError: as in the base class; also if there are fewer slots than ranks, or if the keys
-            are to stay in a file.
+        ValueError: as in the base class, or if there are fewer slots than ranks.
     """
 
     def __init__(
@@ -55,8 +55,6 @@ class ShardedMemory(KeyValueMemory):
             raise ValueError(
                 f"a memory of {size} slots is too small for {self.meeting.ranks} ranks"
             )
-        if config.storage != "ram":
-            raise ValueError(f"a sharded memory cannot have its keys in storage {config.storage!r}")
         super().__init__(size, key_dim, num_values, *more, **settings)
         self._search = ShardedSearch(config, self.meeting)
         self.meeting.parts |= {
@@ -68,12 +66,12 @@ class ShardedMemory(KeyValueMemory):
 
     def commit(self) -> CommitReport:
         """Write all staged pairs of all ranks in one update, as in the base class."""
-        report: CommitReport = self.meeting.do(Task.COMMIT, self.keys.device)
+        report: CommitReport = self._do(Task.COMMIT)
         return report
 
     def serve(self) -> None:
         """Answer the other ranks until all of them call this."""
-        self.meeting.do(Task.SERVE, self.keys.device)
+        self._do(Task.SERVE)
 
     @contextmanager
     def whole(self) -> Iterator[None]:
@@ -82,13 +80,19 @@ class ShardedMemory(KeyValueMemory):
         All other ranks must enter it as well, or serve.
         """
         shard = self.keys
-        everything = self.meeting.do(Task.GATHER, shard.device)
+        everything = self._do(Task.GATHER)
         try:
             if everything is not None:
                 self.keys = everything
             yield
         finally:
             self.keys = shard
+
+    def read_index(self, path: Path) -> None:
+        """Do nothing: an index in a file is one of all keys."""
+
+    def write_index(self, path: Path) -> None:
+        """Do nothing: an index of a part of the keys is of no use to other programs."""
 
     # --- The keys ---------------------------------------------------------------------------------
 
@@ -102,7 +106,7 @@ class ShardedMemory(KeyValueMemory):
 
     def _sum_keys(self, keys: Tensor, slots: Tensor, weights: Tensor) -> Tensor:  # type: ignore[override]
         width = slots.shape[1]
-        sums: Tensor = self.meeting.do(Task.SUM, keys.device, slots, weights, width=width)
+        sums: Tensor = self._do(Task.SUM, slots, weights, width=width)
         return sums
 
     def _write_keys(self, slots: Tensor, keys: Tensor) -> None:
@@ -112,6 +116,10 @@ class ShardedMemory(KeyValueMemory):
     def _merge_keys(self, slots: Tensor, query: Tensor) -> None:
         here = self.meeting.holds(slots)
         super()._merge_keys(self.meeting.rows(slots[here]), query[here])
+
+    def _do(self, task: Task, *queries: Tensor, width: int = 0) -> Any:
+        self._refresh()  # others may search before it is the task's turn
+        return self.meeting.do(task, self.keys.device, *queries, width=width)
 
     # --- What ranks do together -------------------------------------------------------------------
 
@@ -158,7 +166,7 @@ class ShardedMemory(KeyValueMemory):
         state.upgrade(state_dict, prefix)
         keys = state_dict.get(prefix + "keys")
         if keys is not None and len(keys) == self.size:
-            state_dict[prefix + "keys"] = keys[self.meeting.here]
+            state_dict[prefix + "keys"] = keys[self.meeting.here].contiguous()
         super()._load_from_state_dict(state_dict, prefix, *args)
 
 

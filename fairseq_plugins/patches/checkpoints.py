@@ -30,10 +30,11 @@ from fairseq_plugins.patches.overrides import override_newer_options
 # torch.load creates only these, in addition to tensors and plain Python data.
 HARMLESS: list[Any] = [
     argparse.Namespace,  # the configuration of fairseq's oldest architectures, such as `lstm`
-    rebuild_array,  # the counts that --eval-bleu logs are integer arrays
+    rebuild_array,  # the counts that --eval-bleu logs are arrays
     np.ndarray,
     np.dtype,
     np.dtypes.Int64DType,
+    np.dtypes.Float64DType,  # with several workers
     # With several workers, the first one sends the others what it has read and parsed:
     DictConfig,
     ListConfig,
@@ -205,29 +206,34 @@ def misfit(model: nn.Module, state: Mapping[str, Tensor]) -> str:
     Returns:
         One line with the most telling difference: vocabulary, memory, or any other.
     """
-    own = model.state_dict()
-    differing = [k for k in own if k in state and own[k].shape != state[k].shape]
+    own = {name: tuple(entry.shape) for name, entry in model.state_dict().items()}
+    # A memory may be divided among processes; in a checkpoint it is whole.
+    memories = {
+        f"{prefix}.keys": (module.size, module.key_dim)
+        for prefix, module in model.named_modules()
+        if isinstance(module, KeyValueMemory)
+    }
+    own |= memories
+    differing = [k for k in own if k in state and own[k] != tuple(state[k].shape)]
     dictionaries = (getattr(module, "dictionary", None) for module in model.modules())
     vocabularies = {len(dictionary) for dictionary in dictionaries if dictionary is not None}
     for name in differing:
-        here, there = own[name].shape, state[name].shape
+        here, there = own[name], tuple(state[name].shape)
         if len(here) > 1 and here[0] in vocabularies and here[1:] == there[1:]:
             return (
                 f"made for a vocabulary of {there[0]} entries, but the data has {here[0]}; "
                 "use the data folder with the dictionaries that it was trained with"
             )
-    for prefix, module in model.named_modules():
-        name = f"{prefix}.keys"
-        if isinstance(module, KeyValueMemory) and name in state:
-            here, there = (module.size, module.key_dim), tuple(state[name].shape)
-            if here != there:
-                return (
-                    f"its memory has {there[0]} slots of width {there[1]}, but the configuration "
-                    f"has {here[0]} of {here[1]}; give --memory-size {there[0]} --memory-key-dim "
-                    f"{there[1]}, or another --save-dir to start again"
-                )
+    for name in memories.keys() & set(differing):
+        (slots, dim), (size, key_dim) = state[name].shape, memories[name]
+        return (
+            f"its memory has {slots} slots of width {dim}, but the configuration has {size} of "
+            f"{key_dim}; give --memory-size {slots} --memory-key-dim {dim}, or another --save-dir "
+            "to start again"
+        )
+    missing, unknown = [k for k in own if k not in state], [k for k in state if k not in own]
     problems = [
-        f"{name} is {list(state[name].shape)} there and {list(own[name].shape)} here"
+        f"{name} is {list(state[name].shape)} there and {list(own[name])} here"
         for name in differing[:1]
     ]
     problems += [f"{names[0]} is only {where}, with {len(names) - 1} more"

@@ -40,7 +40,9 @@ def memory_of(state: dict[str, Any]) -> KeyValueMemory:
     """Build the only memory of a checkpoint, with its settings and contents."""
     (names,) = memory_buffers(state["model"])
     buffers = {name: state["model"][full] for name, full in names.items()}
-    memory = empty_memory(OmegaConf.create(dict(state["cfg"]["model"])), len(buffers["recent"]))
+    # It is whole there, even if the processes that wrote it divided it.
+    options = dict(state["cfg"]["model"]) | {"memory_sharded": False}
+    memory = empty_memory(OmegaConf.create(options), len(buffers["recent"]))
     memory.load_state_dict(buffers)
     return memory
 

@@ -8,6 +8,7 @@ import argparse
 import functools
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -17,8 +18,10 @@ from fairseq.distributed import utils as distributed_utils
 from fairseq.models import BaseFairseqModel
 from omegaconf import DictConfig
 
+from fairseq_plugins.host import FAIRSEQ_FOLDER
 from fairseq_plugins.ranks import launched, lead, team
 
+PROGRAMS = ("fairseq_cli.generate", "fairseq_cli.interactive")
 _infer_init_method = distributed_utils.infer_init_method
 _prepare_for_inference = BaseFairseqModel.prepare_for_inference_
 
@@ -29,8 +32,8 @@ def _infer_init_method_on_cpus(cfg: DictConfig, force_distributed: bool = False)
     if found is None or cfg.distributed_init_method is not None or torch.cuda.is_available():
         _infer_init_method(cfg, force_distributed)
         return
-    cfg.distributed_rank, cfg.distributed_world_size = found
-    cfg.distributed_init_method, cfg.device_id, cfg.distributed_no_spawn = "env://", 0, True
+    cfg.distributed_rank, cfg.distributed_world_size = found.rank, found.ranks
+    cfg.distributed_init_method, cfg.distributed_no_spawn, cfg.device_id = found.method, True, 0
     cfg.distributed_backend, cfg.ddp_backend = "gloo", "legacy_ddp"
 
 
@@ -57,9 +60,7 @@ def _as_a_team(main: Callable[..., Any]) -> Callable[..., Any]:
 
 distributed_utils.infer_init_method = _infer_init_method_on_cpus
 BaseFairseqModel.prepare_for_inference_ = _prepare_and_lead
-for _name in ("fairseq_cli.generate", "fairseq_cli.interactive"):
-    # Run as a file or with -m, it is __main__.
-    for _module in (sys.modules.get(_name), sys.modules["__main__"]):
-        _spec = getattr(_module, "__spec__", None)
-        if _module is not None and hasattr(_module, "main") and _spec is not None and _spec.name == _name:
-            _module.main = _as_a_team(_module.main)
+for _module in [*map(sys.modules.get, PROGRAMS), sys.modules["__main__"]]:
+    _file = Path(getattr(_module, "__file__", None) or "")
+    if _file.parent.name == FAIRSEQ_FOLDER and f"{FAIRSEQ_FOLDER}.{_file.stem}" in PROGRAMS:
+        _module.main = _as_a_team(_module.main)  # type: ignore[union-attr]

@@ -15,8 +15,10 @@ from fairseq_plugins.autocast import AUTO
 from fairseq_plugins.checkpoints.corpora import LINES, Corpora, corpora_of
 from fairseq_plugins.criterions.memory_cross_entropy import policy_for
 from fairseq_plugins.errors import InputError
+from fairseq_plugins.memory.collective import number_of_ranks
 from fairseq_plugins.modules.term_reader import TermReader
 from fairseq_plugins.patches.memory_files import index_beside
+from fairseq_plugins.ranks import lead
 from fairseq_plugins.teaching.calibrate import Calibration, calibrate
 from fairseq_plugins.teaching.fill import FillReport, fill
 from fairseq_plugins.teaching.loaded_checkpoint import Corpus, LoadedCheckpoint
@@ -39,6 +41,7 @@ class Filling:
         memory_search: how its slots are found, from now on, see ``memory.search.NAMES``.
         memory_recall: share of exact search's answers to be found, from now on.
         memory_sure: probability from which the memory is not asked in generation, from now on.
+        memory_sharded: whether its keys are divided among processes, from now on.
         memory_write: which tokens to remember, one of ``write_policy.POLICIES``.
         memory_surprise: for ``surprise``: remember tokens with a lower probability than this.
         memory_rare: for ``rare``: remember tokens that occur less often than this in training.
@@ -63,6 +66,7 @@ class Filling:
     memory_search: str | None = None
     memory_recall: float | None = None
     memory_sure: float | None = None
+    memory_sharded: bool | None = None
     memory_write: str = "all"
     memory_surprise: float = 0.5
     memory_rare: int = 100
@@ -79,7 +83,8 @@ class Filling:
     @property
     def options(self) -> dict[str, Any]:
         """Options of the model to be changed."""
-        names = ("memory_storage", "memory_search", "memory_recall", "memory_sure")
+        names = ("memory_storage", "memory_search", "memory_recall", "memory_sure",
+                 "memory_sharded")  # fmt: skip
         return {name: getattr(self, name) for name in names if getattr(self, name) is not None}
 
     @property
@@ -112,7 +117,8 @@ def fill_checkpoint(path: Path, output: Path, filling: Filling, device: str = "c
     """Fill the memory of a checkpoint, calibrate its reader if requested, and write the result.
 
     If the process is killed while it fills, the same call goes on from the last copy, see
-    :mod:`.unfinished`.
+    :mod:`.unfinished`. If several processes of a :func:`~.ranks.team` call it, rank 0 does the
+    work, and the memory is divided among all.
 
     Args:
         path: checkpoint of a model with a memory.
@@ -126,6 +132,8 @@ def fill_checkpoint(path: Path, output: Path, filling: Filling, device: str = "c
     Raises:
         InputError: if the checkpoint or the data is unusable.
     """
+    if filling.teach and number_of_ranks() > 1:
+        raise InputError("--teach: lessons are taught by one process; start only one")
     allocator.keep_freed_memory()
     torch.manual_seed(filling.seed)
     corpus = Corpus(filling.data, filling.max_tokens, filling.seed)
@@ -136,8 +144,11 @@ def fill_checkpoint(path: Path, output: Path, filling: Filling, device: str = "c
         state = _read(path, filling.options)
     size = None if resumed else filling.memory_size
     loaded = LoadedCheckpoint(path, corpus, size, device, filling.autocast, state)
+    if filling.clear and not resumed:
+        _clear(loaded)
+    lead(loaded.model)
     if not resumed:
-        _prepare(loaded, filling)
+        _count_words(loaded)
     corpora = corpora_of(loaded.state)
     known = Texts(path, corpora.texts)
     report = _fill(loaded, filling, corpora, unfinished, done) if filling.epochs else None
@@ -158,16 +169,22 @@ def _read(path: Path, options: dict[str, Any]) -> dict[str, Any]:
     return state
 
 
-def _prepare(loaded: LoadedCheckpoint, filling: Filling) -> None:
-    """Empty the memory if requested, and count the words of the corpus."""
-    terms: TermReader | None = getattr(loaded.model.decoder, "terms", None)
-    if filling.clear:
-        loaded.memory.clear()
-        Corpora().save(loaded.state)
-        if terms is not None:
-            terms.memory.clear()
-    if terms is not None:
+def _clear(loaded: LoadedCheckpoint) -> None:
+    """Empty the memory."""
+    loaded.memory.clear()
+    Corpora().save(loaded.state)
+    if (terms := _terms_of(loaded)) is not None:
+        terms.memory.clear()
+
+
+def _count_words(loaded: LoadedCheckpoint) -> None:
+    """Count the words of the corpus, for terms."""
+    if (terms := _terms_of(loaded)) is not None:
         count_words(loaded, terms)
+
+
+def _terms_of(loaded: LoadedCheckpoint) -> TermReader | None:
+    return getattr(loaded.model.decoder, "terms", None)
 
 
 def _fill(

@@ -18,6 +18,7 @@ from fairseq_plugins.autocast import AUTO, choose, context
 from fairseq_plugins.checkpoints.files import fit_to_memory, write_checkpoint
 from fairseq_plugins.errors import InputError
 from fairseq_plugins.memory import memories_in
+from fairseq_plugins.memory.sharded import whole
 from fairseq_plugins.memory.state import memory_buffers, resized
 from fairseq_plugins.modules.cross_entropy import token_log_probs
 from fairseq_plugins.modules.gnmt import pad_on_the_right
@@ -137,6 +138,7 @@ class LoadedCheckpoint:
         self.model = models[0].to(self.device).eval()
         self.memory = memories_in(self.model)[0]
         self._names = memories[0]
+        self._drop_memory()
 
     def batches(self, split: str, epoch: int = 1) -> Iterator[dict]:
         """Yield all batches of a split, of all its shards, with a progress bar.
@@ -226,13 +228,20 @@ class LoadedCheckpoint:
 
     def save(self, path: Path) -> None:
         """Write the checkpoint with its memory, completely or not at all."""
-        weights = utils.move_to_cpu(self.model.state_dict())
-        self.state["model"] = weights
         fit_to_memory(self.state["cfg"], self.memory.size)  # lessons may have made it grow
-        memory = {name: weights[name] for name in self._names.values()}
+        with whole(self.model):
+            self.state["model"] = weights = utils.move_to_cpu(self.model.state_dict())
+            memory = {name: weights[name] for name in self._names.values()}
+            for copy in models_in(self.state):
+                copy.update(memory)
+            write_checkpoint(self.state, path)
+        self._drop_memory()
+
+    def _drop_memory(self) -> None:
+        """Leave the memory to the model: a large one should be in main memory once."""
         for copy in models_in(self.state):
-            copy.update(memory)
-        write_checkpoint(self.state, path)
+            for name in self._names.values():
+                copy.pop(name, None)
 
 
 def resize_memory(weights: dict[str, Tensor], names: dict[str, str], size: int) -> None:

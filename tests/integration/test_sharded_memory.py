@@ -1,0 +1,87 @@
+"""Processes that divide a memory train, fill and translate as one process does."""
+
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+
+from fairseq_plugins.memory.state import fault, memory_buffers
+from tests.integration.learned import checkpoint, languages
+from tests.integration.watching import assert_equal, seen, watching
+from tests.programs import fairseq, run, succeeded, verb
+from tests.tiny_training import LINES, WORKERS, Training, launch, train_by_workers, training_options
+
+pytestmark = pytest.mark.integration
+
+UPDATES = 3
+SIZE, KEY_DIM = 64, 8
+
+
+def memories(path: Path) -> list[dict[str, torch.Tensor]]:
+    """Return the memory in a checkpoint, and that of its moving average."""
+    state = torch.load(path, weights_only=True)
+    models = [state["model"], state["extra_state"]["ema"]]
+    return [{n: model[full] for n, full in memory_buffers(model)[0].items()} for model in models]
+
+
+def translations(output: str) -> list[str]:
+    return [line for line in output.splitlines() if line[:2] in ("S-", "H-", "P-")]
+
+
+@pytest.fixture(scope="module")
+def folder(trained: Training, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where two workers went on from the checkpoint of one, with a divided memory."""
+    folder = tmp_path_factory.mktemp("sharded")
+    shutil.copy(trained.folder / "checkpoint1.pt", folder / "checkpoint_last.pt")
+    reached = checkpoint(folder)["optimizer_history"][-1]["num_updates"]
+    options = training_options(folder, reached + UPDATES, watching(folder))
+    log = train_by_workers(trained.data, *options, "--memory-sharded")
+    assert re.search(rf"Loaded checkpoint .*checkpoint_last\.pt .*@ {reached} updates", log)
+    return folder
+
+
+def test_workers_train_with_a_divided_memory(folder: Path) -> None:
+    updates = [len(worker) for worker in seen(folder, WORKERS)]
+    assert updates == [UPDATES] * WORKERS
+    for memory in memories(folder / "checkpoint_last.pt"):
+        assert fault(memory) is None
+        assert memory["keys"].shape == (SIZE, KEY_DIM)
+        assert bool((memory["keys"][memory["values"] >= 0] != 0).any(dim=1).all())
+
+
+def test_one_process_and_two_translate_alike(folder: Path, trained: Training) -> None:
+    path = folder / "checkpoint_last.pt"
+    command = [trained.data, *languages(), "--path", path, "--beam", 2, "--max-len-b", 5]
+    alone = translations(succeeded(fairseq("generate", *command)))
+    assert sum(line.startswith("H-") for line in alone) == LINES["test"]
+    assert translations(succeeded(run(*launch("fairseq-generate", *command)))) == alone
+    results = folder / "results"
+    succeeded(run(*launch("fairseq-generate", *command, "--results-path", results)))
+    assert translations((results / "generate-test.txt").read_text()) == alone
+    entered = "w1 w2 w3\nw4\n"
+    command = [*command, "--input", "-"]
+    alone = translations(succeeded(fairseq("interactive", *command, stdin=entered)))
+    together = run(*launch("fairseq-interactive", *command), stdin=entered)
+    assert translations(succeeded(together)) == alone != []
+
+
+def test_one_process_and_two_fill_alike(trained: Training, tmp_path: Path) -> None:
+    arguments = ["fill", "--path", trained.last, "--data", trained.data, "--memory-size", 300,
+                 "--memory-sharded", "--calibrate", "valid", "--cpu"]  # fmt: skip
+    one, two = tmp_path / "one.pt", tmp_path / "two.pt"
+    report = succeeded(verb(*arguments, "--clear", "--output", one))
+    again = succeeded(run(*launch("fairseq-memory", *arguments, "--clear", "--output", two)))
+    assert again.count("tokens remembered") == report.count("tokens remembered") == 1
+    for found, expected in zip(memories(two), memories(one), strict=True):
+        assert_equal(found, expected, "memory")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["one.pt", "two.pt"]
+
+
+def test_processes_without_a_divided_memory_are_refused(trained: Training) -> None:
+    command = launch("fairseq-generate", trained.data, *languages(), "--path", trained.last)
+    assert (
+        "error: 2 processes were started, but the model has no sharded memory"
+        in run(*command).stderr
+    )
