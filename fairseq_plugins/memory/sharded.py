@@ -53,7 +53,7 @@ class ShardedMemory(KeyValueMemory):
         self.meeting = Meeting()
         if size < self.meeting.ranks:
             raise ValueError(
-                f"a memory of {size} slots is too small for {self.meeting.ranks} ranks"
+                f"a memory of {size} slots is too small for {self.meeting.ranks} processes"
             )
         super().__init__(size, key_dim, num_values, *more, **settings)
         self._search = ShardedSearch(config, self.meeting)

@@ -109,9 +109,9 @@ def test_a_killed_worker_ends_the_training(tiny_data: Path, tmp_path: Path) -> N
     assert not any(Path(f"/proc/{worker}").exists() for worker in workers)
 
 
-def test_only_trainings_are_launched() -> None:
-    done = run(*launch("fairseq-generate", "data"))
-    assert_one_line(done, "fairseq-generate: only fairseq-train and fairseq-hydra-train")
+def test_only_programs_that_know_of_others_are_launched() -> None:
+    assert_one_line(run(*launch("fairseq-score", "data")), "fairseq-score: only fairseq-train")
+    assert_one_line(run(*launch("fairseq-memory", "lessons")), "fairseq-memory: only fairseq-train")
 
 
 def test_hydra_is_launched_too(tiny_data: Path, tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from fairseq_plugins.commands import read_hypotheses
 from fairseq_plugins.memory.state import fault, memory_buffers
 from tests.integration.learned import checkpoint, languages
 from tests.integration.watching import assert_equal, seen, watching
@@ -52,19 +53,17 @@ def test_workers_train_with_a_divided_memory(folder: Path) -> None:
 
 
 def test_one_process_and_two_translate_alike(folder: Path, trained: Training) -> None:
-    path = folder / "checkpoint_last.pt"
-    command = [trained.data, *languages(), "--path", path, "--beam", 2, "--max-len-b", 5]
-    alone = translations(succeeded(fairseq("generate", *command)))
-    assert sum(line.startswith("H-") for line in alone) == LINES["test"]
-    assert translations(succeeded(run(*launch("fairseq-generate", *command)))) == alone
+    options = [trained.data, *languages(), "--path", folder / "checkpoint_last.pt", "--beam", 2,
+               "--max-len-b", 5]  # fmt: skip
+    alone = succeeded(fairseq("generate", *options))
     results = folder / "results"
-    succeeded(run(*launch("fairseq-generate", *command, "--results-path", results)))
-    assert translations((results / "generate-test.txt").read_text()) == alone
-    entered = "w1 w2 w3\nw4\n"
-    command = [*command, "--input", "-"]
-    alone = translations(succeeded(fairseq("interactive", *command, stdin=entered)))
-    together = run(*launch("fairseq-interactive", *command), stdin=entered)
-    assert translations(succeeded(together)) == alone != []
+    succeeded(run(*launch("fairseq-generate", *options, "--results-path", results)))
+    assert translations((results / "generate-test.txt").read_text()) == translations(alone)
+    expected = read_hypotheses(alone.splitlines())
+    assert len(expected) == LINES["test"]
+    lines = (trained.text / "test.xx").read_text().splitlines(keepends=True)[:2]
+    done = run(*launch("fairseq-interactive", *options, "--input", "-"), stdin="".join(lines))
+    assert read_hypotheses(succeeded(done).splitlines()) == expected[:2]
 
 
 def test_one_process_and_two_fill_alike(trained: Training, tmp_path: Path) -> None:
