@@ -120,6 +120,7 @@ def check_training(cfg: DictConfig) -> None:
     _check_checkpoints(cfg.checkpoint)
     _check_texts(cfg)
     _check_schedule(cfg)
+    _check_sharding(cfg)
 
 
 def _check_encoders(cfg: DictConfig) -> None:
@@ -246,6 +247,21 @@ def _check_stages(cfg: DictConfig, schedule: DictConfig) -> None:
         )
     if ratio is None and schedule.get("decay_steps", 0) < 1:
         raise InputError("--lr-scheduler tri_stage: give --decay-steps 1 or more, or --phase-ratio")
+
+
+def _check_sharding(cfg: DictConfig) -> None:
+    """Check that a memory can be divided among the processes of a training."""
+    model = cfg.get("model")
+    if not isinstance(model, DictConfig) or not model.get("memory_sharded"):
+        return
+    if OmegaConf.select(cfg, "ema.ema_fp32"):
+        raise InputError("--memory-sharded cannot be combined with --ema-fp32; give one")
+    processes = OmegaConf.select(cfg, "distributed_training.distributed_world_size") or 1
+    if model.memory_size < processes:
+        raise InputError(
+            f"--memory-size {model.memory_size}: too few slots for --memory-sharded in {processes} "
+            "processes; give more"
+        )
 
 
 _import_user_module = utils.import_user_module

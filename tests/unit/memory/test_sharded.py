@@ -9,12 +9,15 @@ from pathlib import Path
 
 import pytest
 import torch
+import torch.distributed as dist
 from torch import Tensor
 
 from fairseq_plugins.memory import KeyValueMemory
 from fairseq_plugins.memory.collective import RankLost
+from fairseq_plugins.memory.search import FEW
 from fairseq_plugins.memory.search.apart import SearchApart
 from fairseq_plugins.memory.sharded import ShardedMemory
+from fairseq_plugins.modules.memory_options import MemoryOptions, empty_memory
 from tests.ranks import Ranks, ranks
 from tests.unit.memory.states import DIM, VALUES, Batch
 
@@ -177,6 +180,23 @@ def test_ranks_may_search_for_different_things(two: Ranks) -> None:
     assert torch.equal(values, same)
 
 
+def answer_approximately(rank: int) -> Tensor:
+    """Write more keys to each rank than are searched exactly; return the answers."""
+    random = torch.Generator().manual_seed(1)
+    settings = {"search": "lsh", "recall": 1.0, "neighbors": 4}
+    kind = ShardedMemory if dist.is_initialized() else KeyValueMemory
+    memory = kind(2 * FEW, DIM, 2 * FEW, **settings)
+    keys = torch.randn(2 * FEW, DIM, generator=random)
+    mine = slice(rank * FEW, (rank + 1) * FEW) if dist.is_initialized() else slice(None)
+    memory.write(keys[mine], torch.arange(2 * FEW)[mine])
+    return memory.query(torch.randn(20, DIM, generator=random)).values
+
+
+def test_approximate_searches_can_be_divided(two: Ranks) -> None:
+    expected = answer_approximately(0)
+    assert all(torch.equal(found, expected) for found in two(answer_approximately))
+
+
 def die_in_a_search(rank: int) -> str:
     if rank == 1:
         SearchApart.search_others = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
@@ -198,6 +218,16 @@ def test_a_rank_that_dies_in_a_search_ends_the_others_with_one_line(tmp_path: Pa
 
 def test_fewer_slots_than_ranks_are_refused(two: Ranks) -> None:
     assert set(two(too_small)) == {"a memory of 1 slots is too small for 2 processes"}
+
+
+def kinds(_: int) -> list[type]:
+    given = [MemoryOptions(memory_size=9, memory_sharded=sharded) for sharded in (False, True)]
+    return [type(empty_memory(options, VALUES)) for options in given]
+
+
+def test_an_option_divides_a_memory_if_there_are_several_processes(two: Ranks) -> None:
+    assert two(kinds) == [[KeyValueMemory, ShardedMemory]] * 2
+    assert kinds(0) == [KeyValueMemory, KeyValueMemory]
 
 
 def too_small(_: int) -> str:

@@ -204,6 +204,9 @@ def test_a_sound_configuration_is_accepted(tmp_path: Path) -> None:
         ({"lr_scheduler": {"_name": "inverse_sqrt", "warmup_updates": 0}},
          "give --warmup-updates 1 or"),
         ({"warmup_updates": -1}, "--warmup-updates -1: must be at least 0"),
+        ({"memory_sharded": True, "ema_fp32": True}, "--memory-sharded cannot be combined with"),
+        ({"memory_sharded": True, "memory_size": 2, "distributed_world_size": 3},
+         "--memory-size 2: too few slots for --memory-sharded in 3 processes"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_is_refused_in_one_line(plain: Any, changes: dict, message: str) -> None:

@@ -1,7 +1,10 @@
 """A memory in a file beside its checkpoint: read and written together, or not at all."""
 
+import itertools
 import os
 import shutil
+import signal
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -9,8 +12,6 @@ import pytest
 import torch
 from fairseq import checkpoint_utils
 
-from fairseq_plugins.atomic import replacing
-from fairseq_plugins.checkpoints import files
 from fairseq_plugins.checkpoints.files import read_checkpoint, write_checkpoint
 from fairseq_plugins.checkpoints.memories import MemoryOfCheckpoint
 from fairseq_plugins.errors import InputError
@@ -117,31 +118,54 @@ def test_a_new_memory_replaces_the_old_one(made: Path) -> None:
     assert_holds(made, state)
 
 
-class Killed(BaseException):
-    """Stands for a kill at this moment."""
+def killed_at(operation: int, state: dict[str, Any], path: Path) -> bool:
+    """Write a checkpoint in a process that is killed at one of its operations on files.
+
+    Args:
+        operation: its number, from 0.
+        state: to write.
+        path: of the checkpoint.
+
+    Returns:
+        Whether it had so many.
+    """
+    child = os.fork()
+    if child == 0:
+        numbers = itertools.count()
+
+        def watch(event: str, arguments: tuple) -> None:
+            ours = event in OPERATIONS and str(path.parent) in str(arguments)
+            if ours and next(numbers) == operation:
+                os.kill(os.getpid(), signal.SIGKILL)
+
+        sys.addaudithook(watch)
+        write_checkpoint(state, path)
+        os._exit(0)
+    status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    assert status in (0, -signal.SIGKILL)
+    return status != 0
 
 
-@pytest.mark.parametrize("moment", ["before the checkpoint", "after it"])
-def test_a_kill_leaves_the_old_pair_or_the_new_one(
-    made: Path, moment: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+OPERATIONS = ("open", "os.chmod", "os.remove", "os.rename")
+
+
+def test_whenever_it_is_killed_the_old_pair_or_the_new_one_is_there(made: Path) -> None:
     old, new = filled(made, 1), filled(made, 2)
-
-    def stop(*_: object) -> Any:
-        raise Killed
-
-    with monkeypatch.context() as patched:
-        patched.setattr(files, *{
-            "before the checkpoint": ("replacing", stop), "after it": ("remove_others", stop)
-        }[moment])  # fmt: skip
-        with pytest.raises(Killed):
-            write_checkpoint(new, made)
-    assert len(files_of(made)) == 3
-    assert_holds(made, old if moment == "before the checkpoint" else new)
-    write_checkpoint(new, made)  # removes what is left over
-    assert len(files_of(made)) == 2
+    places = []
+    for operation in itertools.count():
+        write_checkpoint(old, made)  # which removes what a kill has left
+        assert len(files_of(made)) == 2
+        if not killed_at(operation, new, made):
+            break
+        renewed = not is_same(read_checkpoint(made), old)
+        assert_holds(made, new if renewed else old)
+        places.append(renewed)
     assert_holds(made, new)
-    assert files.replacing is replacing
+    assert places == sorted(places) and set(places) == {False, True}
+
+
+def is_same(one: dict[str, Any], other: dict[str, Any]) -> bool:
+    return torch.equal(one["model"][MEMORY + "keys"], other["model"][MEMORY + "keys"])
 
 
 def test_stored_in_the_checkpoint_again_nothing_is_left_beside_it(made: Path) -> None:

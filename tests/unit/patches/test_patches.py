@@ -53,8 +53,9 @@ def samples(trained: Any) -> list[bytes]:
     old = state | {"cfg": {"model": argparse.Namespace(arch="lstm")}}
     parsed = checkpoint_utils.load_checkpoint_to_cpu(str(trained.last))
     sent = distributed_utils._split_tensors_from_obj(parsed, [])
+    counts = {"extra_state": {"metrics": np.zeros(4)}}  # of --eval-bleu, summed over workers
     buffers = []
-    for content in (state, old, sent):
+    for content in (state, old, sent, counts):
         buffer = io.BytesIO()
         torch.save(content, buffer)
         buffers.append(buffer.getvalue())
