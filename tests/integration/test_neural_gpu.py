@@ -88,22 +88,28 @@ def tampered(path: Path, folder: Path) -> Path:
     return folder / "tampered.pt"
 
 
-@pytest.mark.parametrize("beam", [1, 3])
-def test_generating_asks_the_memory(taught: Path, tmp_path: Path, beam: int) -> None:
-    asked = [
+def asking(beam: int) -> list[object]:
+    """Return arguments of fairseq-generate for rare symbols."""
+    return [
         "--user-dir", PLUGINS, "--task", "algorithmic", "--algorithm", "rare_symbols",
         "--symbols", SYMBOLS, "--examples", 320, "--max-length", LENGTH, "--gen-subset", "test",
-        "--beam", beam, "--batch-size", 16, "--cpu", "--valid-batches", 2, "--path",
+        "--beam", beam, "--batch-size", 16, "--cpu", "--valid-batches", 2,
     ]  # fmt: skip
 
+
+@pytest.mark.parametrize("beam", [1, 3])
+def test_generating_asks_the_memory(taught: Path, tmp_path: Path, beam: int) -> None:
     def scored(path: Path) -> list[str]:
-        output = succeeded(fairseq("generate", *asked, path))
+        output = succeeded(fairseq("generate", *asking(beam), "--path", path))
         return re.findall(r"^H-\d+\t.*", output, re.MULTILINE)
 
     with_memory = scored(taught)
     assert len(with_memory) == 32
     assert scored(tampered(taught, tmp_path)) != with_memory
-    done = fairseq("generate", *asked, taught, "--seed", 5)  # another f
+
+
+def test_another_function_than_that_of_the_checkpoint_is_refused(taught: Path) -> None:
+    done = fairseq("generate", *asking(1), "--path", taught, "--seed", 5)
     assert done.returncode != 0 and "Traceback" not in done.stderr
     assert "the checkpoint was trained on other symbols" in done.stderr.splitlines()[-1]
 

@@ -30,6 +30,17 @@ def test_weights_are_averaged_and_memory_is_the_newest(paths: list[Path]) -> Non
         assert torch.equal(average[name], expected), name
 
 
+def test_sums_are_not_rounded(trained: Any, tmp_path: Path) -> None:
+    """In float32, 1 + 2**-24 is 1."""
+    state, name = read_checkpoint(trained.last), "decoder.output.bias"
+    paths = [tmp_path / f"{number}.pt" for number in range(3)]
+    for path, value in zip(paths, (1.0, 2**-24, 2**-24), strict=True):
+        state["model"][name].fill_(value)
+        write_checkpoint(state, path)
+    average = average_checkpoints(paths)["model"][name]
+    assert torch.equal(average, torch.full_like(average, (1 + 2**-23) / 3))
+
+
 def test_order_does_not_matter(paths: list[Path]) -> None:
     one, other = average_checkpoints(paths), average_checkpoints(paths[::-1])
     assert all(torch.equal(one["model"][name], other["model"][name]) for name in one["model"])

@@ -9,7 +9,12 @@ import torch
 from fairseq import checkpoint_utils
 
 from fairseq_plugins.checkpoints import files as checkpoints
-from fairseq_plugins.checkpoints.files import last_checkpoints, read_checkpoint, write_checkpoint
+from fairseq_plugins.checkpoints.files import (
+    for_use,
+    last_checkpoints,
+    read_checkpoint,
+    write_checkpoint,
+)
 from fairseq_plugins.errors import InputError
 from fairseq_plugins.memory import KeyValueMemory
 from fairseq_plugins.memory.state import BUFFERS, memory_buffers
@@ -126,3 +131,13 @@ def test_damaged_terms_are_refused(
     write_checkpoint(state, path)
     with pytest.raises(InputError, match=f"{path}: its memory is damaged .*{reason}"):
         read_checkpoint(path)
+
+
+def test_what_only_training_needs_is_left_out() -> None:
+    extra = {"ema": {}, "ema_fp32_params": {}, "corpora": {"names": [], "texts": ""}}
+    state = {"model": {}, "cfg": {}, "last_optimizer_state": {}, "criterion": ""}
+    state["extra_state"] = extra
+    assert for_use(state) == {
+        "model": {}, "cfg": {}, "last_optimizer_state": None,
+        "extra_state": {"corpora": {"names": [], "texts": ""}},
+    }  # fmt: skip

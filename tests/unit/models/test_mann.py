@@ -126,6 +126,16 @@ def test_accuracy_is_by_showing() -> None:
     assert accuracy(log, 1) == 0 and accuracy(log, 2) == accuracy(log, 3) == 1
 
 
+def test_a_label_is_right_if_all_of_its_letters_are() -> None:
+    target = torch.zeros(1, 2, 5, dtype=torch.int64)
+    logits = F.one_hot(target, 5).float()
+    logits[0, 1, 4] = torch.tensor([0.0, 1.0, 0.0, 0.0, 0.0])  # the last letter is wrong
+    sample = {"net_input": {}, "target": target, "classes": torch.tensor([[0, 1]]),
+              "ntokens": 2, "nsentences": 1}  # fmt: skip
+    _, _, log = SequenceEpisodesCriterion(None)(lambda: (logits, {}), sample)
+    assert (log["shown_1"], log["right_1"]) == (2, 1)
+
+
 @pytest.mark.parametrize("arch", ARCHS)
 def test_batches_of_classes_are_not_for_them(arch: str) -> None:
     with pytest.raises(InputError, match="use --episodes sequences"):

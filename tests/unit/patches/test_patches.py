@@ -16,6 +16,7 @@ import torch
 from fairseq import checkpoint_utils
 from fairseq.data import Dictionary, data_utils
 from fairseq.dataclass.configs import FairseqConfig
+from fairseq.distributed import LegacyDistributedDataParallel
 from fairseq.distributed import utils as distributed_utils
 from fairseq.models.ema.ema import EMA
 from fairseq.trainer import Trainer
@@ -25,11 +26,12 @@ from torch import nn
 
 from fairseq_plugins.errors import InputError, one_line_errors
 from fairseq_plugins.memory import KeyValueMemory
-from fairseq_plugins.patches import checkpoints
+from fairseq_plugins.patches import checkpoints, gradients
 from fairseq_plugins.patches.averages import not_averaged
 from fairseq_plugins.patches.checkpoints import HARMLESS, misfit
 from fairseq_plugins.patches.dictionaries import RemembersDictionaries
 from fairseq_plugins.patches.trainings import forget_earlier_trainings
+from tests.tiny_models import translation_task
 
 # --- Trainings of one process ---------------------------------------------------------------------
 
@@ -42,6 +44,28 @@ def test_a_training_knows_nothing_of_earlier_ones() -> None:
     assert not vars(save).keys() & {"best"}
     assert not vars(stop).keys() & {"best", "num_runs"}
     forget_earlier_trainings()  # nothing to forget
+
+
+# --- Gradients of several processes ---------------------------------------------------------------
+
+
+def test_gradients_of_any_layout_are_summed(monkeypatch: pytest.MonkeyPatch) -> None:
+    convolution = nn.Conv2d(3, 4, 3).to(memory_format=torch.channels_last)
+    for parameter in convolution.parameters():
+        parameter.grad = torch.randn_like(parameter)
+    assert convolution.weight.grad is not None
+    before = convolution.weight.grad.clone()
+    flattened: list[torch.Tensor] = []
+
+    def flatten(self: Any) -> None:
+        flattened.extend(parameter.grad.view(-1) for parameter in self.module.parameters())
+
+    monkeypatch.setattr(gradients, "_all_reduce_grads", flatten)
+    with pytest.raises(RuntimeError, match="view size is not compatible"):
+        flatten(SimpleNamespace(module=convolution))
+    flattened.clear()
+    LegacyDistributedDataParallel.all_reduce_grads(SimpleNamespace(module=convolution))
+    assert torch.equal(flattened[0].view_as(before), before)
 
 
 # --- The pickle guard -----------------------------------------------------------------------------
@@ -374,6 +398,12 @@ def test_same_dictionary_is_accepted_and_the_rest_passed_on() -> None:
 def test_dictionary_of_the_same_size_with_other_words_is_refused() -> None:
     with pytest.raises(InputError, match=r"dict\.xx\.txt"):
         TranslationTask("a b").load_state_dict(TranslationTask("a c").state_dict())
+
+
+@pytest.mark.parametrize(("sizes", "name"), [((20, 21), "dict.yy"), ((21, 20), "dict.xx")])
+def test_each_dictionary_is_compared_with_its_own(sizes: tuple[int, int], name: str) -> None:
+    with pytest.raises(InputError, match=rf"{name}\.txt of the data is not the dictionary"):
+        translation_task(*sizes).load_state_dict(translation_task(20, 20).state_dict())
 
 
 def test_dictionary_is_checked_on_resume() -> None:

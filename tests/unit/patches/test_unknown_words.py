@@ -102,3 +102,10 @@ def test_words_of_the_input_lines(moves_padding: bool) -> None:
             hypothesis["tokens"], "", hypothesis["alignment"], {}, target
         )
         assert found[1] == line
+
+
+def test_sentences_of_the_same_length_stay_in_the_order_of_their_lines() -> None:
+    task = TranslationTask(TranslationConfig(), dictionary("a"), dictionary())
+    tokens, lengths = task.get_interactive_tokens_and_lengths(["a b"] * 20, lambda line: line)
+    dataset = task.build_dataset_for_inference(tokens, lengths)
+    assert dataset.ordered_indices().tolist() == list(range(20))

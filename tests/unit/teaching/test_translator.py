@@ -164,7 +164,7 @@ def test_forgetting_leaves_the_memory_bit_for_bit(translator: Translator) -> Non
 def test_a_memory_that_grew_is_otherwise_as_it_was(translator: Translator) -> None:
     """Only new empty slots remain."""
     before = buffers(translator)
-    ids = [translator.teach(f"{CAT[0]} {n}", 4 * f"{CAT[1]} {n} ").id for n in range(6)]
+    ids = [translator.teach(f"{CAT[0]} {n}", 4 * f"{CAT[1]} {n} ").id for n in range(4)]
     assert translator._network.memory.size > 64
     translator.forget(*ids)
     after = buffers(translator)
