@@ -210,7 +210,7 @@ def retention(
         memory.write(keys[probes, 0], torch.from_numpy(probes))
         result[size] = {}
         written = 0
-        bar = Progress(stream.tolist(), f"{size} slots", unit=" writes", leave=False)
+        bar = iter(Progress(stream.tolist(), f"{size} slots", unit=" writes", leave=False))
         for count in writes:
             for row, column in islice(bar, count - written):
                 memory.write(keys[row, column].unsqueeze(0), torch.tensor([row]))

@@ -72,6 +72,9 @@ def test_a_memory_with_room_forgets_nothing_and_a_small_one_does(
     assert found[200] == {0: 100, 5: 100, 300: 100}
     assert found[8][0] == pytest.approx(80)  # ten classes do not fit into eight slots
     assert found[8][300] < found[8][5] < 80
+    often = retention(perfect(60), sizes=[8], writes=[2, 4, 6, 8], seed=1)[8]
+    seldom = retention(perfect(60), sizes=[8], writes=[6, 8], seed=1)[8]
+    assert seldom[8] < seldom[6] and seldom.items() <= often.items()
 
 
 def test_the_life_long_test_needs_classes() -> None:

@@ -34,6 +34,7 @@ def test_clear_difference_is_significant_and_none_is_not() -> None:
     scorer = Scorer(REFERENCES, None, "none")
     assert scorer.significance(WORST, WORSE)["BLEU"] < 0.01
     assert scorer.significance(WORSE, WORSE)["BLEU"] == 1.0
+    assert scorer.significance(WORST, WORSE, samples=50)["BLEU"] == pytest.approx(1 / 51)
 
 
 def test_significance_is_the_same_every_time() -> None:

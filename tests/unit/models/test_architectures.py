@@ -11,8 +11,10 @@ from fairseq.models import ARCH_MODEL_REGISTRY, MODEL_DATACLASS_REGISTRY
 from torch import Tensor
 
 from fairseq_plugins.memory import KeyValueMemory
+from fairseq_plugins.memory.terms import Term
 from tests.tiny_models import (
     SIZES,
+    attached,
     batch,
     dictionary,
     remembering,
@@ -205,3 +207,20 @@ def test_a_memory_has_no_say_where_there_is_to_be_none() -> None:
     with pytest.raises(KeyError), model.decoder.without_memory():
         raise KeyError
     assert "memory" in model(**sample["net_input"])[1]
+
+
+@pytest.mark.parametrize("arch", ["gnmt_memory", "remembering"])
+def test_terms_follow_their_sentences_and_have_no_say_where_there_is_to_be_no_memory(
+    arch: str,
+) -> None:
+    model = remembering() if arch == "gnmt_memory" else attached("transformer")[0]
+    sample, terms = batch(), model.decoder.terms
+    tokens = sample["net_input"]["src_tokens"]
+    terms.memory.teach([Term(int(terms.source.numbers(tokens)[0][3, 0]), (5,), 0)], origin=1)
+    assert "terms" in model(**sample["net_input"])[1]
+    assert "terms" not in without_memory(model, sample)[1]
+    encoded = model.encoder(tokens, src_lengths=sample["net_input"]["src_lengths"])
+    order = torch.tensor([3, 3, 1])
+    selected = model.encoder.reorder_encoder_out(encoded, order)
+    assert torch.equal(selected["terms"].cue, encoded["terms"].cue[order])
+    assert len(encoded["terms"].cue[:, 0].any(dim=1).unique()) == 2  # not all sources have it

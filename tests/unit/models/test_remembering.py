@@ -205,3 +205,16 @@ def test_transformer_with_memory_learns_and_remembers() -> None:
 def test_base_that_is_no_configuration_is_refused(text: str) -> None:
     with pytest.raises(InputError, match=r"--base .*must be an object of JSON"):
         build_base(text, translation_task())
+
+
+def test_padding_is_counted_on_the_left_alone() -> None:
+    model, _ = attached("transformer")
+    first, rest = [7, 8, 2], [PAD, PAD]
+    encoded = model.encoder(torch.tensor([first + rest, rest + first]), torch.tensor([3, 3]))
+    assert encoded["before"].tolist() == [0, 2]
+
+
+def test_attention_is_there_though_generation_turns_it_off() -> None:
+    model, _ = attached("fconv")
+    model.decoder.base.need_attn = False  # what fairseq-generate does
+    assert model(**batch()["net_input"])[1]["attn"] is not None
