@@ -1,6 +1,7 @@
 """Errors that the user can correct, and the one line in which programs show them."""
 
 import os
+import signal
 import sys
 from pathlib import Path
 from types import TracebackType
@@ -41,6 +42,7 @@ def _report(kind: type[BaseException], error: BaseException, trace: TracebackTyp
         sys.__excepthook__(kind, error, trace)
     else:
         sys.stderr.write(f"error: {message}\n")
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)  # it is ending already
 
 
 def _message(error: BaseException, trace: TracebackType | None) -> str | None:

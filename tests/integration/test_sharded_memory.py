@@ -1,7 +1,10 @@
 """Processes that divide a memory train, fill and translate as one process does."""
 
+import os
 import re
 import shutil
+import signal
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -11,7 +14,7 @@ from fairseq_plugins.commands import read_hypotheses
 from fairseq_plugins.memory.state import fault, memory_buffers
 from tests.integration.learned import checkpoint, languages
 from tests.integration.watching import assert_equal, seen, watching
-from tests.programs import fairseq, run, succeeded, verb
+from tests.programs import LONGEST, fairseq, run, succeeded, verb
 from tests.tiny_training import LINES, WORKERS, Training, launch, train_by_workers, training_options
 
 pytestmark = pytest.mark.integration
@@ -84,3 +87,22 @@ def test_processes_without_a_divided_memory_are_refused(trained: Training) -> No
         "error: 2 processes were started, but the model has no sharded memory"
         in run(*command).stderr
     )
+
+
+def test_a_process_that_dies_ends_the_others(folder: Path, trained: Training) -> None:
+    options = [trained.data, *languages(), "--path", folder / "checkpoint_last.pt", "--input", "-"]
+    command = launch("fairseq-interactive", *options, "--max-len-b", 5)
+    streams = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
+    with subprocess.Popen(command, **streams, text=True) as process:
+        process.stdin.write("w1 w2\n")
+        process.stdin.flush()
+        for line in process.stdout:
+            if found := re.search(r"2 processes of 1 threads: \[\d+, (\d+)\]", line):
+                other = int(found[1])
+            if "creating new batches" in line:  # rank 0 has begun to translate
+                os.kill(other, signal.SIGKILL)
+                break
+        rest = process.stdout.read()
+        assert process.wait(LONGEST) != 0
+    assert "Rank 1 ended with status -9; ending the others" in rest
+    assert "Traceback" not in rest
