@@ -21,6 +21,16 @@ def showing(classes: Tensor) -> Tensor:
     return same.tril().sum(2)
 
 
+def right_labels(logits: Tensor, target: Tensor) -> Tensor:
+    """Return which labels are right at all of their positions: [batch, time] bool.
+
+    Args:
+        logits: [batch, time, positions, symbols].
+        target: [batch, time, positions].
+    """
+    return (logits.argmax(-1) == target).all(-1)
+
+
 @register_criterion("sequence_episodes", dataclass=FairseqDataclass)
 class SequenceEpisodesCriterion(FairseqCriterion):
     """The sum over steps of the cross-entropy of the label, over all its positions."""
@@ -38,7 +48,7 @@ class SequenceEpisodesCriterion(FairseqCriterion):
             "sample_size": size,
         }
         with torch.no_grad():
-            right = (logits.argmax(-1) == target).all(-1)  # [batch, time]
+            right = right_labels(logits, target)
             times = showing(sample["classes"])
             for k in SHOWINGS:
                 log[f"shown_{k}"] = int((times == k).sum())

@@ -6,7 +6,7 @@ import torch
 from fairseq import checkpoint_utils
 
 from fairseq_plugins.checkpoints.files import read_checkpoint
-from fairseq_plugins.criterions.sequence_episodes import SHOWINGS, showing
+from fairseq_plugins.criterions.sequence_episodes import SHOWINGS, right_labels, showing
 from fairseq_plugins.data.omniglot import OmniglotImages
 from fairseq_plugins.data.sequences import SequenceEpisodes
 from fairseq_plugins.evaluation.one_shot import Share
@@ -48,8 +48,8 @@ def sequence_showings(
     ):
         numbers = range(first, min(first + AT_ONCE, episodes))
         sample = drawn.collater([drawn[number] for number in numbers])
-        logits, _ = model(**sample["net_input"])  # [batch, time, positions, symbols]
-        hit = (logits.argmax(-1) == sample["target"]).all(-1)  # [batch, time]
+        logits, _ = model(**sample["net_input"])
+        hit = right_labels(logits, sample["target"])
         times = showing(sample["classes"])
         for k, shares in right.items():
             for row, at in zip(hit, times == k, strict=True):

@@ -5,6 +5,7 @@ import sacrebleu
 
 from fairseq_plugins.evaluation.scoring import Scorer, scores_table
 from fairseq_plugins.evaluation.spread import spread
+from fairseq_plugins.evaluation.translation import TranslationReport
 
 REFERENCES = [f"the man number {i} sees a dog , and a cat ." for i in range(30)]
 WORSE = [line.replace("dog", "cow") for line in REFERENCES]
@@ -63,3 +64,14 @@ def test_json_has_null_for_the_accuracy_of_no_words() -> None:
     words = Scorer(["dog"], ["dog"], "none").score("x", ["dog"]).as_json()["words"]
     assert words["0"] == {"right": 0, "total": 0, "accuracy": None}
     assert words["1"] == {"right": 1, "total": 1, "accuracy": 1.0}
+
+
+def test_a_report_tells_how_it_was_scored() -> None:
+    scorer = Scorer(REFERENCES, None, "none")
+    scores, better = scorer.score("x", WORSE), scorer.score("y", REFERENCES)
+    groups = {"baseline": [scores], "system": [better]}
+    report = TranslationReport(groups, scorer.signatures, [{"BLEU": 0.25}])
+    *table, bleu, chrf, significance = str(report).splitlines()
+    assert [line.split()[0] for line in table[1:]] == ["x", "y"]
+    assert bleu.startswith("BLEU  ") and "tok:none" in bleu and chrf.startswith("chrF2  ")
+    assert significance.startswith("y against its baseline") and "BLEU p = 0.2500" in significance

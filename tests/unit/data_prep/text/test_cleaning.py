@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from data_prep.core.program import DataError
+from data_prep.text import cleaning
 from data_prep.text.cleaning import Cleaner, Corpus, check_alignment
 from data_prep.text.quality import CleaningOptions, normalise
 
@@ -71,8 +72,8 @@ def test_duplicates_stay_on_demand(tmp_path: Path) -> None:
 
 
 def test_short_pairs_may_differ_much_in_length(tmp_path: Path) -> None:
-    _, left = clean(tmp_path, [("Sure.", "Selbstverständlich.")])
-    assert left == ["Sure."]
+    _, left = clean(tmp_path, [("Yes.", "Selbstverständlich.")])
+    assert left == ["Yes."]
 
 
 def test_test_text_is_never_dropped_but_reported(tmp_path: Path) -> None:
@@ -85,6 +86,19 @@ def test_test_text_is_never_dropped_but_reported(tmp_path: Path) -> None:
         "empty": 1,
         "too long": 1,
     }
+
+
+def test_suspicious_test_text_is_written_like_all_other(tmp_path: Path) -> None:
+    cleaner, _ = clean(tmp_path, [("a", "b")], test=[("Yes, yes.", "ja, " * 20)], tokenise=True)
+    assert "length ratio" in cleaner.reports["test"].found
+    assert (tmp_path / "test.en").read_text() == "Yes , yes .\n"
+
+
+def test_lines_are_counted_over_all_chunks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cleaning, "CHUNK", 2)
+    cleaner, _ = clean(tmp_path, [GOOD, ("a", "b"), ("c", "d"), ("", "leer")])
+    (example,) = cleaner.reports["train"].found["empty"]["examples"]
+    assert example["where"].endswith("train-in.en:4")
 
 
 def test_summary_quotes_only_the_beginning_of_a_long_line(tmp_path: Path) -> None:

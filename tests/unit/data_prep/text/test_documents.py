@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from data_prep.core.program import DataError
-from data_prep.text.documents import read_sgm, read_table, read_tmx
+from data_prep.text.documents import SAMPLED, read_sgm, read_table, read_tmx
 
 LANGUAGES = ("en", "de")
 
@@ -14,10 +14,11 @@ LANGUAGES = ("en", "de")
 def test_segments_of_sgml(tmp_path: Path) -> None:
     path = tmp_path / "test.sgm"
     path.write_text(
-        '<srcset setid="x">\n<doc>\n<p>\n<seg id="1">He said &quot;AT&amp;T &lt; 3&quot;.</seg>\n'
+        '<srcset setid="x">\n<doc>\n<p>\n'
+        '<seg id="1">He said &quot;AT&amp;T &lt; 3&quot; &amp;lt;.</seg>\n'
         '<SEG id="2"> Zwei </SEG>\n</p>\n</doc>\n'
     )
-    assert list(read_sgm(path)) == ['He said "AT&T < 3".', "Zwei"]
+    assert list(read_sgm(path)) == ['He said "AT&T < 3" &lt;.', "Zwei"]
 
 
 def test_letters_that_change_their_length_with_their_case(tmp_path: Path) -> None:
@@ -201,3 +202,17 @@ def test_bad_csv(tmp_path: Path, text: str, error: str) -> None:
     path.write_text(text)
     with pytest.raises(DataError, match=rf"terms\.csv, .*{error}"):
         list(read_table(path, "csv", LANGUAGES))
+
+
+def test_lines_are_counted_where_cells_have_several(tmp_path: Path) -> None:
+    (tmp_path / "x.csv").write_text('"one\nmore",eins\ntwo,zwei\nthree\n')
+    rows = read_table(tmp_path / "x.csv", "csv", LANGUAGES)
+    assert [next(rows), next(rows)] == [("one more", "eins"), ("two", "zwei")]
+    with pytest.raises(DataError, match=r"x\.csv, line 4: 1 columns, 2 are needed"):
+        next(rows)
+
+
+def test_the_lines_that_tell_the_separator_may_end_within_a_cell(tmp_path: Path) -> None:
+    (tmp_path / "x.csv").write_text((SAMPLED - 1) * "one;eins\n" + '"two\nlines";zwei\n')
+    rows = list(read_table(tmp_path / "x.csv", "csv", LANGUAGES))
+    assert len(rows) == SAMPLED and rows[-1] == ("two lines", "zwei")

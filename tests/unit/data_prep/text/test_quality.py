@@ -1,8 +1,11 @@
 """Errors of a single pair."""
 
+from types import SimpleNamespace
+
 import pytest
 
-from data_prep.text.quality import CleaningOptions, Judge, is_other_language
+from data_prep.text import quality
+from data_prep.text.quality import CleaningOptions, Judge, is_other_language, pair_hash
 
 ENGLISH = "The committee will meet again in the second week of November."
 GERMAN = "Der Ausschuss wird sich in der zweiten Novemberwoche erneut treffen."
@@ -39,6 +42,19 @@ def test_encoding(pair: tuple[str, str], expected: str | None) -> None:
 def test_language(pair: tuple[str, str], expected: str | None) -> None:
     assert reason(pair, check_language=True) == expected
     assert reason(pair) is None
+
+
+@pytest.mark.parametrize(("probability", "other"), [(0.9, False), (0.91, True)])
+def test_only_a_language_that_is_certain_counts(
+    monkeypatch: pytest.MonkeyPatch, probability: float, other: bool
+) -> None:
+    identifier = SimpleNamespace(labels=["de", "en"], classify=lambda _: ("en", probability))
+    monkeypatch.setattr(quality, "_identifier", lambda: identifier)
+    assert is_other_language(GERMAN, "de") is other and not is_other_language(GERMAN, "en")
+
+
+def test_a_pair_is_more_than_its_letters() -> None:
+    assert pair_hash("ab", "c") != pair_hash("a", "bc")
 
 
 def test_a_language_that_nobody_can_identify_is_let_pass() -> None:
