@@ -107,6 +107,15 @@ def test_another_kind_is_another_source(tmp_path: Path, described: dict[str, Any
 
 
 @pytest.mark.usefixtures("quick")
+def test_other_columns_are_another_source(tmp_path: Path, described: dict[str, Any]) -> None:
+    table = "".join(f"one {number}\teins {number}\n" for number in range(40))
+    (tmp_path / "table.tsv").write_text(table)
+    for columns, first in (([1, 2], "one 0"), ([2, 1], "eins 0")):
+        described["sources"]["one"] = {"path": "table.tsv", "columns": columns}
+        assert lines(prepare(tmp_path, described) / "text" / "train.en")[0] == first
+
+
+@pytest.mark.usefixtures("quick")
 @pytest.mark.parametrize("name", ["w_{language}", "v1.0/{language}"])
 def test_files_may_be_packed_whatever_they_are_called(
     tmp_path: Path, described: dict[str, Any], name: str

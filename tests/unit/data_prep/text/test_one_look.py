@@ -149,3 +149,15 @@ def test_words() -> None:
     assert words_of("The Über-Hund's 3 bones, a_b C3PO: Ärger.") == [
         "the", "über-hund's", "bones", "a", "b", "c", "po", "ärger",
     ]  # fmt: skip
+
+
+def test_other_pairs_have_no_source_word_of_a_lesson(pairs: list[tuple[str, str]]) -> None:
+    """Such a word may stand there without its translation."""
+    names = {word for source, _ in pairs for word in words_of(source) if word.startswith("raro")}
+    pairs += [
+        (f"only {name} here {n}.", f"xonly xhere {n}.") for n, name in enumerate(sorted(names))
+    ]
+    found = choose(pairs, {"xonly", "xhere"}, replace(OPTIONS, others=1000))
+    spoken = {one.source_word for one in found.asked}
+    assert spoken and len(found.others) > 100
+    assert all(spoken.isdisjoint(words_of(pairs[place][0])) for place in found.others)
