@@ -81,14 +81,6 @@ def test_one_process_and_two_fill_alike(trained: Training, tmp_path: Path) -> No
     assert sorted(path.name for path in tmp_path.iterdir()) == ["one.pt", "two.pt"]
 
 
-def test_processes_without_a_divided_memory_are_refused(trained: Training) -> None:
-    command = launch("fairseq-generate", trained.data, *languages(), "--path", trained.last)
-    assert (
-        "error: 2 processes were started, but the model has no sharded memory"
-        in run(*command).stderr
-    )
-
-
 def test_a_process_that_dies_ends_the_others(folder: Path, trained: Training) -> None:
     options = [trained.data, *languages(), "--path", folder / "checkpoint_last.pt", "--input", "-"]
     command = launch("fairseq-interactive", *options, "--max-len-b", 5)

@@ -1,5 +1,7 @@
 """Processes learn from their launcher which rank they are."""
 
+import logging
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -7,7 +9,11 @@ import torch
 from fairseq.distributed import utils as distributed_utils
 from torch import nn
 
+from fairseq_plugins.errors import InputError
+from fairseq_plugins.memory import KeyValueMemory
+from fairseq_plugins.memory.sharded import ShardedMemory
 from fairseq_plugins.ranks import MEETING, Role, launched, lead, team
+from tests.ranks import ranks
 
 TORCHRUN = {"RANK": "1", "WORLD_SIZE": "2", "MASTER_ADDR": "localhost", "MASTER_PORT": "1"}
 SLURM = {"SLURM_PROCID": "1", "SLURM_NTASKS": "2", "MASTER_ADDR": "localhost", "MASTER_PORT": "1"}
@@ -58,3 +64,32 @@ def test_a_process_that_is_alone_leads_nobody() -> None:
     lead(nn.Linear(1, 1))
     with team("cpu"):
         lead(nn.Linear(1, 1))
+
+
+def lead_a_whole_memory(_: int) -> str:
+    with pytest.raises(InputError) as refused, team("cpu"):
+        lead(nn.Sequential(KeyValueMemory(4, 3, 2)))
+    return str(refused.value)
+
+
+def test_processes_without_a_divided_memory_are_refused(tmp_path: Path) -> None:
+    with ranks(2, tmp_path) as two:
+        for message in two(lead_a_whole_memory):
+            assert message.startswith("2 processes were started, but the model has no sharded")
+            assert "\n" not in message
+
+
+def work(rank: int) -> list[int]:
+    done = []
+    with team("cpu"):
+        model = nn.Sequential(ShardedMemory(4, 3, 2))
+        lead(model)
+        model[0].write(torch.eye(3), torch.tensor([0, 1, 0]))
+        done = model[0].query(torch.eye(3)).values[:, 0].tolist()
+    logging.disable(logging.NOTSET)
+    return done
+
+
+def test_rank_0_works_and_the_others_answer(tmp_path: Path) -> None:
+    with ranks(2, tmp_path) as two:
+        assert two(work) == [[0, 1, 0], []]
