@@ -108,6 +108,16 @@ def assert_found_as_in_a_new_memory(made: KeyValueMemory, query: Tensor) -> None
     assert torch.equal(found.similarities, expected.similarities)
 
 
+def test_a_lesson_in_a_lower_slot_than_the_others_is_forgotten_as_well() -> None:
+    made, query = memory(10, 5), torch.randn(1, 3)
+    made.query_apart(query)
+    made.forget(torch.tensor([0]))  # which was written, not taught
+    slots = made.teach(query, torch.tensor([7]), origin=1)
+    assert slots.tolist() == [0] and made.query_apart(query).slots[0, 0] == 0
+    made.forget(slots)
+    assert_found_as_in_a_new_memory(made, query)
+
+
 def test_a_new_lesson_does_not_copy_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
     made, query = memory(30, 10), torch.randn(2, 3)
     made.query_apart(query)

@@ -336,6 +336,15 @@ def test_slots_named_as_changed_are_searched_anew(dtype: str) -> None:
         assert torch.equal(found.search(query, 4)[1], full_search(keys, query, 4, values))
 
 
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_other_contents_are_searched_from_then_on(dtype: str) -> None:
+    query, keys = unit(4, 8), unit(300, 8)
+    search = searcher(unit(200, 8), dtype)
+    search.search(query, 3)
+    search.update(keys, torch.zeros(300, dtype=torch.int64))
+    assert torch.equal(search.search(query, 3)[1], full_search(keys, query, 3))
+
+
 def test_keys_that_drift_from_their_mean_are_still_found() -> None:
     keys = crowded(1000, 16)
     values = torch.ones(1000, dtype=torch.int64)
