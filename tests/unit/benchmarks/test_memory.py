@@ -9,7 +9,7 @@ from fairseq_plugins.memory import KeyValueMemory
 from fairseq_plugins.memory.search.exact import ExactSearch
 
 SIZES = MemorySizes(slots=300, dim=16, queries=24, neighbors=8)
-SEARCH, LOSS, MERGE = ExactSearch.search, KeyValueMemory.loss, KeyValueMemory._merge
+SEARCH, LOSS, MERGE = ExactSearch.search, KeyValueMemory.loss, KeyValueMemory._merge_keys
 SLOTS_TO_WRITE = KeyValueMemory._slots_to_write
 
 
@@ -89,8 +89,8 @@ def test_a_right_memory_passes_the_check(clustered: bool, dtype: str) -> None:
             "loss is wrong",
         ),
         (
-            (KeyValueMemory, "_merge"),
-            lambda self, query, slots: MERGE(self, 2 * query, slots),
+            (KeyValueMemory, "_merge_keys"),
+            lambda self, slots, query: MERGE(self, slots, 2 * query),
             "keys after the commit",
         ),
         (
