@@ -79,6 +79,7 @@ def test_padding_is_never_wrong() -> None:
     pad, eos = subject.source_dictionary.pad(), subject.source_dictionary.eos()
     answers = torch.tensor([[4, 5, eos], [4, eos, 5]])
     model = Mock()
+    model.modules.return_value = []
     model.get_normalized_probs.return_value = torch.nn.functional.one_hot(answers)
     sample = {"net_input": {}, "target": torch.tensor([[4, 4, eos], [4, eos, pad]])}
     _, _, log = subject.valid_step(sample, model, lambda *_: (torch.zeros(()), 2, {}))
