@@ -27,7 +27,7 @@ BROKEN, MOJIBAKE = "broken encoding", "mojibake"
 
 @dataclass(frozen=True)
 class CleaningOptions:
-    """Which training text to keep. The defaults drop a pair only if it is hardly usable."""
+    """Criteria for keeping training text. The defaults drop a pair only if it is hardly usable."""
 
     max_words: int = ranged(250, 1)
     """Sentence-aligned text has hardly any longer lines; one would fill a batch alone."""

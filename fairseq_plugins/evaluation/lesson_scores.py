@@ -119,12 +119,11 @@ class LessonScorer:
         found = answers.questions
         right = is_right(self.set.asked, found)
         inflected = is_right_but_for_its_ending(self.set.asked, found)
-        pairs = list(zip(before.other, answers.other, strict=True))
-        references = [content_words(text) for text in self.set.other.target]
-        gains = [
-            len(content_words(new) & wanted) - len(content_words(old) & wanted)
-            for (old, new), wanted in zip(pairs, references, strict=True)
+        contents = [
+            tuple(map(content_words, texts))
+            for texts in zip(before.other, answers.other, self.set.other.target, strict=True)
         ]
+        gains = [len(new & wanted) - len(old & wanted) for old, new, wanted in contents]
         return LessonScores(
             Share(sum(right), len(right)),
             Share(sum(a or b for a, b in zip(right, inflected, strict=True)), len(right)),
@@ -133,8 +132,8 @@ class LessonScorer:
             self._bleu_of(answers.lessons, self.set.lessons.target),
             self._bleu_of(answers.other, self.set.other.target),
             float(self._chrf.corpus_score(answers.other, [self.set.other.target]).score),
-            _share(a != b for a, b in pairs),
-            _share(content_words(a) != content_words(b) for a, b in pairs),
+            _share(a != b for a, b in zip(before.other, answers.other, strict=True)),
+            _share(old != new for old, new, _ in contents),
             _share(gain > 0 for gain in gains),
             _share(gain < 0 for gain in gains),
             answers.seconds,

@@ -145,8 +145,8 @@ class OmniglotTask(CommitsMemory, DrawsBatches, FairseqTask):
 
     @property
     def source_dictionary(self) -> None:
-        """None: drawings have no dictionary."""
+        """Return None: drawings have no dictionary."""
 
     @property
     def target_dictionary(self) -> None:
-        """None: classes have no dictionary."""
+        """Return None: classes have no dictionary."""

@@ -64,7 +64,9 @@ def pack(checkpoint: Path, data: Path, pieces: Path | None, folder: Path) -> Abo
         with open_dict(state["cfg"]):
             state["cfg"].task.source_lang, state["cfg"].task.target_lang = source, target
         write_checkpoint(for_use(state), temporary / CHECKPOINT)
-        memory_of(state).write_index(index_beside(temporary / CHECKPOINT))
+        memory = memory_of(state)
+        memory.read_index(index_beside(checkpoint))
+        memory.write_index(index_beside(temporary / CHECKPOINT))
         if Texts(checkpoint, corpora_of(state).texts):
             shutil.copyfile(texts_beside(checkpoint), texts_beside(temporary / CHECKPOINT))
         fingerprint = fingerprint_of(temporary, (source, target), state["model"])

@@ -98,8 +98,10 @@ class InvertedLists:
 
     def restore(self, keys: Tensor, slots: Tensor, partition: Partition) -> bool:
         """Fill the lists without comparing keys, see :class:`~.approximate.Index`."""
+        if self.factory is not None:
+            return False
         index, lists = self._build(len(slots))
-        if self.factory is not None or lists.nlist != len(partition.centroids):
+        if lists.nlist != len(partition.centroids):
             return False
         faiss, centroids = _faiss(), partition.centroids.numpy()
         lists.quantizer.add(centroids)

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import torch
 from fairseq import checkpoint_utils
+from safetensors.torch import load_file
 
 from fairseq_plugins.checkpoints.files import read_checkpoint, write_checkpoint
 from fairseq_plugins.checkpoints.memories import MemoryOfCheckpoint
@@ -213,6 +214,19 @@ def test_the_index_of_a_translator_folder_is_read(
     with caplog.at_level("INFO"), Translator.open(folder) as translator:
         translator.translate("the cat", exact=False)
     assert "for 40 keys, read in" in caplog.text
+
+
+@pytest.mark.usefixtures("few")
+def test_the_index_beside_a_checkpoint_is_packed(
+    made: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    load(made).write_index(index_beside(made))
+    parts, folder = made.parent / "parts", made.parent / "translator"
+    with caplog.at_level("INFO"):
+        pack(made, parts / "data", parts / "spm.model", folder)
+    assert "read in" in caplog.text and "made in" not in caplog.text
+    packed, there = load_file(index_beside(folder / "checkpoint.pt")), load_file(index_beside(made))
+    assert all(torch.equal(packed[name], there[name]) for name in ("centroids", "lists"))
 
 
 def test_a_checkpoint_that_is_older_than_an_option_can_be_packed(made: Path) -> None:
