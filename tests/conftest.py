@@ -1,5 +1,9 @@
 """Fixtures for all tests."""
 
+import tests.environment  # noqa: F401  (before anything reads it)
+
+# isort: split
+
 import gc
 import logging
 import os
@@ -14,6 +18,7 @@ import numpy as np
 import pytest
 import torch
 from hypothesis import HealthCheck, settings
+from hypothesis.internal.conjecture import providers
 
 from tests.programs import ADDRESS, Program, start_server
 
@@ -38,9 +43,14 @@ settings.register_profile(
 )
 settings.load_profile("project")
 
-# One thread: faster for small tensors, and the same sums on every machine. Programs inherit it.
+# Hypothesis also draws constants from the modules that are imported by then, and these depend on
+# the tests that ran before. Without them, there are none.
+with_constants_of_modules = providers._get_local_constants
+providers._get_local_constants = lambda: (
+    providers._local_constants if settings.default.derandomize else with_constants_of_modules()
+)
+
 torch.set_num_threads(1)
-os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 subprocess.Popen = Program  # programs are forked from a server that has imported torch
 

@@ -10,9 +10,9 @@ afresh in every program; only other people's packages are there before.
 import atexit
 import contextlib
 import inspect
+import multiprocessing.connection
 import os
 import pickle
-import select
 import shutil
 import signal
 import socket
@@ -99,7 +99,7 @@ class Program(Popen):
         if not hasattr(self, "_server"):
             return super()._wait(timeout)
         while self.returncode is None:  # threads may wait for the same program
-            if not select.select([self._server], [], [], timeout)[0]:
+            if not multiprocessing.connection.wait([self._server], timeout):
                 raise subprocess.TimeoutExpired(self.args, timeout or 0)
             with self._waitpid_lock:
                 if self.returncode is None:

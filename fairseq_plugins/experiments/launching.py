@@ -97,11 +97,12 @@ def launch(command: Sequence[str], workers: int, threads: int) -> int:
 def _wait(ranks: Sequence[subprocess.Popen]) -> int:
     while True:
         statuses = [rank.poll() for rank in ranks]
-        failed = [number for number, status in enumerate(statuses) if status]
+        failed = [(status, rank) for rank, status in enumerate(statuses) if status]
         if failed:
-            status = statuses[failed[0]]
-            logger.error("Rank %d ended with status %s; ending the others", failed[0], status)
-            return abs(status or 1)
+            # One that was killed has a negative status, and is the reason why others fail.
+            status, rank = min(failed)
+            logger.error("Rank %d ended with status %s; ending the others", rank, status)
+            return abs(status)
         if None not in statuses:
             return 0
         time.sleep(LOOK_EVERY)

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -59,10 +60,12 @@ def test_it_trains_under_hydra(name: str, drawings: Path, tiny_data: Path, tmp_p
     own = [f"task.data={data}"] if data else []
     training = Training("small", config, [*own, *SHORT, *small])
     workshop = Workshop(tmp_path, threads=1, parallel=1)
+    begin = time.perf_counter()
     workshop.train([training])
+    passed = time.perf_counter() - begin
     last = read_checkpoint(tmp_path / "small" / "checkpoint_last.pt")
     assert num_updates(last) == 4
-    assert 0 <= workshop.seconds("small") < 100
+    assert 0 <= workshop.seconds("small") <= round(passed)
 
 
 def test_the_log_of_a_training_that_went_on_tells_all_of_it(tmp_path: Path) -> None:

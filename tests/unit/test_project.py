@@ -36,9 +36,8 @@ def tracked() -> list[Path]:
     """Return the files that git tracks, relative to the root."""
     if not (ROOT / ".git").exists() or not shutil.which("git"):
         pytest.skip("not a git clone")
-    listing = subprocess.run(
-        ["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True
-    )
+    command = ["git", "-c", f"safe.directory={ROOT}", "ls-files", "-z"]  # whoever owns the folder
+    listing = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
     return [Path(name) for name in listing.stdout.split("\0") if (ROOT / name).is_file()]
 
 
