@@ -73,6 +73,8 @@ class LessonScores:
         reworded: other sentences whose content words differ from before.
         better: other sentences with more of their reference's content words than before.
         worse: other sentences with fewer of them.
+        unprovoked: of the other sentences without a word that a lesson has and training does not
+            know, those that are reworded.
         seconds: time that the translations took.
     """
 
@@ -87,6 +89,7 @@ class LessonScores:
     reworded: Share
     better: Share
     worse: Share
+    unprovoked: Share
     seconds: float
 
     def as_json(self) -> dict:
@@ -101,10 +104,18 @@ class LessonScorer:
     Args:
         lesson_set: what was taught and asked.
         tokenize: sacrebleu's tokenisation, ``13a`` or ``none``.
+        knows: says whether training knows a source word.
     """
 
-    def __init__(self, lesson_set: LessonSet, tokenize: str = "13a") -> None:
+    def __init__(
+        self,
+        lesson_set: LessonSet,
+        tokenize: str = "13a",
+        knows: Callable[[str], bool] = lambda word: True,
+    ) -> None:
         self.set = lesson_set
+        new = {word for word in _vocabulary(lesson_set.lessons.source) if not knows(word)}
+        self._provoked = [not new.isdisjoint(words_of(text)) for text in lesson_set.other.source]
         self._bleu, self._chrf = BLEU(tokenize=tokenize, force=True), CHRF()
 
     @property
@@ -123,6 +134,7 @@ class LessonScorer:
             tuple(map(content_words, texts))
             for texts in zip(before.other, answers.other, self.set.other.target, strict=True)
         ]
+        reworded = [old != new for old, new, _ in contents]
         gains = [len(new & wanted) - len(old & wanted) for old, new, wanted in contents]
         return LessonScores(
             Share(sum(right), len(right)),
@@ -133,9 +145,10 @@ class LessonScorer:
             self._bleu_of(answers.other, self.set.other.target),
             float(self._chrf.corpus_score(answers.other, [self.set.other.target]).score),
             _share(a != b for a, b in zip(before.other, answers.other, strict=True)),
-            _share(old != new for old, new, _ in contents),
+            _share(reworded),
             _share(gain > 0 for gain in gains),
             _share(gain < 0 for gain in gains),
+            _share(new for new, why in zip(reworded, self._provoked, strict=True) if not why),
             answers.seconds,
         )
 
@@ -168,6 +181,10 @@ def by_group(
     for one, good in zip(asked, right, strict=True):
         found.setdefault(group(one), []).append(good)
     return {name: _share(found[name]) for name in sorted(found, key=str)}
+
+
+def _vocabulary(texts: Iterable[str]) -> set[str]:
+    return {word for text in texts for word in words_of(text)}
 
 
 def _share(which: Iterable[bool]) -> Share:

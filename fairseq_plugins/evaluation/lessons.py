@@ -1,7 +1,7 @@
 """Measures whether one example is enough: teach once, ask elsewhere, check damage, forget."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -128,7 +128,7 @@ def measure_folder(
     corpus = None if how.corpus is None else read_text(how.corpus, alone.languages)
     further = [] if corpus is None else corpus[: how.written].pairs()
     pupil = WithMemory(alone)
-    exam = Exam(lesson_set, how)
+    exam = Exam(lesson_set, how, alone.knows)
     start, before = pupil.held(), exam.sit(BEFORE, alone)
     with taught(pupil, lesson_set):
         after, found = exam.sit(TAUGHT, pupil), found_or_trusted(alone, lesson_set)
@@ -154,11 +154,17 @@ class Exam:
     Args:
         lesson_set: lessons and questions.
         how: what to measure.
+        knows: says whether training knows a source word.
     """
 
-    def __init__(self, lesson_set: LessonSet, how: Measuring) -> None:
+    def __init__(
+        self,
+        lesson_set: LessonSet,
+        how: Measuring,
+        knows: Callable[[str], bool] = lambda word: True,
+    ) -> None:
         self._set, self._how = lesson_set, how
-        self._scorer = LessonScorer(lesson_set, how.tokenize)
+        self._scorer = LessonScorer(lesson_set, how.tokenize, knows)
         self._before: Answers | None = None
         self.scores: dict[str, LessonScores] = {}
 
@@ -237,11 +243,13 @@ def groups_of(
 def scores_table(scores: dict[str, LessonScores]) -> str:
     """Return a table with a row for each pupil."""
     head = ["", "correct elsewhere", "or inflected", "BLEU", "lessons verbatim", "BLEU",
-            "others changed", "reworded", "better", "worse", "BLEU", "chrF2", "s"]  # fmt: skip
+            "others changed", "reworded", "better", "worse", "unprovoked", "BLEU", "chrF2",
+            "s"]  # fmt: skip
     rows = [
         [name, str(s.right), str(s.inflected), f"{s.bleu:.1f}", str(s.verbatim),
          f"{s.lessons_bleu:.1f}", str(s.changed), str(s.reworded), str(s.better.count),
-         str(s.worse.count), f"{s.other_bleu:.2f}", f"{s.other_chrf:.2f}", f"{s.seconds:.0f}"]
+         str(s.worse.count), str(s.unprovoked), f"{s.other_bleu:.2f}",
+         f"{s.other_chrf:.2f}", f"{s.seconds:.0f}"]
         for name, s in scores.items()
     ]  # fmt: skip
     return table([head, *rows])

@@ -122,6 +122,13 @@ def test_changes_are_told_apart_by_what_the_references_say() -> None:
     assert (scores.reworded.count, scores.better.count, scores.worse.count) == (2, 1, 1)
 
 
+def test_a_change_is_unprovoked_where_no_new_word_of_a_lesson_is() -> None:
+    before, after = (Answers([""] * 4, [""] * 2, [text] * 2) for text in ("falsch", "anders"))
+    for new, total in (("cat", 1), ("sleeps", 2)):
+        scores = LessonScorer(SET, knows=lambda word, new=new: word != new).score(after, before)
+        assert (scores.unprovoked.count, scores.unprovoked.total) == (total, total)
+
+
 def test_share_has_the_interval_of_wilson() -> None:
     assert Share(5, 10).interval == pytest.approx((23.66, 76.34), abs=0.01)
     assert Share(0, 27).interval == pytest.approx((0.0, 12.46), abs=0.01)
