@@ -26,7 +26,7 @@ from fairseq_plugins.modules.mixing import mix_neighbours, mix_target
 
 # Chosen on sets of lessons (docs/memory.md has the table).
 LESSON = 0.9999
-LIKE = 0.995
+LIKE = 0.998
 CLOSER = 0.05  # how much nearer than any other value: some networks make all queries alike
 RELATED_LIKE = 0.7
 RELATED_CLOSER = 0.6
