@@ -121,7 +121,8 @@ class WithMemory:
     def teach(self, pairs: Pairs) -> None:
         """Give every target token a slot, and remember new words with their source words."""
         decoded = self.network.decode(self.alone.tokens(pairs))
-        self._slots += self.network.teach(decoded, range(len(decoded)))
+        first = len(self._slots)  # lessons before these
+        self._slots += self.network.teach(decoded, range(first, first + len(decoded)))
 
     def forget(self) -> None:
         """Empty these slots, and forget the words."""
