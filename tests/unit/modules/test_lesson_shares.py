@@ -175,7 +175,7 @@ def test_a_lesson_of_unknown_origin_is_related_to_nothing() -> None:
         # Another value at a distance of 0.01, whoever says it: a share of that is allowed.
         ([1 - 0.005 * CLOSER, 0.99, 0.1], [3, 4, 4], [True, True, False], LESSON / 2),
         ([1 - 0.005 * CLOSER, 0.99, 0.1], [3, 4, 4], [True, False, False], LESSON / 2),
-        ([1 - 0.0005, 0.99, 0.1], [3, 3, 4], [True, True, False], LESSON * 0.9),
+        ([1 - (1 - LIKE) / 10, 0.99, 0.1], [3, 3, 4], [True, True, False], LESSON * 0.9),
         ([1 - 0.0005, 0.999, 0.1], [3, 4, 4], [True, True, False], 0.0),
     ],
 )
