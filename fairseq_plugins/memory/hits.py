@@ -43,6 +43,27 @@ class MemoryHits:
         fields = (self.values, self.similarities, self.slots, self.weights)
         return MemoryHits(*(field.gather(1, order) for field in fields))
 
+    def spread(self, asked: Tensor) -> "MemoryHits":
+        """Return answers to M queries of which only some, ``asked`` [M] bool, had answers [N, k].
+
+        The others have no neighbours.
+        """
+        fields = (
+            (self.values, NOTHING),
+            (self.similarities, -torch.inf),
+            (self.slots, NOTHING),
+            (self.weights, 0.0),
+        )
+        rows = asked.nonzero()[:, 0]
+        return MemoryHits(
+            *(
+                answers.new_full((len(asked), answers.shape[1]), missing).index_copy_(
+                    0, rows, answers
+                )
+                for answers, missing in fields
+            )
+        )
+
     @property
     def confidence(self) -> Tensor:
         """Weight of the best neighbour [N]; 0 where the memory is empty."""

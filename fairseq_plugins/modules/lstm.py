@@ -82,10 +82,28 @@ class LSTMStack(nn.Module):
             inputs = self.dropout(x)
             if context is not None:
                 inputs = torch.cat([inputs, context], dim=-1)
-            output, hidden = layer(inputs, None if state is None else state[i])
+            output, hidden = _run(layer, inputs, None if state is None else state[i])
             x = output + x if self.residual and i > 0 else output
             after.append(hidden)
         return x, after
+
+
+def _run(
+    layer: nn.Module, x: Tensor, state: tuple[Tensor, Tensor] | None
+) -> tuple[Tensor, tuple[Tensor, Tensor]]:
+    """Run one layer over [time, batch, dim]; return its outputs and its state after the last step.
+
+    On a CPU, torch's LSTM kernel first rearranges all weights. For a single step of few sentences
+    that takes longer than the step, which is then computed without it.
+    """
+    assert isinstance(layer, nn.LSTM)
+    steps, rows, _ = x.shape
+    plain = x.device.type == "cpu" and not torch.is_autocast_enabled("cpu")
+    if state is None or steps > 1 or 2 * rows > layer.hidden_size or not plain:
+        output, state = layer(x, state)
+        return output, state
+    hidden, cell = torch.lstm_cell(x[0], (state[0][0], state[1][0]), *layer.parameters())
+    return hidden.unsqueeze(0), (hidden.unsqueeze(0), cell.unsqueeze(0))
 
 
 class BidirectionalLSTM(nn.Module):

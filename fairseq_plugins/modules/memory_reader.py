@@ -134,8 +134,8 @@ class MemoryReader(nn.Module):
     def _complete(
         self, reading: MemoryReading, sure: float, related: Tensor | None, log_probs: Tensor
     ) -> MemoryReading:
-        """Ask only where the softmax is not sure; the reading is of these positions alone."""
-        best = log_probs[reading.positions].amax(dim=1)
+        """Ask only where the softmax is not sure; elsewhere, nothing is found."""
+        best = log_probs.amax(dim=2)[reading.positions]
         like = torch.full_like(best, LIKE)
         if related is not None:
             like[(related != NOTHING).any(dim=1)] = RELATED_LIKE
@@ -143,13 +143,12 @@ class MemoryReader(nn.Module):
         if not bool(unsure.any()):
             return replace(reading, complete=None)
         assert reading.state is not None
-        query, state = reading.query[unsure], reading.state[unsure]
-        positions = reading.positions.masked_scatter(reading.positions, unsure)
-        hits = self.memory.query_apart(query)
-        log_weights, gate, lessons = self.weigh(
-            hits, state, None if related is None else related[unsure]
+        # Mixing nothing into a row is cheaper than copying the other rows of the vocabulary.
+        hits = self.memory.query_apart(reading.query[unsure]).spread(unsure)
+        log_weights, gate, lessons = self.weigh(hits, reading.state, related)
+        return replace(
+            reading, hits=hits, log_weights=log_weights, gate=gate, lessons=lessons, complete=None
         )
-        return MemoryReading(self.memory, query, hits, positions, log_weights, gate, state, lessons)
 
     def unasked(self, state: Tensor) -> Tensor:
         """Return the state unchanged, while the memory does not take part.

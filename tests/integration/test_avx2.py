@@ -18,7 +18,8 @@ from tests.programs import ADDRESS
 AVX2 = {
     "ATEN_CPU_CAPABILITY": "avx2",
     "ONEDNN_MAX_CPU_ISA": "AVX2",
-    "FAISS_OPT_LEVEL": "AVX2",
+    "FAISS_SIMD_LEVEL": "AVX2",  # from faiss 1.15 on
+    "FAISS_OPT_LEVEL": "AVX2",  # before
     "NPY_DISABLE_CPU_FEATURES": "X86_V4 AVX512_ICL AVX512_SPR",
 }
 TESTS = (

@@ -11,6 +11,7 @@ from fairseq_plugins.modules.lstm import (
     reversal,
     take_time,
 )
+from fairseq_plugins.number_formats import native_bfloat16
 
 LENGTHS = [5, 1, 3, 4]
 NO_DROPOUT = Dropout(0.0)
@@ -100,6 +101,29 @@ def test_stack_goes_on_from_a_state() -> None:
     second, after = stack(x[2:], state=between)
     torch.testing.assert_close(torch.cat([first, second]), whole)
     torch.testing.assert_close(after, state)
+
+
+@pytest.mark.parametrize("rows", [1, 2, 3, 9])
+def test_step_by_step_is_the_whole_however_a_step_is_computed(rows: int) -> None:
+    stack = LSTMStack(3, 4, 2, NO_DROPOUT, context_dim=2)
+    x, context = torch.randn(6, rows, 3, requires_grad=True), torch.randn(6, rows, 2)
+    whole, after = stack(x, context)
+    outputs, state = [], None
+    for step in range(6):
+        output, state = stack(x[step : step + 1], context[step : step + 1], state)
+        outputs.append(output)
+    torch.testing.assert_close(torch.cat(outputs), whole)
+    torch.testing.assert_close(state, after)
+    gradients = [torch.autograd.grad(y.square().sum(), x)[0] for y in (whole, torch.cat(outputs))]
+    torch.testing.assert_close(*gradients)
+
+
+def test_a_step_is_computed_in_the_chosen_number_format() -> None:
+    stack = LSTMStack(4, 8, 1, NO_DROPOUT)
+    with torch.autocast("cpu", dtype=torch.bfloat16, enabled=native_bfloat16()):
+        _, state = stack(torch.randn(3, 2, 4))
+        output, _ = stack(torch.randn(1, 2, 4), None, state)
+    assert output.dtype == (torch.bfloat16 if native_bfloat16() else torch.float32)
 
 
 def test_stack_drops_the_input_of_every_layer() -> None:

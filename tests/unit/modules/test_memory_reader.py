@@ -346,6 +346,17 @@ def test_where_the_softmax_is_sure_the_memory_is_not_asked(
     assert torch.equal(found[sure], log_probs[POSITIONS][sure])
 
 
+def test_what_was_not_asked_has_no_neighbours() -> None:
+    memory = reader("interpolate", MEMORIES["filled"]).memory
+    asked = torch.tensor([False, True, True, False])
+    hits = memory.query(torch.randn(2, KEY_DIM))
+    missing = KeyValueMemory(1, KEY_DIM, 1, memory.neighbors).query(torch.randn(2, KEY_DIM))
+    spread = hits.spread(asked)
+    for name in ("values", "similarities", "slots", "weights"):
+        assert torch.equal(getattr(spread, name)[asked], getattr(hits, name))
+        assert torch.equal(getattr(spread, name)[~asked], getattr(missing, name))
+
+
 def test_nobody_is_asked_where_all_are_sure() -> None:
     module = reader("interpolate", MEMORIES["filled"])
     log_probs = torch.log_softmax(
