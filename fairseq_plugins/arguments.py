@@ -52,7 +52,10 @@ def picture(text: str) -> Path:
 
 
 def _at_least(least: int, text: str) -> int:
-    number = int(text)
+    try:
+        number = int(text)
+    except ValueError:
+        number = least - 1
     if number < least:
         raise argparse.ArgumentTypeError(f"{text} is not a number of at least {least}")
     return number

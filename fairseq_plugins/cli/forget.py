@@ -41,7 +41,7 @@ def run(args: argparse.Namespace) -> tuple[str, object]:
     done = bool(args.ids) or args.yes
     with open_journal(args.folder) as journal:
         found = [] if args.ids else list(journal.lessons(which))
-        ids = args.ids or [lesson.id for lesson in found]
+        ids = list(dict.fromkeys(args.ids)) or [lesson.id for lesson in found]
         if done:
             journal.forget(ids)
     lessons = counted(len(ids), "lesson")

@@ -68,7 +68,10 @@ def _pairs(args: argparse.Namespace) -> Iterator[tuple[str, str]]:
         from fairseq_plugins.teaching.entries import text_lines
 
         for number, line in enumerate(text_lines(None), 1):
-            source, tab, target = line.partition("\t")
-            if not tab:
-                raise InputError(f"standard input, line {number}: no tab between source and target")
-            yield source, target
+            cells = line.split("\t")
+            if len(cells) != 2:
+                raise InputError(
+                    f"standard input, line {number}: needs one tab, between source and target; "
+                    "for a table with more columns use `import`"
+                )
+            yield cells[0], cells[1]

@@ -71,7 +71,7 @@ def checked(entry: Entry) -> Entry:
     if len("".join(texts.values())) > LONGEST_TEXT:
         return Entry(entry.line, reason=f"longer than {LONGEST_TEXT:,} characters", bad=True)
     if any(NO_TEXT.search(text) for text in texts.values()):
-        return Entry(entry.line, reason="contains bytes that are not UTF-8", bad=True)
+        return Entry(entry.line, reason="contains a NUL, or bytes that are not UTF-8", bad=True)
     if not texts["source"] or not texts["target"]:
         return Entry(entry.line, reason="lacks a source or a target")
     if not ISO_TIME.fullmatch(texts["created"]):

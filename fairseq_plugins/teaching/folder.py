@@ -160,7 +160,7 @@ def _check_pieces(
                     f"{data}: was encoded with a sentencepiece model; give this model with --spm"
                 )
         return
-    model = load_pieces(folder / PIECES)
+    model = load_pieces(pieces)
     names = [
         model.id_to_piece(number)
         for number in range(model.get_piece_size())

@@ -2,6 +2,7 @@
 
 import functools
 import hashlib
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime
@@ -16,6 +17,8 @@ AT_ONCE = 500  # rows named in one statement, which databases limit
 WAIT = 60.0  # seconds to wait for another process that is writing
 LAYOUT = 1  # of the tables
 NO_LESSON = 1 << 31  # greater than all numbers of events, which are PostgreSQL integers
+# What no lesson contains. Databases treat a NUL as the end of a text, and refuse the others.
+NOWHERE = re.compile("[\0\ud800-\udfff]")
 LOCK = 0x1E550  # its holder writes to a journal in PostgreSQL
 
 METADATA = sa.MetaData()
@@ -170,8 +173,8 @@ def current() -> sa.Select:
 
 def conditions(selection: Selection) -> Iterator[sa.ColumnElement[bool]]:
     """Yield the conditions of a selection."""
-    if any("\0" in (getattr(selection, field.name) or "") for field in fields(Selection)):
-        yield sa.false()  # no lesson contains one, and databases treat it as the end of the text
+    if any(NOWHERE.search(getattr(selection, field.name) or "") for field in fields(Selection)):
+        yield sa.false()
         return
     if selection.search is not None:
         yield EVENTS.c.folded.contains(selection.search.casefold(), autoescape=True)

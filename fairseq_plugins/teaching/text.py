@@ -12,6 +12,8 @@ import unicodedata
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
+from fairseq_plugins.errors import InputError
+
 # A sentence ends here unless what follows rules it out.
 END = re.compile(r"[.!?…]+[\"'”“’»)\]]*\s+(?=[\"'„“‚«(\[¿¡]*\w)|[。！？]+[”’」』）]*\s*(?=\S)")
 ABBREVIATIONS = frozenset([
@@ -29,6 +31,8 @@ MARK = re.compile(
     r"|\b[\w.+-]+@[\w-]+(?:\.[\w-]+)+"
 )
 
+SURROGATE = re.compile("[\ud800-\udfff]")  # Python's sign for a byte that is not UTF-8
+SHOWN = 60  # characters of a text quoted in a message
 OPENING, CLOSING = "([{„‚«¿¡", ".,;:!?…)]}»”’%"  # signs without a space after, or before, them
 _PLACE = operator.itemgetter(0)
 
@@ -36,8 +40,14 @@ ADJACENT = re.compile(f"(?:{MARK.pattern})+")
 
 
 def normalise(text: str) -> str:
-    """Convert a text to NFC, and control characters and runs of white space to one space."""
+    """Convert a text to NFC, and control characters and runs of white space to one space.
+
+    Raises:
+        InputError: if it contains bytes that are not UTF-8, as surrogates.
+    """
     if not text.isprintable():
+        if SURROGATE.search(text):
+            raise InputError(f"{text[:SHOWN]!a}: contains bytes that are not UTF-8; convert it")
         text = "".join(" " if unicodedata.category(sign) == "Cc" else sign for sign in text)
     return " ".join(unicodedata.normalize("NFC", text).split())
 

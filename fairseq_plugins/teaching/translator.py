@@ -32,11 +32,11 @@ from fairseq_plugins.teaching.network import Network
 from fairseq_plugins.teaching.new_pairs import NewPairs
 from fairseq_plugins.teaching.sentences import Sentences
 from fairseq_plugins.teaching.taught_memory import AT_ONCE, TaughtMemory, in_parts
+from fairseq_plugins.teaching.text import SHOWN
 from fairseq_plugins.teaching.texts import Texts
 from fairseq_plugins.teaching.translation import FUZZY, Translation
 
 BEAM = 5
-SHOWN = 60  # characters of a text quoted in a message
 
 
 class Translator:

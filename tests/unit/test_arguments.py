@@ -1,6 +1,7 @@
 """Types of numbers and files on our command lines."""
 
 import argparse
+import re
 
 import pytest
 
@@ -9,12 +10,20 @@ from fairseq_plugins.arguments import not_negative, picture, positive, seed
 
 @pytest.mark.parametrize(
     ("kind", "text"),
-    [(positive, "0"), (not_negative, "-1"), (seed, "-1"), (seed, str(2**70)), (picture, "a.xyz")],
+    [
+        (positive, "0"),
+        (positive, "x"),
+        (not_negative, "-1"),
+        (not_negative, "0.5"),
+        (seed, "-1"),
+        (seed, str(2**70)),
+        (picture, "a.xyz"),
+    ],
 )
 def test_what_is_out_of_range_is_refused(kind: object, text: str) -> None:
     parser = argparse.ArgumentParser(exit_on_error=False)
     parser.add_argument("--number", type=kind)
-    with pytest.raises(argparse.ArgumentError, match=text):
+    with pytest.raises(argparse.ArgumentError, match=f": {re.escape(text)} "):
         parser.parse_args(["--number", text])
 
 

@@ -10,7 +10,8 @@ in three steps, none of which sorts a row as long as the memory:
 
 The :class:`~fairseq_plugins.memory.search.mirror.Mirror` bounds the rounding error of step 1, so no
 neighbour is lost. The similarity of a query and a key does not depend on the other queries of the
-batch. Step 2 differs: CPUs select by a threshold, accelerators select a fixed number.
+batch. Step 2 differs: CPUs select by a threshold, accelerators select a fixed number. For few
+queries, CPUs compare short sketches of the keys in step 1.
 """
 
 import torch
@@ -21,6 +22,7 @@ from fairseq_plugins.memory.hits import NOTHING
 from fairseq_plugins.memory.search.contents import Contents, find_holes, follow_holes
 from fairseq_plugins.memory.search.mirror import DTYPES, Mirror, coarse_dtype
 from fairseq_plugins.memory.search.selection import Selection
+from fairseq_plugins.memory.search.sketches import SketchedSearch
 from fairseq_plugins.memory.search.threshold import Threshold
 
 
@@ -42,6 +44,7 @@ class ExactSearch:
         self.on_cpu = Threshold(budget_mb << 20)
         self.elsewhere = Selection(budget_mb << 20)
         self._keys: Tensor | None = None
+        self.of_few = SketchedSearch(dtype, budget_mb << 20)
         self._mirror: Mirror | None = None  # made when it is first needed
         self._extent, self._holes = 0, torch.empty(0, dtype=torch.int64)
 
@@ -59,6 +62,7 @@ class ExactSearch:
                 self._mirror = None
             else:
                 self._mirror.update(keys, changed)
+        self.of_few.update(keys, self._extent, self._holes, changed)
         self._keys = keys
 
     @property
@@ -81,7 +85,13 @@ class ExactSearch:
         similarities = query.new_empty(len(query), 0)
         slots = similarities.long()
         if found and len(query):
-            way = self.elsewhere if query.is_cuda else self.on_cpu
-            similarities, slots = way.search(query, found, self._contents())
+            similarities, slots = self._nearest(query, found)
         missing = 0, k - similarities.shape[1]
         return F.pad(similarities, missing, value=-torch.inf), F.pad(slots, missing, value=NOTHING)
+
+    def _nearest(self, query: Tensor, k: int) -> tuple[Tensor, Tensor]:
+        """Return the similarities and slots [N, k] of the k best; k <= extent."""
+        if query.is_cuda:
+            return self.elsewhere.search(query, k, self._contents())
+        found = self.of_few.search(query, k)
+        return self.on_cpu.search(query, k, self._contents()) if found is None else found

@@ -2,6 +2,7 @@
 
 import io
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -96,8 +97,9 @@ def test_terms_and_pairs_of_standard_input(program: Program) -> None:
     assert "contradicts the older lesson 1, 'Katze'; this one applies" in told
     assert "lesson 1 (older): Katze" in program("show", 3)
     assert [one["id"] for one in program.json("show", 1)["beside"]] == [3]
-    with pytest.raises(InputError, match="standard input, line 2: no tab"):
-        program("teach", stdin="the\tdie\nnothing\n")
+    for line in ("nothing", "dog\tHund\tsure"):
+        with pytest.raises(InputError, match="standard input, line 2: needs one tab"):
+            program("teach", stdin=f"the\tdie\n{line}\n")
     assert program.json("lessons")["total"] == 4, "what precedes the fault is taught"
 
 
@@ -168,6 +170,24 @@ def test_what_is_no_translator_folder(tmp_path: Path, verb: list[str]) -> None:
     """One line names the folder and the remedy."""
     with pytest.raises(InputError, match=r"is not a translator folder.*fairseq-memory pack"):
         main([verb[0], str(tmp_path), *verb[1:]])
+
+
+@pytest.mark.parametrize(
+    "arguments", [["explain"], ["teach", "x"], ["lessons", "--search"]], ids=" ".join
+)
+def test_arguments_that_are_not_utf8(program: Program, arguments: list[str]) -> None:
+    """They come to Python with surrogates."""
+    argument = os.fsdecode("schläft".encode("latin-1"))
+    if arguments[0] == "lessons":
+        assert program(*arguments, argument) == "0 of 0 lessons\n"
+        return
+    with pytest.raises(InputError, match="contains bytes that are not UTF-8"):
+        program(*arguments, argument)
+
+
+def test_an_id_that_is_given_twice_is_one_lesson(program: Program) -> None:
+    program("teach", *CAT)
+    assert program("forget", 1, 1) == "1 lesson forgotten\n"
 
 
 def test_text_that_is_not_utf8(folder: Path, tmp_path: Path) -> None:

@@ -316,7 +316,7 @@ def test_bytes_that_are_not_text(tmp_path: Path) -> None:
     """Latin 1 is rejected, for instance."""
     path = tmp_path / "x.tsv"
     path.write_bytes("fox\tFüchse\n".encode("latin-1"))
-    assert skipped(path) == [(1, "contains bytes that are not UTF-8", True)]
+    assert skipped(path) == [(1, "contains a NUL, or bytes that are not UTF-8", True)]
 
 
 def test_formats_that_are_not_known(tmp_path: Path) -> None:

@@ -3,6 +3,8 @@
 import itertools
 import json
 import math
+import os
+import re
 import shutil
 from collections.abc import Iterator
 from dataclasses import asdict
@@ -233,6 +235,7 @@ def test_decoding_a_lesson_looks_nothing_up(
         ("x", " \n", "a source and a target"),
         ("<b></b>", "x", "a source and a target"),
         ("cat " * 100, "x", "pieces, but a sentence may have"),
+        ("x", os.fsdecode(b"sch\xf6n"), r"'sch\\udcf6n': contains bytes that are not UTF-8"),
     ],
 )
 def test_what_cannot_be_taught(
@@ -343,7 +346,7 @@ def test_packing_checks_that_the_parts_belong_together(tmp_path: Path) -> None:
     before = sorted(tmp_path.iterdir())
     other = tmp_path / "one" / "other.model"
     other.write_bytes(b"nonsense")
-    with pytest.raises(InputError, match="not a sentencepiece model"):
+    with pytest.raises(InputError, match=f"^{re.escape(str(other))}: is not a sentencepiece model"):
         pack(*parts[:2], other, folder)
     with pytest.raises(InputError, match=r"has no dictionary dict.en.txt"):
         pack(parts[0], tmp_path, parts[2], folder)

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from fairseq_plugins.memory.search import selection, threshold
+from fairseq_plugins.memory.search import selection, sketches, threshold
 from fairseq_plugins.memory.search.exact import ExactSearch
 from fairseq_plugins.memory.search.mirror import Mirror
 from fairseq_plugins.memory.search.selection import Selection, dot_products
@@ -25,7 +25,14 @@ DEVICES = ["cpu", pytest.param("cuda", marks=pytest.mark.skipif(
     not torch.cuda.is_available(), reason="needs a CUDA device"))]  # fmt: skip
 
 
-WAYS = ["threshold", "small tiles", "selection"]
+WAYS = ["threshold", "small tiles", "selection", "sketches"]
+
+
+@pytest.fixture(autouse=True)
+def short_sketches(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let keys of any length, which differ in any way, have sketches in small blocks."""
+    for name, value in {"ENERGY": 0.5, "LANES": 1, "SHORTER": 1, "BLOCK": 4, "MANY": 1}.items():
+        monkeypatch.setattr(sketches, name, value)
 
 
 def searcher(
@@ -35,8 +42,9 @@ def searcher(
     budget: int = 64,
     way: str = "threshold",
 ) -> ExactSearch:
-    """Search as a CPU does, in large or small tiles, or as accelerators do."""
+    """Search as a CPU does, in large or small tiles or by sketches, or as accelerators do."""
     found = ExactSearch(dtype, budget)
+    found.of_few.least, found.of_few.most = 1, len(keys) if way == "sketches" else 0
     if way == "selection":
         found.on_cpu = found.elsewhere  # type: ignore[assignment]
     if way == "small tiles":
