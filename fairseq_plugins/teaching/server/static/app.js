@@ -18,6 +18,7 @@ function show() {
     else link.removeAttribute("aria-current");
   }
   VIEWS[name].show();
+  countLessons(); // others may have taught some
 }
 
 async function countLessons() {
@@ -45,4 +46,3 @@ document.addEventListener("visibilitychange", () => {
 });
 onChange(countLessons);
 show();
-countLessons();
