@@ -146,7 +146,9 @@ def test_what_cannot_be_measured_is_a_line_of_advice(
     wrong: list,
     message: str,
     capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr("fairseq_plugins.program.start", lambda: None)
     given = ["--data", drawings, "--path", learned[0] / "checkpoint_last.pt", *wrong]
     with pytest.raises((InputError, SystemExit)) as ended:
         main(["evaluate", "omniglot", *map(str, given)])

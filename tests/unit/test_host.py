@@ -47,7 +47,7 @@ def test_programs_of_fairseq_are_known(program: str) -> None:
     assert is_fairseqs(program) and not is_ours(program)
 
 
-OURS = [*(ROOT / "scripts").glob("*.py"), ROOT / "fairseq_plugins/cli/__main__.py",
+OURS = [*sorted((ROOT / "scripts").glob("*.py")), ROOT / "fairseq_plugins/cli/__main__.py",
         Path("/usr/bin/fairseq-memory"), Path("C:/Scripts/fairseq-memory.exe")]  # fmt: skip
 
 
