@@ -38,7 +38,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> tuple[Iterator[str], Iterator[object]]:
     """Teach and yield the lessons one by one."""
     if (args.source is None) != (args.target is None):
-        args.error("a source needs a target: give both or neither")
+        args.error("a source needs a target: give both or neither; `import` teaches a file")
     for term in args.term:
         if "=" not in term:
             args.error(f"--term {term!r} has no '=': write SOURCE=TARGET")

@@ -161,8 +161,9 @@ class ApproximateSearch:
         self._held = self.values != NOTHING
         self._fitted, self._changes, self._balance = len(slots), 0, self.index.imbalance
         self._tunings.clear()
-        # From now on it only answers in doubt and checks, so a copy of the keys would not pay.
+        # From now on it only answers in doubt and checks, so copies of the keys would not pay.
         self.exact = ExactSearch("float32", self.config.search_budget_mb)
+        self.exact.of_few.most = 0
         self.exact.update(self.keys, self.values)
         took = f"{'read' if restored else 'made'} in {time.perf_counter() - began:.1f} s"
         logger.info(f"memory search: {self.index} for {len(slots):,} keys, {took}")

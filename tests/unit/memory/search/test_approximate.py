@@ -130,6 +130,15 @@ def test_the_index_is_used(grown: KeyValueMemory, monkeypatch: pytest.MonkeyPatc
     assert asked == [7]
 
 
+def test_no_copies_of_the_keys_are_beside_the_index(grown: KeyValueMemory) -> None:
+    grown.query(unit(2, DIM))
+    exact = search_of(grown).exact
+    exact.of_few.least = 1
+    exact.search(unit(2, DIM), 3)
+    assert exact.of_few._sketches is None and exact._mirror is not None
+    assert exact._mirror.keys is grown.keys
+
+
 def test_all_keys_equal(grown: KeyValueMemory) -> None:
     grown.forget(torch.arange(2000))
     key = unit(1, DIM).expand(500, DIM)
