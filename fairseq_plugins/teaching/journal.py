@@ -59,9 +59,9 @@ class Journal:
                     connection.execute(sa.insert(ABOUT).values(layout=LAYOUT))
         except (sa.exc.SQLAlchemyError, ModuleNotFoundError, ValueError) as error:
             raise InputError(
-                f"{place}: cannot be opened as a journal of lessons ({_reason(error)}); give a "
-                "file in a writable folder, or the URL of a PostgreSQL database "
-                "(needs `pip install fairseq-memory[postgres]`)"
+                f"{place}: cannot be opened as a journal of lessons ({_reason(error)}); its folder "
+                "must be writable; `lessons` in translator.json may name a file elsewhere, or a "
+                "PostgreSQL database (needs `pip install fairseq-memory[postgres]`)"
             ) from error
         if layout not in (None, LAYOUT):
             raise InputError(
