@@ -58,7 +58,10 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         help="treat each line as a lesson: keep all of it for ever, and learn which source words "
         "its new words translate")  # fmt: skip
     add("--clear", action="store_true", help="empty the memory first")
-    add("--epochs", type=not_negative, default=1, help="passes over the split; 0 only calibrates")
+    add("--drop-alike", type=positive, metavar="N",
+        help="after filling, drop slots whose N nearest slots all hold the same value as they do, "
+        "but keep one near each of them; lessons stay")  # fmt: skip
+    add("--epochs", type=not_negative, default=1, help="passes over the split; 0 writes nothing")
     add("--calibrate", metavar="SPLIT",
         help="part of the data to fit gate and temperature on, such as valid")  # fmt: skip
     add_decoding(parser)

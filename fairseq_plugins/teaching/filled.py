@@ -15,7 +15,9 @@ from fairseq_plugins.autocast import AUTO
 from fairseq_plugins.checkpoints.corpora import LINES, Corpora, corpora_of
 from fairseq_plugins.criterions.memory_cross_entropy import policy_for
 from fairseq_plugins.errors import InputError
+from fairseq_plugins.memory import KeyValueMemory
 from fairseq_plugins.memory.collective import number_of_ranks
+from fairseq_plugins.memory.thinning import spare_slots
 from fairseq_plugins.modules.term_reader import TermReader
 from fairseq_plugins.patches.memory_files import index_beside
 from fairseq_plugins.ranks import lead
@@ -52,7 +54,9 @@ class Filling:
         teach: whether each line of the split is a lesson and is kept completely, see
             :func:`~.teach.teach`.
         clear: whether to empty the memory first.
-        epochs: number of passes over the split; 0 only calibrates.
+        drop_alike: after filling, number of neighbours that must hold the value of a slot so that
+            it is dropped, see :func:`~.thinning.spare_slots`; None to drop nothing.
+        epochs: number of passes over the split; 0 writes nothing.
         calibrate: part of the data on which to fit gate and temperature; None for none.
         max_tokens: maximum number of target tokens in a batch.
         seed: of the order of batches.
@@ -74,6 +78,7 @@ class Filling:
     keep_text: bool = False
     teach: bool = False
     clear: bool = False
+    drop_alike: int | None = None
     epochs: int = 1
     calibrate: str | None = None
     max_tokens: int = 4000
@@ -98,18 +103,38 @@ class Filling:
 
 
 @dataclass(frozen=True)
+class Thinning:
+    """Summary of dropping slots that others replace."""
+
+    dropped: int
+    """Slots dropped."""
+    kept: int
+    """Slots in use at the end."""
+
+    def __str__(self) -> str:
+        """Return one line for people."""
+        return (
+            f"{self.dropped:,} of {self.dropped + self.kept:,} slots dropped, because those around "
+            f"them hold the same value; {self.kept:,} slots filled"
+        )
+
+
+@dataclass(frozen=True)
 class Filled:
     """Summary of the changes to a checkpoint's memory."""
 
     output: Path
     fill: FillReport | TeachReport | None
     """Summary of what was written to the memory; None if nothing was."""
+    thinning: Thinning | None
+    """Summary of what was dropped from it; None if nothing was to be."""
     calibration: Calibration | None
     """Result of the calibration; None without one."""
 
     def __str__(self) -> str:
         """Return a line for each change."""
-        done = [str(part) for part in (self.fill, self.calibration) if part is not None]
+        parts = (self.fill, self.thinning, self.calibration)
+        done = [str(part) for part in parts if part is not None]
         return "\n".join([*done, f"Wrote {self.output}"])
 
 
@@ -132,8 +157,8 @@ def fill_checkpoint(path: Path, output: Path, filling: Filling, device: str = "c
     Raises:
         InputError: if the checkpoint or the data is unusable.
     """
-    if filling.teach and number_of_ranks() > 1:
-        raise InputError("--teach: lessons are taught by one process; start only one")
+    if number_of_ranks() > 1:
+        _check_alone(filling)
     allocator.keep_freed_memory()
     torch.manual_seed(filling.seed)
     corpus = Corpus(filling.data, filling.max_tokens, filling.seed)
@@ -152,11 +177,20 @@ def fill_checkpoint(path: Path, output: Path, filling: Filling, device: str = "c
     corpora = corpora_of(loaded.state)
     known = Texts(path, corpora.texts)
     report = _fill(loaded, filling, corpora, unfinished, done) if filling.epochs else None
+    thinning = _thin(loaded.memory, filling.drop_alike) if filling.drop_alike else None
     gained = calibrate(loaded, filling.calibrate) if filling.calibrate else None
     _save(loaded, output, corpora, _texts(loaded, filling, corpora, known))
     unfinished.remove()
     known.close()
-    return Filled(output, report, gained)
+    return Filled(output, report, thinning, gained)
+
+
+def _check_alone(filling: Filling) -> None:
+    """Raise InputError if several processes cannot do what one can."""
+    if filling.teach:
+        raise InputError("--teach: lessons are taught by one process; start only one")
+    if filling.drop_alike:
+        raise InputError("--drop-alike: slots are dropped by one process; start only one")
 
 
 def _read(path: Path, options: dict[str, Any]) -> dict[str, Any]:
@@ -204,6 +238,13 @@ def _fill(
     keep = partial(unfinished.keep, loaded)
     report = fill(loaded, filling.split, policy, filling.epochs, origin, done, keep)
     return replace(report, seconds=unfinished.seconds)
+
+
+def _thin(memory: KeyValueMemory, alike: int) -> Thinning:
+    """Drop the slots that the memory can spare."""
+    spare = spare_slots(memory, alike)
+    memory.forget(spare)
+    return Thinning(len(spare), len(memory))
 
 
 def _texts(

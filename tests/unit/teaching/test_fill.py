@@ -1,5 +1,6 @@
 """Filling a memory with a corpus."""
 
+from dataclasses import replace
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -9,10 +10,14 @@ import torch
 from fairseq import checkpoint_utils
 
 from fairseq_plugins.checkpoints.files import read_checkpoint
+from fairseq_plugins.checkpoints.memories import MemoryOfCheckpoint
 from fairseq_plugins.errors import InputError
 from fairseq_plugins.memory import KeyValueMemory, search
+from fairseq_plugins.memory.search.stored_index import read_index
 from fairseq_plugins.memory.state import memory_buffers
 from fairseq_plugins.modules.write_policy import WritePolicy
+from fairseq_plugins.patches.memory_files import index_beside
+from fairseq_plugins.teaching import filled as filling_of_checkpoints
 from fairseq_plugins.teaching.fill import fill
 from fairseq_plugins.teaching.filled import Filling, fill_checkpoint
 from fairseq_plugins.teaching.loaded_checkpoint import Corpus, LoadedCheckpoint
@@ -211,3 +216,27 @@ def test_options_of_the_memory_are_those_of_the_result(
     ]  # fmt: skip
     with pytest.raises(InputError, match="--memory-sure 7: must be above 0 and at most 1"):
         fill_checkpoint(output, output, Filling(trained.data, "test", memory_sure=7))
+
+
+def test_slots_that_others_replace_are_dropped_and_the_rest_stays_as_it_is(
+    trained: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(search, "FEW", 10)
+    paths = tmp_path / "all.pt", tmp_path / "fewer.pt"
+    how = Filling(trained.data, memory_size=2000, memory_search="ivf", clear=True)
+    fill_checkpoint(trained.last, paths[0], how)
+    less = replace(how, clear=False, epochs=0, drop_alike=1)
+    thinning = fill_checkpoint(paths[0], paths[1], less).thinning
+    before, after = (MemoryOfCheckpoint(path).memory() for path in paths)
+    kept = after.values >= 0
+    assert thinning is not None and thinning.dropped > 0
+    assert thinning.kept == int(kept.sum()) == len(before) - thinning.dropped
+    for name in ("keys", "values", "origins", "merges", "touched", "pinned"):
+        assert torch.equal(after.get_buffer(name)[kept], before.get_buffer(name)[kept]), name
+    read_index(index_beside(paths[1]), after.keys, kept.nonzero()[:, 0])
+
+
+def test_slots_are_dropped_by_one_process(trained: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(filling_of_checkpoints, "number_of_ranks", lambda: 2)
+    with pytest.raises(InputError, match="--drop-alike: slots are dropped by one process"):
+        fill_checkpoint(trained.last, trained.last, Filling(trained.data, drop_alike=2))
