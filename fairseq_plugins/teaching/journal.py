@@ -60,8 +60,9 @@ class Journal:
         except (sa.exc.SQLAlchemyError, ModuleNotFoundError, ValueError) as error:
             raise InputError(
                 f"{place}: cannot be opened as a journal of lessons ({_reason(error)}); its folder "
-                "must be writable; `lessons` in translator.json may name a file elsewhere, or a "
-                "PostgreSQL database (needs `pip install fairseq-memory[postgres]`)"
+                "must be writable and have space left; `lessons` in translator.json may name a "
+                "file elsewhere, or a PostgreSQL database (needs `pip install "
+                "fairseq-memory[postgres]`)"
             ) from error
         if layout not in (None, LAYOUT):
             raise InputError(
