@@ -118,6 +118,7 @@ async function teach(event) {
   const who = author.value.trim();
   localStorage.setItem(AUTHOR, who);
   form.querySelectorAll("button").forEach((button) => { button.disabled = true; });
+  byId("corrected").textContent = "teaching…";
   try {
     for (const [text, target] of [...corrections]) {
       if (!sentencesWith(translation, text).length) continue;
@@ -128,6 +129,7 @@ async function teach(event) {
     toast(error.message);
   }
   form.querySelectorAll("button").forEach((button) => { button.disabled = false; });
+  showCorrections();
   if (!lessons.length) return;
   toast(`Taught: ${lessons.map((one) => `“${one.target}”`).join(", ")}`, { name: "Undo", run: undo });
   byId("notices").replaceChildren(...lessons.flatMap(warnings));
