@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from fairseq_plugins.data.drawn import TRAIN
 from fairseq_plugins.errors import InputError
 from fairseq_plugins.modules.term_reader import TermReader
 from fairseq_plugins.modules.words import Words
@@ -93,7 +94,7 @@ def count_words(loaded: LoadedCheckpoint, reader: TermReader) -> None:
     """
     if reader.target_counts.total():
         return
-    train = str(loaded.task.cfg.train_subset)
+    train = str(getattr(loaded.task.cfg, "train_subset", TRAIN))
     try:
         batches = loaded.batches(train)
         for sample in batches:

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from fairseq.checkpoint_utils import load_model_ensemble
 
+from fairseq_plugins.teaching.filled import Filling, fill_checkpoint
 from fairseq_plugins.teaching.loaded_checkpoint import Corpus, LoadedCheckpoint
 from tests.programs import fairseq, succeeded
 from tests.tiny_training import PLUGINS
@@ -65,9 +66,11 @@ def test_a_memory_is_taught_and_filled_with_all_examples(tmp_path: Path, joins: 
         "--max-update", 10),
     )  # fmt: skip
     assert ("memory_fill" in succeeded(done)) == (joins == 0)
-    filled = LoadedCheckpoint(tmp_path / "checkpoint_last.pt", Corpus(None), memory_size=500)
+    filled = LoadedCheckpoint(tmp_path / "checkpoint_last.pt", Corpus(None))
     assert sum(batch["nsentences"] for batch in filled.batches("train")) == 96  # 70, in 32s
-    filled.save(tmp_path / "filled.pt")
+    how = Filling(memory_size=500, clear=True)
+    report = fill_checkpoint(tmp_path / "checkpoint_last.pt", tmp_path / "filled.pt", how).fill
+    assert report is not None and 0 < report.filled <= report.written == report.seen
     model = load_model_ensemble([str(tmp_path / "filled.pt")])[0][0]
     assert model.decoder.asks
 
