@@ -1,8 +1,8 @@
 """Measures a translator's day: each sentence is translated, then its correct translation taught.
 
-Three ways of working through the same text are compared: without memory; with a translation memory
-as in every CAT tool, which copies the translation of the most similar sentence so far; and with a
-translator that remembers. No sentence is known before it was translated.
+Ways of working through the same text are compared: without memory; with a translation memory as in
+every CAT tool, which copies the translation of the most similar sentence so far; with a translator
+that remembers; and with both. No sentence is known before it was translated.
 """
 
 from collections.abc import Iterator, Sequence
@@ -18,7 +18,7 @@ from fairseq_plugins.evaluation.scoring import Scorer
 from fairseq_plugins.progress import Progress
 from fairseq_plugins.teaching.fuzzy import NearSources
 
-ALONE, FUZZY, REMEMBERS = "alone", "fuzzy matches", "remembers"
+ALONE, FUZZY, REMEMBERS, BOTH = "alone", "fuzzy matches", "remembers", "both"
 PARTS = 5  # of the text, after each of which there are scores
 
 
@@ -105,12 +105,13 @@ def measure_day(folder: Path, prefix: Path, how: Day, device: str = "cpu") -> Da
     pupil = WithMemory(alone)
     start, own = pupil.held(), alone.translate(text.source, how.beam)
     copies = list(fuzzy_matches(text, how.similarity))
-    worked = {
-        ALONE: own,
-        FUZZY: [copy or one for copy, one in zip(copies, own, strict=True)],
-        REMEMBERS: list(remembered(pupil, text, how.beam)),
-    }
+    remembering = list(remembered(pupil, text, how.beam))
     pupil.forget()
+    fuzzy, both = (
+        [copy or one for copy, one in zip(copies, others, strict=True)]
+        for others in (own, remembering)
+    )
+    worked = {ALONE: own, FUZZY: fuzzy, REMEMBERS: remembering, BOTH: both}
     return scored(
         worked, text.target, how.tokenize,
         copied=sum(copy is not None for copy in copies),

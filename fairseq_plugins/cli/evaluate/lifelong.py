@@ -3,8 +3,8 @@
     fairseq-memory evaluate lifelong my-translator manuals
 
 The text is PREFIX.en and PREFIX.de for a translator from English to German. It is also translated
-without memory, and with fuzzy matches: copies of what the most similar sentence so far was
-translated as. The translator folder and its own lessons stay unchanged.
+without memory, with fuzzy matches (copies of what the most similar sentence so far was translated
+as), and with both. The translator folder and its own lessons stay unchanged.
 """
 
 import argparse

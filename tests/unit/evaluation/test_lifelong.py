@@ -10,6 +10,7 @@ from fairseq_plugins.errors import InputError
 from fairseq_plugins.evaluation.lesson_sets import Text
 from fairseq_plugins.evaluation.lifelong import (
     ALONE,
+    BOTH,
     FUZZY,
     REMEMBERS,
     Day,
@@ -86,5 +87,7 @@ def test_a_folder_works_through_a_text_and_stays_as_it_is(tmp_path: Path) -> Non
     report = measure_day(folder, tmp_path / "day", Day(beam=2, sentences=4))
     assert contents() == before and report.forgets and report.until[-1] == 4
     assert report.copied == 2 and report.bleu[REMEMBERS][-1] > report.bleu[ALONE][-1]
+    assert list(report.bleu) == [ALONE, FUZZY, REMEMBERS, BOTH]
+    assert report.bleu[BOTH][-1] >= report.bleu[FUZZY][-1]
     with pytest.raises(InputError, match="similarity nan: it is above 0 and at most 1"):
         measure_day(folder, tmp_path / "day", Day(similarity=float("nan")))
