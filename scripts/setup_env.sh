@@ -22,7 +22,9 @@ header = os.path.join(sysconfig.get_path("include"), "Python.h")
 sys.exit(sys.version_info < (3, 11) or not os.path.exists(header))' 2>/dev/null
 }
 
-# Modules are compiled to bytecode when they are first imported; most never are.
+# Modules are compiled to bytecode when they are first imported; most never are. The bytecode is kept,
+# or every program would start seconds later.
+unset PYTHONDONTWRITEBYTECODE
 install() {
     "$venv/bin/python" -m pip install --no-compile --constraint constraints.txt "$@"
 }
