@@ -17,8 +17,8 @@ from tests.programs import SOURCE
 SHOW = "import json, os, tests.environment; print(json.dumps(dict(os.environ)))"
 FOREIGN = {
     "HTTP_PROXY": "http://127.0.0.1:9", "no_proxy": "", "LC_ALL": "xx_XX", "LANG": "de_DE",
-    "COLUMNS": "20", "FORCE_COLOR": "1", "PYTHONUNBUFFERED": "1", "PYTHONDONTWRITEBYTECODE": "1", "PIP_USER": "1", "GIT_DIR": "/x",
-    "RANK": "1", "WORLD_SIZE": "2", "SLURM_PROCID": "1",
+    "COLUMNS": "20", "FORCE_COLOR": "1", "PYTHONUNBUFFERED": "1", "PIP_USER": "1", "GIT_DIR": "/x",
+    "PYTHONDONTWRITEBYTECODE": "1", "RANK": "1", "WORLD_SIZE": "2", "SLURM_PROCID": "1",
 }  # fmt: skip
 
 
