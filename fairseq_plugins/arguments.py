@@ -1,8 +1,11 @@
 """Command lines: types of numbers, and help that shows defaults. Imports nothing heavy."""
 
 import argparse
+from dataclasses import fields
 from pathlib import Path
+from typing import TypeVar
 
+Options = TypeVar("Options")  # a dataclass
 PICTURES = (".pdf", ".png", ".svg")
 LARGEST_SEED = 2**31 - 1  # half of numpy's limit: epochs add to the seed
 LARGEST_PORT = 65_535
@@ -15,6 +18,16 @@ class HelpFormatter(argparse.ArgumentDefaultsHelpFormatter, argparse.RawDescript
         if action.default in (None, False, [], ""):
             return action.help
         return super()._get_help_string(action)
+
+
+def collected(args: argparse.Namespace, kind: type[Options]) -> Options:
+    """Return a dataclass whose fields are arguments of the same names.
+
+    Args:
+        args: parsed command line.
+        kind: the dataclass.
+    """
+    return kind(**{field.name: getattr(args, field.name) for field in fields(kind)})  # type: ignore[arg-type]
 
 
 def positive(text: str) -> int:

@@ -39,18 +39,9 @@ def postgresql() -> Iterator[str]:
 
     control = [bin / "pg_ctl", "-D", folder / "data", "-l", folder / "log", "-wt", int(LONGEST)]
     try:
-        run(
-            bin / "initdb",
-            "-D",
-            folder / "data",
-            "-A",
-            "trust",
-            "-U",
-            USER,
-            "--no-sync",
-            "--encoding=UTF8",
-            "--locale=C",
-        )  # whatever the machine speaks
+        # The encoding and the locale are named, whatever the machine speaks.
+        run(bin / "initdb", "-D", folder / "data", "-A", "trust", "-U", USER, "--no-sync",
+            "--encoding=UTF8", "--locale=C")  # fmt: skip
         run(*control, "-o", f"-k {folder} -c listen_addresses=''", "start")
         yield f"postgresql://{USER}@/{USER}?host={folder}"
         run(*control, "-m", "fast", "stop")

@@ -47,10 +47,8 @@ def run(
     given = vars(args).items()
     settings = {name: value for name, value in given if name != "json" and not callable(value)}
     results = [duel.as_json() for duel in duels]
-    where = about.get("accelerator", f"{about['processor']}, {about['threads']} threads")
-    heading = f"{where}, torch {about['torch']}"
     numbers = {"machine": about, "settings": settings, "results": results}
-    return finish(args, numbers, heading, "", duels_table(duels))
+    return finish(args, numbers, heading(about), "", duels_table(duels))
 
 
 def begin(args: argparse.Namespace, quick: Mapping[str, Any] | None = None) -> dict[str, Any]:
@@ -75,6 +73,12 @@ def begin(args: argparse.Namespace, quick: Mapping[str, Any] | None = None) -> d
     if given.get("threads"):
         torch.set_num_threads(args.threads)
     return machine(device)
+
+
+def heading(about: Mapping[str, Any]) -> str:
+    """Return a line about the machine, as :func:`machine` describes it."""
+    where = about.get("accelerator", f"{about['processor']}, {about['threads']} threads")
+    return f"{where}, torch {about['torch']}"
 
 
 def finish(args: argparse.Namespace, numbers: Mapping[str, Any], *lines: str) -> str:

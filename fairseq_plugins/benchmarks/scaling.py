@@ -5,7 +5,6 @@ All ranks have the whole memory, or it is divided among them.
 
 import hashlib
 import json
-import os
 import statistics
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -19,6 +18,7 @@ import torch.distributed as dist
 import torch.multiprocessing as mp
 import torch.nn.functional as F
 
+from fairseq_plugins.benchmarks.search import resident
 from fairseq_plugins.memory import KeyValueMemory
 from fairseq_plugins.memory.sharded import ShardedMemory
 from fairseq_plugins.memory.state import LAYOUT, empty_memory
@@ -28,7 +28,7 @@ NUMBER, INDEX = 4, 8  # bytes of a number in a key or a weight; of a slot, a val
 REST = 4 * INDEX + 1  # bytes of a slot without its key
 WARM_UP = 2  # steps
 PHASES = ("search", "learn", "commit")
-COUNTERS, PAGES = Path("/proc/net/dev"), Path("/proc/self/statm")  # on Linux
+COUNTERS = Path("/proc/net/dev")  # on Linux
 
 
 @dataclass(frozen=True)
@@ -117,12 +117,12 @@ def _rank(rank: int, ranks: int, load: Load, divided: bool, folder: str) -> None
     torch.set_num_threads(1)
     meeting = f"file://{folder}/meeting"
     dist.init_process_group("gloo", init_method=meeting, world_size=ranks, rank=rank)
-    before = _resident()
+    before = resident()
     kind = ShardedMemory if divided else KeyValueMemory
     memory = kind(load.slots, load.key_dim, VALUES, neighbors=load.neighbors)
     memory.load_state_dict(_full(load))
     memory.query(torch.ones(1, load.key_dim))  # so that the search has what it needs
-    after = _resident()
+    after = resident()
     steps = [_step(memory, load, ranks, step) for step in range(WARM_UP + load.steps)][WARM_UP:]
     result = {
         "seconds": {p: statistics.median(step[p][0] for step in steps) for p in PHASES},
@@ -176,13 +176,6 @@ def _loopback_bytes() -> int | None:
         return None
     lines = (line.split() for line in COUNTERS.read_text().splitlines())
     return next((int(line[1]) for line in lines if line[:1] == ["lo:"]), None)
-
-
-def _resident() -> int | None:
-    """Return the bytes of main memory that this process takes."""
-    if not PAGES.exists():
-        return None
-    return int(PAGES.read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
 def _digest(memory: KeyValueMemory) -> str:

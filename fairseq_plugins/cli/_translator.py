@@ -32,6 +32,15 @@ def add_search(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_scoring(parser: argparse.ArgumentParser) -> None:
+    """Add the options for translations that are scored."""
+    add = parser.add_argument
+    add("--beam", type=positive, default=5, help="width of the beam search")
+    add("--tokenize", choices=("none", "13a"), default="13a",
+        help="sacrebleu's tokenisation: 13a for raw text, none for tokenised text")  # fmt: skip
+    add_device(parser)
+
+
 def add_selection(parser: argparse.ArgumentParser) -> None:
     """Add the options that select lessons."""
     add = parser.add_argument

@@ -7,10 +7,10 @@ weights, and while its memory is empty, it translates as before. `fill` and `tea
 """
 
 import argparse
-from dataclasses import asdict, fields
+from dataclasses import asdict
 from pathlib import Path
 
-from fairseq_plugins.arguments import not_negative, positive
+from fairseq_plugins.arguments import collected, not_negative, positive
 from fairseq_plugins.cli._decoding import add_decoding
 
 QUERIES = ("features", "scaled", "pca", "trained")
@@ -51,6 +51,6 @@ def run(args: argparse.Namespace) -> tuple[str, object]:
     from fairseq_plugins.program import device
     from fairseq_plugins.teaching.attach import Attaching, attach
 
-    how = Attaching(**{field.name: getattr(args, field.name) for field in fields(Attaching)})
+    how = collected(args, Attaching)
     done = attach(args.path, args.output, how, device(args.cpu))
     return str(done), asdict(done) | {"output": str(done.output)}

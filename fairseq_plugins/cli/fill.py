@@ -9,10 +9,10 @@ ten minutes; if the program is killed, the same command goes on from there.
 """
 
 import argparse
-from dataclasses import asdict, fields
+from dataclasses import asdict
 from pathlib import Path
 
-from fairseq_plugins.arguments import not_negative, positive
+from fairseq_plugins.arguments import collected, not_negative, positive
 from fairseq_plugins.cli._decoding import add_decoding
 
 STORAGES = ("ram", "mmap")
@@ -73,7 +73,7 @@ def run(args: argparse.Namespace) -> tuple[str, object]:
     from fairseq_plugins.ranks import team
     from fairseq_plugins.teaching.filled import Filling, fill_checkpoint
 
-    how = Filling(**{field.name: getattr(args, field.name) for field in fields(Filling)})
+    how = collected(args, Filling)
     with team(where := device(args.cpu)):
         done = fill_checkpoint(args.path, args.output, how, where)
     return str(done), asdict(done) | {"output": str(done.output)}

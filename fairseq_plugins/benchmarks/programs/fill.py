@@ -9,7 +9,7 @@ Empties the memory of a checkpoint and writes all target tokens of a corpus to i
 import argparse
 from pathlib import Path
 
-from fairseq_plugins.arguments import positive
+from fairseq_plugins.arguments import collected, positive
 from fairseq_plugins.benchmarks.options import add_json
 
 
@@ -30,15 +30,14 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> str:
     """Measure, and return the table."""
-    from dataclasses import asdict, fields
+    from dataclasses import asdict
 
     from fairseq_plugins import allocator
     from fairseq_plugins.benchmarks.filling import Work, measure, table
-    from fairseq_plugins.benchmarks.report import begin, finish
+    from fairseq_plugins.benchmarks.report import begin, finish, heading
 
     about = begin(args)
     allocator.keep_freed_memory()
-    marks = measure(Work(**{field.name: getattr(args, field.name) for field in fields(Work)}))
+    marks = measure(collected(args, Work))
     numbers = {"machine": about, "marks": [asdict(mark) for mark in marks]}
-    where = f"{about['processor']}, {args.threads} threads, torch {about['torch']}"
-    return finish(args, numbers, where, "", *table(marks))
+    return finish(args, numbers, heading(about), "", *table(marks))

@@ -10,7 +10,7 @@ relative to the emptied memory, and BLEU is of the sentences as they are tokenis
 import argparse
 from pathlib import Path
 
-from fairseq_plugins.arguments import positive
+from fairseq_plugins.arguments import collected, positive
 from fairseq_plugins.benchmarks.options import add_json
 
 
@@ -35,16 +35,15 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> str:
     """Measure, and return the table."""
-    from dataclasses import asdict, fields
+    from dataclasses import asdict
 
     from fairseq_plugins import allocator
     from fairseq_plugins.benchmarks.generation import Work, measure, table, ways
-    from fairseq_plugins.benchmarks.report import begin, finish
+    from fairseq_plugins.benchmarks.report import begin, finish, heading
 
     about = begin(args)
     allocator.keep_freed_memory()
-    work = Work(**{field.name: getattr(args, field.name) for field in fields(Work)})
+    work = collected(args, Work)
     results = measure(work, ways(args.recall, args.sure))
     numbers = {"machine": about, "results": [asdict(one) for one in results]}
-    where = f"{about['processor']}, {args.threads} threads, torch {about['torch']}"
-    return finish(args, numbers, where, "", *table(results))
+    return finish(args, numbers, heading(about), "", *table(results))

@@ -35,7 +35,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> str:
     """Measure, and return the table."""
-    from fairseq_plugins.benchmarks.report import begin, finish
+    from fairseq_plugins.benchmarks.report import begin, finish, heading
     from fairseq_plugins.benchmarks.search import Load, as_data, costs_table, draw, measure
 
     about = begin(args)
@@ -43,8 +43,9 @@ def run(args: argparse.Namespace) -> str:
     costs = [
         measure(name, slots, load, args.threads) for slots in args.slots for name in args.search
     ]
-    where = f"{about['processor']}, {args.threads} threads, torch {about['torch']}"
-    told = finish(args, {"machine": about} | as_data(load, costs), where, "", *costs_table(costs))
+    told = finish(
+        args, {"machine": about} | as_data(load, costs), heading(about), "", *costs_table(costs)
+    )
     if args.plot:
         draw(costs, args.plot)
     return told

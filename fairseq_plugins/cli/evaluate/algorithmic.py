@@ -9,10 +9,9 @@ memory stores the answer. --picture draws the state and the tape of a Neural GPU
 """
 
 import argparse
-from dataclasses import fields
 from pathlib import Path
 
-from fairseq_plugins.arguments import positive
+from fairseq_plugins.arguments import collected, positive
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -41,6 +40,6 @@ def run(args: argparse.Namespace) -> tuple[str, object]:
     solver = Solver(args.path, device(args.cpu))
     if args.picture:  # before the memory changes
         states(*watch(solver, args.picture_length), args.picture)
-    measures = Measures(**{field.name: getattr(args, field.name) for field in fields(Measures)})
+    measures = collected(args, Measures)
     report = evaluate(solver, measures)
     return str(report), report.as_json()

@@ -8,11 +8,10 @@ and its own lessons stay unchanged.
 """
 
 import argparse
-from dataclasses import fields
 from pathlib import Path
 
-from fairseq_plugins.arguments import positive
-from fairseq_plugins.cli._translator import add_device, add_folder
+from fairseq_plugins.arguments import collected, positive
+from fairseq_plugins.cli._translator import add_folder, add_scoring
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -20,9 +19,6 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     add_folder(parser)
     add = parser.add_argument
     add("set", type=Path, help="folder with lessons, questions, asked.json and other sentences")
-    add("--beam", type=positive, default=5, help="width of the beam search")
-    add("--tokenize", choices=("none", "13a"), default="13a",
-        help="sacrebleu's tokenisation: 13a for raw text, none for tokenised text")  # fmt: skip
     add("--lessons", type=positive, metavar="N",
         help="use only the first N lessons and the questions about their words")  # fmt: skip
     add("--baselines", action="store_true",
@@ -32,7 +28,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         help="also measure after writing sentence pairs of this text to the memory")  # fmt: skip
     add("--written", type=positive, default=10_000, metavar="N",
         help="greatest number of sentence pairs of --corpus to write")  # fmt: skip
-    add_device(parser)
+    add_scoring(parser)
 
 
 def run(args: argparse.Namespace) -> tuple[str, object]:
@@ -40,6 +36,6 @@ def run(args: argparse.Namespace) -> tuple[str, object]:
     from fairseq_plugins.evaluation.lessons import Measuring, measure_folder
     from fairseq_plugins.program import device
 
-    how = Measuring(**{field.name: getattr(args, field.name) for field in fields(Measuring)})
+    how = collected(args, Measuring)
     report = measure_folder(args.folder, args.set, how, device(args.cpu))
     return str(report), report.as_json()

@@ -8,11 +8,10 @@ as), and with both. The translator folder and its own lessons stay unchanged.
 """
 
 import argparse
-from dataclasses import fields
 from pathlib import Path
 
-from fairseq_plugins.arguments import positive
-from fairseq_plugins.cli._translator import add_device, add_folder
+from fairseq_plugins.arguments import collected, positive
+from fairseq_plugins.cli._translator import add_folder, add_scoring
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -24,10 +23,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     add("--similarity", type=float, default=0.75,
         help="least similarity, from 0 to 1, of a sentence whose translation is copied as a "
         "fuzzy match")  # fmt: skip
-    add("--beam", type=positive, default=5, help="width of the beam search")
-    add("--tokenize", choices=("none", "13a"), default="13a",
-        help="sacrebleu's tokenisation: 13a for raw text, none for tokenised text")  # fmt: skip
-    add_device(parser)
+    add_scoring(parser)
 
 
 def run(args: argparse.Namespace) -> tuple[str, object]:
@@ -35,6 +31,6 @@ def run(args: argparse.Namespace) -> tuple[str, object]:
     from fairseq_plugins.evaluation.lifelong import Day, measure_day
     from fairseq_plugins.program import device
 
-    how = Day(**{field.name: getattr(args, field.name) for field in fields(Day)})
+    how = collected(args, Day)
     report = measure_day(args.folder, args.text, how, device(args.cpu))
     return str(report), report.as_json()

@@ -9,10 +9,10 @@ a network. For networks that learn within an episode, like mann, only the k-th s
 """
 
 import argparse
-from dataclasses import fields, replace
+from dataclasses import replace
 from pathlib import Path
 
-from fairseq_plugins.arguments import positive, seed
+from fairseq_plugins.arguments import collected, positive, seed
 
 RULES = ("nearest", "vote")
 
@@ -61,12 +61,12 @@ def run(args: argparse.Namespace) -> tuple[str, object]:
     from fairseq_plugins.evaluation.omniglot import PROTOCOLS, Drawings, Measures, evaluate
     from fairseq_plugins.plots.omniglot import draw
 
-    measures = {field.name: getattr(args, field.name) for field in fields(Measures)}
     given = args.protocols
     chosen = PROTOCOLS if given is None else [Protocol(*pair) for pair in given]
-    measures["protocols"] = [replace(protocol, rule=args.rule) for protocol in chosen]
+    protocols = [replace(protocol, rule=args.rule) for protocol in chosen]
     drawings = Drawings(args.data, args.split, args.part, args.image_size)
-    report = evaluate(args.path, drawings, Measures(**measures))
+    measures = replace(collected(args, Measures), protocols=protocols)
+    report = evaluate(args.path, drawings, measures)
     if args.plots:
         draw(report, args.plots)
     return str(report), report.as_json()
